@@ -1,0 +1,20 @@
+// The parts of one CPU level's table, filled by the files beside this one.
+#pragma once
+
+#include "steepest/kernels.hpp"
+#include "steepest/simd.hpp"
+
+namespace steepest::STEEPEST_LEVEL {
+
+const RowKernels<float>& row_kernels_f32();
+const RowKernels<double>& row_kernels_f64();
+const LossKernels<float>* loss_kernels_f32();
+const LossKernels<double>* loss_kernels_f64();
+const PenaltyKernels<float>* penalty_kernels_f32();
+const PenaltyKernels<double>* penalty_kernels_f64();
+const RuleKernels<float>* rule_kernels_f32();
+const RuleKernels<double>* rule_kernels_f64();
+
+const Kernels& table();
+
+}  // namespace steepest::STEEPEST_LEVEL

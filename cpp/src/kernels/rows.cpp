@@ -1,0 +1,313 @@
+// Dense rows: predict and accumulate. Up to four registers of features ("narrow") the coefficients or the gradient stay in
+// registers over the whole segment; wider rows go four at a time, so that each register of coefficients is loaded once for
+// four rows.
+#include "level.hpp"
+
+namespace steepest::STEEPEST_LEVEL {
+namespace {
+
+using Index = std::int64_t;
+
+template <class T> using Vector = Simd<T, lanes<T>>;
+
+template <class T, bool Gathered> struct RowReader {
+  const T* first;
+  const std::uint32_t* offset;
+  Index stride;
+
+  RowReader(const DenseRows<T>& rows, const Segment& segment)
+      : first(rows.data + segment.begin * rows.row_stride), offset(segment.offset), stride(rows.row_stride) {}
+
+  STEEPEST_INLINE const T* operator()(Index i) const { return first + (Gathered ? Index(offset[i]) : i) * stride; }
+};
+
+/// Random rows wait for memory, not for arithmetic: ask for a row some rows before it is needed. The second-level cache
+/// is asked, because it can have three times as many lines on their way as the first.
+constexpr Index prefetch_rows = 32;
+
+template <class T> STEEPEST_INLINE void prefetch_row(const T* row, Index features) {
+  const char* byte = reinterpret_cast<const char*>(row);
+  const Index bytes = features * Index(sizeof(T));
+  for (Index at = 0; at < bytes && at < 1024; at += 64) __builtin_prefetch(byte + at, 0, 2);
+}
+
+/// Features of a row as `Full` whole registers and one that may be partial.
+template <int Registers, class T> STEEPEST_INLINE void load_row(const T* row, Index last, Vector<T>* x) {
+  constexpr int N = lanes<T>;
+  for (int k = 0; k < Registers - 1; ++k) x[k] = Vector<T>::load(row + k * N);
+  x[Registers - 1] = Vector<T>::load_first(row + (Registers - 1) * N, last);
+}
+
+template <int Registers, bool Gathered, class T>
+void predict_narrow(const DenseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
+  constexpr int N = lanes<T>;
+  const Index last = rows.features - (Registers - 1) * N, n = segment.count, reachable = n + segment.ahead;
+  const RowReader<T, Gathered> row(rows, segment);
+  Vector<T> w[Registers];
+  load_row<Registers>(coef, last, w);
+  for (Index i = 0; i < n; ++i) {
+    if constexpr (Gathered)
+      if (i + prefetch_rows < reachable) prefetch_row(row(i + prefetch_rows), rows.features);
+    Vector<T> x[Registers];
+    load_row<Registers>(row(i), last, x);
+    Vector<T> product = w[0] * x[0];
+    for (int k = 1; k < Registers; ++k) product = w[k] * x[k] + product;
+    z[i] = product.sum() + intercept;
+  }
+}
+
+template <bool Gathered, class T>
+void predict_wide(const DenseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
+  constexpr int N = lanes<T>;
+  constexpr Index group = 4;
+  const Index d = rows.features, whole = d / N * N, n = segment.count, reachable = n + segment.ahead;
+  const RowReader<T, Gathered> row(rows, segment);
+  Index i = 0;
+  for (; i + group <= n; i += group) {
+    if constexpr (Gathered)
+      for (Index k = 0; k < group; ++k)
+        if (i + group + k < reachable) prefetch_row(row(i + group + k), d);
+    const T *x0 = row(i), *x1 = row(i + 1), *x2 = row(i + 2), *x3 = row(i + 3);
+    Vector<T> s0(0.0), s1(0.0), s2(0.0), s3(0.0);
+    for (Index j = 0; j < whole; j += N) {
+      const auto w = Vector<T>::load(coef + j);
+      s0 = w * Vector<T>::load(x0 + j) + s0;
+      s1 = w * Vector<T>::load(x1 + j) + s1;
+      s2 = w * Vector<T>::load(x2 + j) + s2;
+      s3 = w * Vector<T>::load(x3 + j) + s3;
+    }
+    if (whole < d) {
+      const auto w = Vector<T>::load_first(coef + whole, d - whole);
+      s0 = w * Vector<T>::load_first(x0 + whole, d - whole) + s0;
+      s1 = w * Vector<T>::load_first(x1 + whole, d - whole) + s1;
+      s2 = w * Vector<T>::load_first(x2 + whole, d - whole) + s2;
+      s3 = w * Vector<T>::load_first(x3 + whole, d - whole) + s3;
+    }
+    z[i] = s0.sum() + intercept;
+    z[i + 1] = s1.sum() + intercept;
+    z[i + 2] = s2.sum() + intercept;
+    z[i + 3] = s3.sum() + intercept;
+  }
+  for (; i < n; ++i) {
+    const T* x = row(i);
+    Vector<T> s(0.0);
+    for (Index j = 0; j < whole; j += N) s = Vector<T>::load(coef + j) * Vector<T>::load(x + j) + s;
+    if (whole < d) s = Vector<T>::load_first(coef + whole, d - whole) * Vector<T>::load_first(x + whole, d - whole) + s;
+    z[i] = s.sum() + intercept;
+  }
+}
+
+template <bool Gathered, class T>
+void predict_rows(const DenseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
+  switch ((rows.features + lanes<T> - 1) / lanes<T>) {
+  case 1:
+    return predict_narrow<1, Gathered>(rows, segment, coef, intercept, z);
+  case 2:
+    return predict_narrow<2, Gathered>(rows, segment, coef, intercept, z);
+  case 3:
+    return predict_narrow<3, Gathered>(rows, segment, coef, intercept, z);
+  case 4:
+    return predict_narrow<4, Gathered>(rows, segment, coef, intercept, z);
+  default:
+    return predict_wide<Gathered>(rows, segment, coef, intercept, z);
+  }
+}
+
+template <class T> void predict(const DenseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
+  if (rows.constant()) {
+    for (Index i = 0; i < segment.count; ++i) z[i] = coef[0];
+  } else if (segment.offset) {
+    predict_rows<true>(rows, segment, coef, intercept, z);
+  } else {
+    predict_rows<false>(rows, segment, coef, intercept, z);
+  }
+}
+
+template <class T> STEEPEST_INLINE void add_to(T* gradient, Vector<T> sum) {
+  (Vector<T>::load(gradient) + sum).store(gradient);
+}
+
+template <class T> STEEPEST_INLINE void add_to_first(T* gradient, Index count, Vector<T> sum) {
+  (Vector<T>::load_first(gradient, count) + sum).store_first(gradient, count);
+}
+
+template <int Registers, bool Gathered, class T>
+void accumulate_narrow(const DenseRows<T>& rows, const Segment& segment, const T* slope, T* gradient) {
+  constexpr int N = lanes<T>;
+  const Index last = rows.features - (Registers - 1) * N, n = segment.count;
+  const RowReader<T, Gathered> row(rows, segment);
+  Vector<T> even[Registers], odd[Registers], x[Registers];  // two chains hide the latency of the multiply-add
+  for (int k = 0; k < Registers; ++k) even[k] = odd[k] = Vector<T>(0.0);
+  Index i = 0;
+  for (; i + 2 <= n; i += 2) {
+    const Vector<T> s0(slope[i]), s1(slope[i + 1]);
+    load_row<Registers>(row(i), last, x);
+    for (int k = 0; k < Registers; ++k) even[k] = s0 * x[k] + even[k];
+    load_row<Registers>(row(i + 1), last, x);
+    for (int k = 0; k < Registers; ++k) odd[k] = s1 * x[k] + odd[k];
+  }
+  if (i < n) {
+    load_row<Registers>(row(i), last, x);
+    for (int k = 0; k < Registers; ++k) even[k] = Vector<T>(slope[i]) * x[k] + even[k];
+  }
+  for (int k = 0; k < Registers - 1; ++k) add_to(gradient + k * N, even[k] + odd[k]);
+  add_to_first(gradient + (Registers - 1) * N, last, even[Registers - 1] + odd[Registers - 1]);
+}
+
+/// gradient += sum of `Rows` rows times their slopes: one load and store of the gradient for all of them.
+template <int Rows, bool Gathered, class T>
+STEEPEST_INLINE void accumulate_group(const RowReader<T, Gathered>& row, Index i, Index d, const T* slope,
+                                      T* gradient) {
+  constexpr int N = lanes<T>;
+  const Index whole = d / N * N;
+  const T* x[Rows];
+  Vector<T> s[Rows];
+  for (int k = 0; k < Rows; ++k) {
+    x[k] = row(i + k);
+    s[k] = Vector<T>(slope[i + k]);
+  }
+  for (Index j = 0; j < whole; j += N) {
+    Vector<T> sum = s[0] * Vector<T>::load(x[0] + j);
+    for (int k = 1; k < Rows; ++k) sum = s[k] * Vector<T>::load(x[k] + j) + sum;
+    add_to(gradient + j, sum);
+  }
+  if (whole < d) {
+    Vector<T> sum = s[0] * Vector<T>::load_first(x[0] + whole, d - whole);
+    for (int k = 1; k < Rows; ++k) sum = s[k] * Vector<T>::load_first(x[k] + whole, d - whole) + sum;
+    add_to_first(gradient + whole, d - whole, sum);
+  }
+}
+
+template <bool Gathered, class T>
+void accumulate_wide(const DenseRows<T>& rows, const Segment& segment, const T* slope, T* gradient) {
+  const RowReader<T, Gathered> row(rows, segment);
+  Index i = 0;
+  for (; i + 8 <= segment.count; i += 8) accumulate_group<8>(row, i, rows.features, slope, gradient);
+  for (; i < segment.count; ++i) accumulate_group<1>(row, i, rows.features, slope, gradient);
+}
+
+template <bool Gathered, class T>
+void accumulate_rows(const DenseRows<T>& rows, const Segment& segment, const T* slope, T* gradient) {
+  switch ((rows.features + lanes<T> - 1) / lanes<T>) {
+  case 1:
+    return accumulate_narrow<1, Gathered>(rows, segment, slope, gradient);
+  case 2:
+    return accumulate_narrow<2, Gathered>(rows, segment, slope, gradient);
+  case 3:
+    return accumulate_narrow<3, Gathered>(rows, segment, slope, gradient);
+  case 4:
+    return accumulate_narrow<4, Gathered>(rows, segment, slope, gradient);
+  default:
+    return accumulate_wide<Gathered>(rows, segment, slope, gradient);
+  }
+}
+
+template <class T> T sum(const T* numbers, Index count) {
+  constexpr int N = lanes<T>;
+  Vector<T> even(0.0), odd(0.0);
+  Index i = 0;
+  for (; i + 2 * N <= count; i += 2 * N) {
+    even = even + Vector<T>::load(numbers + i);
+    odd = odd + Vector<T>::load(numbers + i + N);
+  }
+  T total = (even + odd).sum();
+  for (; i < count; ++i) total += numbers[i];
+  return total;
+}
+
+template <class T> void accumulate(const DenseRows<T>& rows, const Segment& segment, const T* slope, T* gradient) {
+  if (rows.constant())
+    gradient[0] += sum(slope, segment.count);
+  else if (segment.offset)
+    accumulate_rows<true>(rows, segment, slope, gradient);
+  else
+    accumulate_rows<false>(rows, segment, slope, gradient);
+}
+
+template <class T>
+void predict_columns(const DenseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
+  constexpr int N = lanes<T>;
+  const Index n = segment.count, stride = rows.column_stride;
+  const T* x = rows.data + segment.begin;
+  for (Index i = 0; i < n; ++i) z[i] = intercept;
+  Index j = 0;
+  for (; j + 4 <= rows.features; j += 4, x += 4 * stride) {
+    const Vector<T> w0(coef[j]), w1(coef[j + 1]), w2(coef[j + 2]), w3(coef[j + 3]);
+    Index i = 0;
+    for (; i + N <= n; i += N) {
+      auto s = w0 * Vector<T>::load(x + i) + Vector<T>::load(z + i);
+      s = w1 * Vector<T>::load(x + stride + i) + s;
+      s = w2 * Vector<T>::load(x + 2 * stride + i) + s;
+      (w3 * Vector<T>::load(x + 3 * stride + i) + s).store(z + i);
+    }
+    for (; i < n; ++i)
+      z[i] += coef[j] * x[i] + coef[j + 1] * x[stride + i] + coef[j + 2] * x[2 * stride + i] +
+              coef[j + 3] * x[3 * stride + i];
+  }
+  for (; j < rows.features; ++j, x += stride)
+    for (Index i = 0; i < n; ++i) z[i] += coef[j] * x[i];
+}
+
+template <class T>
+void accumulate_columns(const DenseRows<T>& rows, const Segment& segment, const T* slope, T* gradient) {
+  constexpr int N = lanes<T>;
+  const Index n = segment.count;
+  const T* x = rows.data + segment.begin;
+  for (Index j = 0; j < rows.features; ++j, x += rows.column_stride) {
+    Vector<T> even(0.0), odd(0.0);
+    Index i = 0;
+    for (; i + 2 * N <= n; i += 2 * N) {
+      even = Vector<T>::load(slope + i) * Vector<T>::load(x + i) + even;
+      odd = Vector<T>::load(slope + i + N) * Vector<T>::load(x + i + N) + odd;
+    }
+    T total = (even + odd).sum();
+    for (; i < n; ++i) total += slope[i] * x[i];
+    gradient[j] += total;
+  }
+}
+
+template <class T> void pack(const DenseRows<T>& rows, const Segment& segment, T* packed) {
+  const Index n = segment.count, d = rows.features;
+  for (Index i = 0; i < n; ++i) {
+    const T* row = rows.data + segment[i] * rows.row_stride;
+    for (Index j = 0; j < d; ++j) packed[i * d + j] = row[j * rows.column_stride];
+  }
+}
+
+/// The segment has offsets: consecutive numbers need no gathering.
+template <class T> void gather(const T* from, const Segment& segment, T* to) {
+  from += segment.begin;
+  const Index far = segment.count + segment.ahead - 4 * prefetch_rows;
+  for (Index i = 0; i < segment.count; ++i) {
+    if (i < far) __builtin_prefetch(from + segment.offset[i + 4 * prefetch_rows], 0, 2);
+    to[i] = from[segment.offset[i]];
+  }
+}
+
+/// Zero times anything finite is zero.
+template <class T> bool finite(const T* numbers, Index count) {
+  constexpr int N = lanes<T>;
+  const Vector<T> zero(0.0);
+  Vector<T> a(0.0), b(0.0), c(0.0), d(0.0);
+  Index i = 0;
+  for (; i + 4 * N <= count; i += 4 * N) {
+    a = Vector<T>::load(numbers + i) * zero + a;
+    b = Vector<T>::load(numbers + i + N) * zero + b;
+    c = Vector<T>::load(numbers + i + 2 * N) * zero + c;
+    d = Vector<T>::load(numbers + i + 3 * N) * zero + d;
+  }
+  T total = ((a + b) + (c + d)).sum();
+  for (; i < count; ++i) total += numbers[i] * T(0);
+  return total == T(0);
+}
+
+template <class T>
+constexpr RowKernels<T> row_kernels{&predict<T>, &accumulate<T>, &predict_columns<T>, &accumulate_columns<T>, &pack<T>,
+                                    &gather<T>,  &sum<T>,        &finite<T>};
+
+}  // namespace
+
+const RowKernels<float>& row_kernels_f32() { return row_kernels<float>; }
+const RowKernels<double>& row_kernels_f64() { return row_kernels<double>; }
+
+}  // namespace steepest::STEEPEST_LEVEL

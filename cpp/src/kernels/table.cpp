@@ -1,0 +1,18 @@
+#include "level.hpp"
+
+#define STEEPEST_TEXT_OF(name) #name
+#define STEEPEST_TEXT(name) STEEPEST_TEXT_OF(name)
+
+namespace steepest::STEEPEST_LEVEL {
+
+const Kernels& table() {
+  static const Kernels kernels{
+      STEEPEST_TEXT(STEEPEST_LEVEL),
+      vector_bytes,
+      {row_kernels_f32(), loss_kernels_f32(), penalty_kernels_f32(), rule_kernels_f32()},
+      {row_kernels_f64(), loss_kernels_f64(), penalty_kernels_f64(), rule_kernels_f64()},
+  };
+  return kernels;
+}
+
+}  // namespace steepest::STEEPEST_LEVEL

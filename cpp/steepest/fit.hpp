@@ -1,0 +1,136 @@
+// The loop over epochs and batches: the only place where rows, loss, penalty, rule, schedule and order meet.
+//
+// The caller owns the Fit, so whatever stops it (an exception of a callback, Ctrl-C) leaves the parameters reached.
+// Nothing is allocated inside an epoch.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "steepest/kernels.hpp"
+#include "steepest/objective.hpp"
+#include "steepest/order.hpp"
+
+namespace steepest {
+
+/// A member of a list with its parameters.
+struct Choice {
+  std::size_t index = 0;
+  std::vector<double> params;
+};
+
+enum class Status {
+  converged,       ///< the tolerance asked for is met
+  ran_all_epochs,  ///< every epoch asked for was run
+  no_progress,     ///< the objective stopped falling by more than the tolerance
+  stopped,         ///< the callback asked to stop
+  diverged,        ///< the objective grew without bound
+  running,         ///< interrupted between two updates
+};
+
+/// Where the step sizes come from.
+enum class Stepping {
+  schedule,     ///< a function of time in epochs
+  line_search,  ///< full batches: grow while the objective falls as it should, halve where it does not
+  distance,     ///< distance over gradients: the farthest yet from the start over the root of all squared gradients
+};
+
+/// What an epoch reports.
+struct Epoch {
+  std::int64_t number;       ///< epochs done, this one included, earlier runs included
+  double running_objective;  ///< mean over the batches, each at the parameters it met
+  double objective;          ///< at the end of the epoch; not a number where it was not computed
+  double step_size;          ///< of the last update
+  double seconds;            ///< since the start of the run
+};
+
+struct FitOptions {
+  Choice rule;
+  std::optional<Choice> penalty;
+  Stepping stepping = Stepping::schedule;
+  std::function<double(double)> schedule;  ///< for Stepping::schedule; the first step for line_search is its value at 0
+  std::int64_t batch_size = 1, epochs = 1;
+  std::int64_t epochs_before = 0, updates_before = 0;  ///< of the run that this one goes on from
+  double step_tolerance = -1;                          ///< stop when no parameter moved farther in an epoch; < 0: never
+  double tolerance = 0;                                ///< relative optimality; 0: never
+  double strong_convexity = 0;                         ///< of the objective, where it is known
+  bool exact_history = false;                          ///< the objective at the end of every epoch
+  std::function<void()> poll;                          ///< called a hundred times a second or so; throws to interrupt
+  std::function<bool(const Epoch&)> on_epoch;          ///< true to stop
+};
+
+/// A number in the data that is not finite, met on the way.
+struct NonFinite : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+template <class T> class Fit {
+ public:
+  Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, std::vector<T> x0, std::vector<T> state = {});
+  ~Fit();
+
+  void run();
+
+  const std::vector<T>& x() const { return x_; }
+  const std::vector<T>& state() const { return state_; }
+  const std::vector<Epoch>& history() const { return history_; }
+  const std::vector<double>& gradient() const { return full_gradient_; }  ///< at x, once run() has returned
+  double objective() const { return objective_; }                         ///< at x, once run() has returned
+  double gap() const { return gap_; }  ///< bound of objective - optimum; infinite if none
+  Status status() const { return status_; }
+  std::int64_t epochs() const { return epoch_; }
+  std::int64_t updates() const { return updates_; }
+  std::int64_t evaluations() const { return evaluations_; }
+
+ private:
+  class Pacer;
+
+  double natural_scale();
+  bool run_epoch();
+  void finish();
+  double evaluate_batch(std::int64_t rows);
+  double evaluate_full(bool with_gradient);
+  double objective_of(double sum, std::int64_t rows) const;
+  double penalty_value() const;
+  double next_step(double time, double objective);
+  double first_distance(double objective) const;
+  void update(double step);
+  bool accept_line_search(double objective);
+  bool end_of_epoch(double running_objective);
+  bool progress_stalled(double objective);
+  void diverge();
+
+  RowSum<T>& sum_;
+  std::unique_ptr<Order> order_;
+  FitOptions options_;
+  const KernelsOf<T>& kernels_;
+  const PenaltyKernels<T>* penalty_;
+  std::int64_t n_, parameters_, updates_per_epoch_;
+  bool full_batch_;
+
+  std::vector<T> x_, state_, gradient_, partial_, epoch_start_, best_x_, start_;
+  std::vector<double> full_gradient_;
+  std::vector<Epoch> history_;
+  std::unique_ptr<Pacer> pacer_;
+
+  Segment last_segment_;
+  Status status_ = Status::running;
+  std::int64_t epoch_ = 0, updates_ = 0, evaluations_ = 0;
+  double objective_ = std::numeric_limits<double>::quiet_NaN();
+  double gap_ = std::numeric_limits<double>::infinity();
+  double step_ = 0, best_objective_ = std::numeric_limits<double>::infinity(), scale_ = 0;
+
+  // line search: the last accepted point, its gradient and objective
+  std::vector<T> accepted_x_, accepted_gradient_;
+  double accepted_objective_ = std::numeric_limits<double>::infinity();
+  // distance over gradients
+  double farthest_ = 0, squared_gradients_ = 0;
+  std::vector<double> recent_best_;
+};
+
+}  // namespace steepest

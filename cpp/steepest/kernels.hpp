@@ -1,0 +1,91 @@
+// The table of functions that are compiled once per CPU level and chosen at run time; all else calls through it.
+//
+// Rows, losses, penalties and update rules each fill their part, so a new member of one list costs one function per level
+// and number type, not one per combination.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "steepest/rows.hpp"
+
+namespace steepest {
+
+template <class T> struct RowKernels {
+  /// z = X coef + intercept for the rows of a segment, C order.
+  void (*predict)(const DenseRows<T>&, const Segment&, const T* coef, T intercept, T* z);
+  /// gradient += X^T slope over a segment, C order.
+  void (*accumulate)(const DenseRows<T>&, const Segment&, const T* slope, T* gradient);
+  /// The same two for F order and consecutive rows.
+  void (*predict_columns)(const DenseRows<T>&, const Segment&, const T* coef, T intercept, T* z);
+  void (*accumulate_columns)(const DenseRows<T>&, const Segment&, const T* slope, T* gradient);
+  /// Copies the rows of a segment, from any strides, into C order.
+  void (*pack)(const DenseRows<T>&, const Segment&, T* packed);
+  /// to[i] = from[row i of the segment], for segments with offsets.
+  void (*gather)(const T* from, const Segment&, T* to);
+  T (*sum)(const T* numbers, std::int64_t count);
+  /// Whether all numbers are finite.
+  bool (*finite)(const T* numbers, std::int64_t count);
+};
+
+template <class T> struct LossKernels {
+  /// The weighted sum of the losses (weight may be null), the weighted slopes in z into `slope`. A prediction that is not
+  /// finite makes the sum not finite, whatever the loss.
+  double (*reduce)(const double* params, std::int64_t n, const T* y, const T* z, const T* weight, T* slope);
+  /// Each row's value and slope.
+  void (*pointwise)(const double* params, std::int64_t n, const T* y, const T* z, T* value, T* slope);
+};
+
+template <class T> struct PenaltyKernels {
+  double (*value)(const double* params, std::int64_t n, const T* w);
+  /// gradient += the gradient of the smooth part.
+  void (*smooth_gradient)(const double* params, std::int64_t n, const T* w, T* gradient);
+  /// w = the proximal point of step times the non-smooth part; null where there is none.
+  void (*prox)(const double* params, std::int64_t n, T step, T* w);
+};
+
+/// What an update rule sees of one update.
+template <class T> struct Update {
+  std::int64_t n;       ///< parameters
+  T* x;                 ///< parameters, changed in place
+  const T* gradient;    ///< of the batch objective at x, smooth penalties included
+  T* state;             ///< the rule's own vectors, one after the other, zeros at first
+  double step;          ///< step size
+  std::int64_t number;  ///< 1 for the first update
+};
+
+template <class T> struct RuleKernels {
+  void (*step)(const double* params, const Update<T>&);
+};
+
+template <class T> struct KernelsOf {
+  RowKernels<T> rows;
+  const LossKernels<T>* losses;
+  const PenaltyKernels<T>* penalties;
+  const RuleKernels<T>* rules;
+};
+
+struct Kernels {
+  std::string_view level;
+  int vector_bytes;
+  KernelsOf<float> f32;
+  KernelsOf<double> f64;
+};
+
+template <class T> const KernelsOf<T>& kernels_of(const Kernels& kernels) {
+  if constexpr (sizeof(T) == 4)
+    return kernels.f32;
+  else
+    return kernels.f64;
+}
+
+/// The kernels in use: the best level that this machine runs, or the one named by the environment variable STEEPEST_LEVEL.
+/// Throws std::invalid_argument where that names none that runs here.
+const Kernels& kernels();
+
+/// The levels this build holds and this machine runs, best first.
+std::vector<std::string> available_levels();
+
+}  // namespace steepest

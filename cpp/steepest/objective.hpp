@@ -1,0 +1,89 @@
+// Sums over rows: what a batch evaluates, and the only thing the loop knows of data and loss.
+//
+// A batch is a statistical unit, a chunk a memory unit: a sum walks a segment in chunks small enough that the rows are still
+// in cache when they are read a second time, for the gradient.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "steepest/kernels.hpp"
+#include "steepest/rows.hpp"
+
+namespace steepest {
+
+/// A sum over rows of losses of the parameters x.
+template <class T> class RowSum {
+ public:
+  virtual ~RowSum() = default;
+  virtual std::int64_t rows() const = 0;
+  virtual std::int64_t parameters() const = 0;
+  /// How many of the parameters, from the first, penalties act on.
+  virtual std::int64_t penalised() const { return parameters(); }
+  /// The mean weight of all rows; a batch of b rows is divided by b times this.
+  virtual double mean_weight() const { return 1; }
+  /// The sum over a segment, its gradient added to `gradient`.
+  virtual double add(const Segment& segment, const T* x, T* gradient) = 0;
+  /// The sum over a segment.
+  virtual double value(const Segment& segment, const T* x) = 0;
+  /// Whether the rows are evaluated by somebody else's code, which is not to be called more than the loop needs.
+  virtual bool outside() const { return false; }
+  /// How many rows are summed in T before they move on to double.
+  virtual std::int64_t block_rows() const { return 8192; }
+  /// What is wrong with the rows of a segment (numbers that are not finite), or an empty string where nothing is.
+  virtual std::string complaint(const Segment&) const { return {}; }
+};
+
+/// A pointwise loss over dense rows. Everything it sees belongs to the caller and outlives it.
+template <class T> class PointwiseSum final : public RowSum<T> {
+ public:
+  struct Data {
+    DenseRows<T> rows;
+    const T* y = nullptr;
+    const T* weight = nullptr;  ///< null: all ones
+    bool intercept = false;     ///< the last parameter is an intercept
+    double mean_weight = 1;
+  };
+
+  PointwiseSum(std::size_t loss, std::vector<double> params, Data data);
+
+  std::int64_t rows() const override { return data_.rows.rows; }
+  std::int64_t parameters() const override { return penalised() + data_.intercept; }
+  std::int64_t penalised() const override { return data_.rows.constant() ? 1 : data_.rows.features; }
+  double mean_weight() const override { return data_.mean_weight; }
+  double add(const Segment& segment, const T* x, T* gradient) override { return walk(segment, x, gradient); }
+  double value(const Segment& segment, const T* x) override { return walk(segment, x, nullptr); }
+  std::string complaint(const Segment& segment) const override;
+
+  /// The raw predictions of a segment.
+  void predict(const Segment& segment, const T* x, T* z);
+
+ private:
+  double walk(const Segment& segment, const T* x, T* gradient);
+  void predict_chunk(const DenseRows<T>& rows, const Segment& chunk, const T* x, T* z) const;
+  /// The rows of a chunk as the kernels can read them: in place, or packed into the buffer.
+  std::pair<DenseRows<T>, Segment> readable(const Segment& chunk);
+
+  const KernelsOf<T>& kernels_;
+  const LossKernels<T>& loss_;
+  std::vector<double> params_;
+  Data data_;
+  std::int64_t chunk_rows_;
+  std::vector<T> y_, weight_, prediction_, slope_, packed_;
+};
+
+/// The sum over all rows in sequence and its gradient, block by block: blocks are summed in double and in the same order
+/// whatever else changes, so that a long float sum stays accurate. `gradient` may be null. Calls `poll` between blocks.
+template <class T> double full_sum(RowSum<T>& sum, const T* x, double* gradient, const std::function<void()>& poll);
+
+/// A loss outside the core: given rows, it returns their sum and writes the gradient of the sum. It throws to stop.
+struct OutsideLoss {
+  std::int64_t rows = 0, parameters = 0;
+  std::function<double(const Segment&, const double* x, double* gradient)> add;
+};
+
+std::unique_ptr<RowSum<double>> outside_sum(OutsideLoss loss);
+
+}  // namespace steepest

@@ -1,0 +1,57 @@
+// In which order the rows are visited in epoch e.
+//
+// An order depends on (seed, epoch) alone, through a counter-based generator: any epoch can be started without the ones
+// before it, so a run that goes on visits the rows that an uninterrupted run would have. Every order visits each row exactly once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "steepest/rows.hpp"
+
+namespace steepest {
+
+/// The 64-bit finalizer of splitmix64: a bijection that looks random in every bit.
+constexpr std::uint64_t mix(std::uint64_t x) {
+  x ^= x >> 30;
+  x *= 0xbf58476d1ce4e5b9u;
+  x ^= x >> 27;
+  x *= 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+/// The random numbers of one key, by their position.
+struct CounterGenerator {
+  std::uint64_t key;
+  constexpr std::uint64_t operator[](std::uint64_t position) const {
+    return mix(key + (position + 1) * 0x9e3779b97f4a7c15u);
+  }
+};
+
+/// The generator of an epoch.
+constexpr CounterGenerator generator_of(std::uint64_t seed, std::uint64_t epoch) {
+  return {mix(mix(seed + 0x9e3779b97f4a7c15u) + epoch)};
+}
+
+/// Writes 0 ... n-1 in an order uniform over all n! of them, for n < 2^32.
+void shuffle(CounterGenerator random, std::int64_t n, std::uint32_t* order);
+
+class Order {
+ public:
+  virtual ~Order() = default;
+  /// Begins an epoch; epochs may be begun in any sequence.
+  virtual void start(std::uint64_t epoch) = 0;
+  /// The next rows of the epoch, at most `limit` and at least one of them while any is left.
+  virtual Segment next(std::int64_t limit) = 0;
+};
+
+/// One row after the other.
+std::unique_ptr<Order> order_in_sequence(std::int64_t rows);
+/// Reshuffled every epoch, or with `once` the order of epoch 0 always.
+std::unique_ptr<Order> order_full(std::int64_t rows, std::uint64_t seed, bool once);
+/// Asks for a permutation of all rows at the start of every epoch; the answer is used as it is, so it must have been checked.
+std::unique_ptr<Order> order_given(std::int64_t rows, std::function<std::vector<std::uint32_t>(std::uint64_t)> give);
+
+}  // namespace steepest

@@ -1,0 +1,337 @@
+// Vector registers, and nothing but them: this is the only file that knows how wide they are.
+//
+// `Simd<T, N>` is N lanes of T through the compilers' vector extensions; `Simd<T, 1>` is a plain number with the same
+// operations, so that one body of a loss serves the vector loop and its remainder. Conditions are lanes too: write
+// `select(condition, a, b)`, never `if`. Everything lives in a namespace named after the CPU level it is compiled for and
+// is inlined by force: a symbol compiled for one level must never be picked by the linker for another.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
+#ifndef STEEPEST_LEVEL
+#define STEEPEST_LEVEL portable
+#endif
+
+#define STEEPEST_INLINE [[gnu::always_inline]] inline
+
+namespace steepest::STEEPEST_LEVEL {
+
+#if defined(__AVX512F__)
+inline constexpr int vector_bytes = 64;
+#elif defined(__AVX__)
+inline constexpr int vector_bytes = 32;
+#else
+inline constexpr int vector_bytes = 16;
+#endif
+
+/// How many T fit in one register of this level.
+template <class T> inline constexpr int lanes = vector_bytes / int(sizeof(T));
+
+/// The integer as wide as T, and the constants of its binary format.
+template <class T> struct Format;
+template <> struct Format<float> {
+  using Int = std::int32_t;
+  using Unsigned = std::uint32_t;
+  static constexpr int mantissa_bits = 23;
+  static constexpr Unsigned mantissa_mask = 0x007fffffu;
+  static constexpr Unsigned one = 0x3f800000u;
+  static constexpr float bias = 127.0f;
+  static constexpr float rounding = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+  static constexpr float integer = 8388608.0f;    // 2^23
+  static constexpr float smallest_normal = 1.17549435e-38f;
+  static constexpr float infinity = __builtin_huge_valf();
+};
+template <> struct Format<double> {
+  using Int = std::int64_t;
+  using Unsigned = std::uint64_t;
+  static constexpr int mantissa_bits = 52;
+  static constexpr Unsigned mantissa_mask = 0x000fffffffffffffu;
+  static constexpr Unsigned one = 0x3ff0000000000000u;
+  static constexpr double bias = 1023.0;
+  static constexpr double rounding = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double integer = 4503599627370496.0;   // 2^52
+  static constexpr double smallest_normal = 2.2250738585072014e-308;
+  static constexpr double infinity = __builtin_huge_val();
+};
+
+template <class T, int N> struct Simd {
+  using Scalar = T;
+  using Int = typename Format<T>::Int;
+  using Unsigned = typename Format<T>::Unsigned;
+  static constexpr int size = N;
+  typedef T Native __attribute__((vector_size(N * sizeof(T))));
+  typedef Int Mask __attribute__((vector_size(N * sizeof(T))));
+  typedef Unsigned Bits __attribute__((vector_size(N * sizeof(T))));
+
+  Native v;
+
+  Simd() = default;
+  STEEPEST_INLINE Simd(Native native) : v(native) {}
+  STEEPEST_INLINE explicit Simd(double number) : v(Native{} + T(number)) {}
+
+  STEEPEST_INLINE static Simd load(const T* from) {
+    Simd result;
+    __builtin_memcpy(&result.v, from, sizeof(Native));
+    return result;
+  }
+  STEEPEST_INLINE void store(T* to) const { __builtin_memcpy(to, &v, sizeof(Native)); }
+
+  /// The first `count` of N numbers, zeros behind them; memory behind them is never touched.
+  STEEPEST_INLINE static Simd load_first(const T* from, std::ptrdiff_t count) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(Native) == 64) {
+      if constexpr (sizeof(T) == 4)
+        return Simd(reinterpret_cast<Native>(_mm512_maskz_loadu_ps(__mmask16((1u << count) - 1u), from)));
+      else
+        return Simd(reinterpret_cast<Native>(_mm512_maskz_loadu_pd(__mmask8((1u << count) - 1u), from)));
+    }
+#elif defined(__AVX2__)
+    if constexpr (sizeof(Native) == 32) {
+      if constexpr (sizeof(T) == 4) {
+        const __m256i position = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(int(count)), position);
+        return Simd(reinterpret_cast<Native>(_mm256_maskload_ps(from, mask)));
+      } else {
+        const __m256i position = _mm256_setr_epi64x(0, 1, 2, 3);
+        const __m256i mask = _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), position);
+        return Simd(reinterpret_cast<Native>(_mm256_maskload_pd(from, mask)));
+      }
+    }
+#endif
+    Simd result(0.0);
+    for (std::ptrdiff_t lane = 0; lane < count; ++lane) result.v[lane] = from[lane];
+    return result;
+  }
+
+  STEEPEST_INLINE void store_first(T* to, std::ptrdiff_t count) const {
+    for (std::ptrdiff_t lane = 0; lane < count; ++lane) to[lane] = v[lane];
+  }
+
+  STEEPEST_INLINE Bits bits() const { return reinterpret_cast<Bits>(v); }
+  STEEPEST_INLINE static Simd from_bits(Bits b) { return Simd(reinterpret_cast<Native>(b)); }
+
+  /// The sum of the lanes, always in the same order: halves onto halves.
+  STEEPEST_INLINE T sum() const {
+    if constexpr (N == 1) {
+      return v[0];
+    } else {
+      Simd<T, N / 2> low, high;
+      __builtin_memcpy(&low.v, &v, sizeof(low.v));
+      __builtin_memcpy(&high.v, reinterpret_cast<const char*>(&v) + sizeof(low.v), sizeof(high.v));
+      return (low + high).sum();
+    }
+  }
+};
+
+/// One lane is a plain number: the remainder of a loop runs the same body as its vectors.
+template <class T> struct Simd<T, 1> {
+  using Scalar = T;
+  using Int = typename Format<T>::Int;
+  using Unsigned = typename Format<T>::Unsigned;
+  static constexpr int size = 1;
+  using Native = T;
+  using Mask = bool;
+  using Bits = Unsigned;
+
+  T v;
+
+  Simd() = default;
+  STEEPEST_INLINE explicit Simd(double number) : v(T(number)) {}
+  STEEPEST_INLINE explicit Simd(float number) : v(T(number)) {}
+  STEEPEST_INLINE static Simd load(const T* from) { return Simd(*from); }
+  STEEPEST_INLINE void store(T* to) const { *to = v; }
+  STEEPEST_INLINE Bits bits() const { return __builtin_bit_cast(Bits, v); }
+  STEEPEST_INLINE static Simd from_bits(Bits b) { return Simd(__builtin_bit_cast(T, b)); }
+  STEEPEST_INLINE T sum() const { return v; }
+};
+
+#define STEEPEST_OPERATOR(op)                                                                                          \
+  template <class T, int N> STEEPEST_INLINE Simd<T, N> operator op(Simd<T, N> a, Simd<T, N> b) {                       \
+    return Simd<T, N>(a.v op b.v);                                                                                     \
+  }
+STEEPEST_OPERATOR(+)
+STEEPEST_OPERATOR(-)
+STEEPEST_OPERATOR(*)
+STEEPEST_OPERATOR(/)
+#undef STEEPEST_OPERATOR
+
+template <class T, int N> STEEPEST_INLINE Simd<T, N> operator-(Simd<T, N> a) { return Simd<T, N>(-a.v); }
+
+#define STEEPEST_COMPARISON(op)                                                                                        \
+  template <class T, int N> STEEPEST_INLINE typename Simd<T, N>::Mask operator op(Simd<T, N> a, Simd<T, N> b) {        \
+    return a.v op b.v;                                                                                                 \
+  }
+STEEPEST_COMPARISON(<)
+STEEPEST_COMPARISON(<=)
+STEEPEST_COMPARISON(>)
+STEEPEST_COMPARISON(>=)
+STEEPEST_COMPARISON(==)
+#undef STEEPEST_COMPARISON
+
+namespace ops {
+
+template <class V> STEEPEST_INLINE V select(typename V::Mask condition, V yes, V no) {
+  return V(condition ? yes.v : no.v);
+}
+
+/// The larger; the second where either is not a number.
+template <class V> STEEPEST_INLINE V max(V a, V b) { return select(a > b, a, b); }
+
+/// The smaller; the second where either is not a number.
+template <class V> STEEPEST_INLINE V min(V a, V b) { return select(a < b, a, b); }
+
+template <class V> STEEPEST_INLINE V abs(V a) {
+  using Unsigned = typename V::Unsigned;
+  return V::from_bits(a.bits() & (~Unsigned(0) >> 1));
+}
+
+/// -1, 0 or 1.
+template <class V> STEEPEST_INLINE V sign(V a) {
+  const V zero(0.0), one(1.0);
+  return select(a > zero, one, select(a < zero, -one, zero));
+}
+
+/// 2^k for a whole k within the exponents of the format.
+template <class V> STEEPEST_INLINE V power_of_two(V k) {
+  using F = Format<typename V::Scalar>;
+  return V::from_bits((k + V(F::rounding + F::bias)).bits() << F::mantissa_bits);
+}
+
+/// The nearest whole number, for |a| well below 2^mantissa_bits.
+template <class V> STEEPEST_INLINE V nearest(V a) {
+  const V magic(Format<typename V::Scalar>::rounding);
+  return (a + magic) - magic;
+}
+
+/// x = k log(2) + r with a whole k and |r| <= log(2) / 2, and exp(r) - 1 by its Taylor series, which at this |r| is below
+/// the last bit after 14 (double) or 8 (float) terms.
+template <class V> struct ReducedExponential {
+  V k, expm1;
+};
+
+template <class V> STEEPEST_INLINE ReducedExponential<V> reduce_exponential(V x) {
+  const V k = nearest(x * V(1.4426950408889634));
+  if constexpr (sizeof(typename V::Scalar) == 8) {
+    const V r = (x - k * V(6.93147180369123816490e-01)) - k * V(1.90821492927058770002e-10);
+    V p(1.0 / 6227020800.0);
+    p = p * r + V(1.0 / 479001600.0);
+    p = p * r + V(1.0 / 39916800.0);
+    p = p * r + V(1.0 / 3628800.0);
+    p = p * r + V(1.0 / 362880.0);
+    p = p * r + V(1.0 / 40320.0);
+    p = p * r + V(1.0 / 5040.0);
+    p = p * r + V(1.0 / 720.0);
+    p = p * r + V(1.0 / 120.0);
+    p = p * r + V(1.0 / 24.0);
+    p = p * r + V(1.0 / 6.0);
+    p = p * r + V(0.5);
+    return {k, r + (r * r) * p};
+  } else {
+    const V r = (x - k * V(0.693359375)) - k * V(-2.12194440e-4);
+    V p(1.0 / 5040.0);
+    p = p * r + V(1.0 / 720.0);
+    p = p * r + V(1.0 / 120.0);
+    p = p * r + V(1.0 / 24.0);
+    p = p * r + V(1.0 / 6.0);
+    p = p * r + V(0.5);
+    return {k, r + (r * r) * p};
+  }
+}
+
+template <class V> STEEPEST_INLINE V clamp_exponent(V x) {
+  constexpr double bound = sizeof(typename V::Scalar) == 8 ? 800.0 : 110.0;  // beyond overflow and underflow
+  const V high(bound), low(-bound);
+  return select(x > high, high, select(x < low, low, x));
+}
+
+/// e^x, to 2 ulp: 0 and infinity beyond the range, gradual underflow kept by scaling in two halves.
+template <class V> STEEPEST_INLINE V exp(V x) {
+  const auto [k, p] = reduce_exponential(clamp_exponent(x));
+  const V half = nearest(k * V(0.5));
+  return ((p + V(1.0)) * power_of_two(half)) * power_of_two(k - half);
+}
+
+/// e^x - 1 without cancellation near 0, to 2 ulp.
+template <class V> STEEPEST_INLINE V expm1(V x) {
+  const auto [k, p] = reduce_exponential(clamp_exponent(x));
+  const V half = nearest(k * V(0.5));
+  const V first = power_of_two(half), second = power_of_two(k - half);
+  // Where 2^k alone overflows or swallows the 1, the product form is exact enough; elsewhere 2^k - 1 has no error.
+  const V scale = first * second;
+  const V large = ((p + V(1.0)) * first) * second - V(1.0);
+  return select(abs(k) <= V(sizeof(typename V::Scalar) == 8 ? 52.0 : 23.0), p * scale + (scale - V(1.0)), large);
+}
+
+/// log(m 2^k) + correction for m in [sqrt(1/2), sqrt(2)): log(1 + f) = f - (f²/2 - s (f²/2 + R(s²))) with
+/// s = f / (2 + f), R the tail of the series of 2 atanh(s).
+template <class V> STEEPEST_INLINE V log_reduced(V m, V k, V correction) {
+  const V f = m - V(1.0), s = f / (f + V(2.0)), square = s * s, half = V(0.5) * f * f;
+  if constexpr (sizeof(typename V::Scalar) == 8) {
+    V r(2.0 / 23.0);
+    r = r * square + V(2.0 / 21.0);
+    r = r * square + V(2.0 / 19.0);
+    r = r * square + V(2.0 / 17.0);
+    r = r * square + V(2.0 / 15.0);
+    r = r * square + V(2.0 / 13.0);
+    r = r * square + V(2.0 / 11.0);
+    r = r * square + V(2.0 / 9.0);
+    r = r * square + V(2.0 / 7.0);
+    r = r * square + V(2.0 / 5.0);
+    r = (r * square + V(2.0 / 3.0)) * square;
+    const V low = k * V(1.90821492927058770002e-10) + correction;
+    return k * V(6.93147180369123816490e-01) - ((half - (s * (half + r) + low)) - f);
+  } else {
+    V r(2.0 / 11.0);
+    r = r * square + V(2.0 / 9.0);
+    r = r * square + V(2.0 / 7.0);
+    r = r * square + V(2.0 / 5.0);
+    r = (r * square + V(2.0 / 3.0)) * square;
+    const V low = k * V(-2.12194440e-4) + correction;
+    return k * V(0.693359375) - ((half - (s * (half + r) + low)) - f);
+  }
+}
+
+/// Splits a normal positive x into m 2^k with m in [sqrt(1/2), sqrt(2)).
+template <class V> STEEPEST_INLINE void split_exponent(V x, V& m, V& k) {
+  using F = Format<typename V::Scalar>;
+  const auto bits = x.bits();
+  m = V::from_bits((bits & F::mantissa_mask) | F::one);
+  k = V::from_bits((bits >> F::mantissa_bits) | V(F::integer).bits()) - V(F::integer + F::bias);
+  const auto large = m > V(1.4142135623730951);
+  m = select(large, m * V(0.5), m);
+  k = select(large, k + V(1.0), k);
+}
+
+/// The natural logarithm, to 2 ulp: -infinity at 0, not a number below.
+template <class V> STEEPEST_INLINE V log(V x) {
+  using F = Format<typename V::Scalar>;
+  constexpr double lift = sizeof(typename V::Scalar) == 8 ? 54.0 : 25.0;
+  const V zero(0.0), infinity(F::infinity);
+  const auto tiny = x < V(F::smallest_normal);
+  V m, k;
+  split_exponent(select(tiny, x * V(double(1ull << int(lift))), x), m, k);
+  const V result = log_reduced(m, select(tiny, k - V(lift), k), zero);
+  const V special = select(x == zero, -infinity, select(x == infinity, infinity, V(__builtin_nan(""))));
+  return select(x > zero, select(x < infinity, result, special), special);
+}
+
+/// log(1 + x) without cancellation near 0, to 2 ulp, for x > -1 (not a number below, -infinity at -1).
+template <class V> STEEPEST_INLINE V log1p(V x) {
+  using F = Format<typename V::Scalar>;
+  const V one(1.0), zero(0.0), infinity(F::infinity), u = x + one;
+  V m, k;
+  split_exponent(u, m, k);
+  const V lost = select(x > one, one - (u - x), x - (u - one));  // what rounding 1 + x threw away
+  const V result = log_reduced(m, k, lost / u);
+  const V special = select(x == -one, -infinity, select(x == infinity, infinity, V(__builtin_nan(""))));
+  const V regular = select(abs(x) < V(F::smallest_normal), x, result);
+  return select(u > zero, select(x < infinity, regular, special), special);
+}
+
+}  // namespace ops
+}  // namespace steepest::STEEPEST_LEVEL

@@ -1,0 +1,74 @@
+// What a member of a list (loss, penalty, rule, schedule) says about itself in words and numbers, apart from its arithmetic.
+#pragma once
+
+#include <limits>
+#include <string_view>
+
+namespace steepest {
+
+inline constexpr double infinity = std::numeric_limits<double>::infinity();
+
+/// Stands for "the second derivative in z is not bounded".
+inline constexpr double no_curvature_bound = -1.0;
+
+/// How the mean of the target follows from the raw prediction: identity z, log exp(z), logit 1/(1+exp(-z)).
+enum class Link { identity, log, logit, half_logit };
+
+/// Which targets a loss accepts.
+enum class Target { real, non_negative, positive, binary };
+
+/// Which ends of a parameter's range belong to it.
+enum class Closed { neither, low, both };
+
+/// A parameter of a loss, penalty, rule or schedule: its name, default and range.
+struct Param {
+  std::string_view name;
+  double default_value, low, high;
+  std::string_view meaning;
+  Closed closed = Closed::neither;
+};
+
+constexpr std::string_view name_of(Link link) {
+  switch (link) {
+  case Link::identity:
+    return "identity";
+  case Link::log:
+    return "log";
+  case Link::logit:
+    return "logit";
+  case Link::half_logit:
+    return "half_logit";
+  }
+  return "";
+}
+
+constexpr std::string_view name_of(Target target) {
+  switch (target) {
+  case Target::real:
+    return "real";
+  case Target::non_negative:
+    return "non_negative";
+  case Target::positive:
+    return "positive";
+  case Target::binary:
+    return "binary";
+  }
+  return "";
+}
+
+/// What is asked of the targets, in words: "... of this loss must be ...".
+constexpr std::string_view domain_of(Target target) {
+  switch (target) {
+  case Target::real:
+    return "finite numbers";
+  case Target::non_negative:
+    return "zero or positive";
+  case Target::positive:
+    return "positive";
+  case Target::binary:
+    return "of two classes";
+  }
+  return "";
+}
+
+}  // namespace steepest
