@@ -23,19 +23,22 @@ constexpr std::size_t patience = 5, subgradient_patience = 50;
 constexpr double sufficient_decrease = 0.25;
 constexpr double growth = 1.3, backtrack = 0.5;
 
-template <class T> double largest_change(const std::vector<T>& a, const std::vector<T>& b) {
+template <class T>
+double largest_change(const std::vector<T>& a, const std::vector<T>& b) {
   double largest = 0;
   for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(double(a[i]) - double(b[i])));
   return largest;
 }
 
-template <class T> double squared_distance(const std::vector<T>& a, const std::vector<T>& b) {
+template <class T>
+double squared_distance(const std::vector<T>& a, const std::vector<T>& b) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) sum += (double(a[i]) - double(b[i])) * (double(a[i]) - double(b[i]));
   return sum;
 }
 
-template <class Numbers> double squared_norm(const Numbers& a) {
+template <class Numbers>
+double squared_norm(const Numbers& a) {
   double sum = 0;
   for (const double number : a) sum += number * number;
   return sum;
@@ -44,7 +47,8 @@ template <class Numbers> double squared_norm(const Numbers& a) {
 }  // namespace
 
 /// Lets the outside have a word a hundred times a second, at the cost of a look at the clock now and then.
-template <class T> class Fit<T>::Pacer {
+template <class T>
+class Fit<T>::Pacer {
  public:
   Pacer(const std::function<void()>& poll, Index row_cost) : poll_(poll), row_cost_(row_cost) {}
 
@@ -80,9 +84,17 @@ Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, st
   history_.reserve(std::size_t(std::min<Index>(options_.epochs, 1024)));
 }
 
-template <class T> Fit<T>::~Fit() = default;
+template <class T>
+Fit<T>::~Fit() {
+  sum_.use(nullptr);
+}
 
-template <class T> void Fit<T>::run() {
+template <class T>
+void Fit<T>::run() {
+  if (options_.threads > 1) {
+    team_ = std::make_unique<Team>(options_.threads);
+    sum_.use(team_.get());
+  }
   Pacer pacer(options_.poll, std::max<Index>(parameters_, 8));
   pacer_ = std::make_unique<Pacer>(pacer);
   // The natural size of the objective, by which an explosion is told from a bad start.
@@ -95,7 +107,8 @@ template <class T> void Fit<T>::run() {
 }
 
 /// The objective of the first rows at the start and at zero, whichever is larger; 0 where evaluating costs the caller.
-template <class T> double Fit<T>::natural_scale() {
+template <class T>
+double Fit<T>::natural_scale() {
   if (sum_.outside()) return 0;
   const Segment sample{0, nullptr, std::min<Index>(n_, 1024)};
   const double at_start = std::abs(objective_of(sum_.value(sample, x_.data()), sample.count));
@@ -104,7 +117,8 @@ template <class T> double Fit<T>::natural_scale() {
   return std::isfinite(at_start) ? std::max(at_start, at_zero) : 0;
 }
 
-template <class T> bool Fit<T>::run_epoch() {
+template <class T>
+bool Fit<T>::run_epoch() {
   order_->start(std::uint64_t(epoch_));
   if (options_.step_tolerance >= 0) epoch_start_ = x_;
   double running = 0;
@@ -131,7 +145,8 @@ template <class T> bool Fit<T>::run_epoch() {
 }
 
 /// The sum over the next rows of the order; its gradient, divided and with the smooth penalty, in gradient_.
-template <class T> double Fit<T>::evaluate_batch(Index rows) {
+template <class T>
+double Fit<T>::evaluate_batch(Index rows) {
   ++evaluations_;
   double total = 0;
   if (full_batch_) {
@@ -153,15 +168,18 @@ template <class T> double Fit<T>::evaluate_batch(Index rows) {
   return total;
 }
 
-template <class T> double Fit<T>::objective_of(double sum, Index rows) const {
+template <class T>
+double Fit<T>::objective_of(double sum, Index rows) const {
   return sum / (double(rows) * sum_.mean_weight()) + penalty_value();
 }
 
-template <class T> double Fit<T>::penalty_value() const {
+template <class T>
+double Fit<T>::penalty_value() const {
   return penalty_ ? penalty_->value(options_.penalty->params.data(), sum_.penalised(), x_.data()) : 0.0;
 }
 
-template <class T> double Fit<T>::next_step(double time, double objective) {
+template <class T>
+double Fit<T>::next_step(double time, double objective) {
   switch (options_.stepping) {
   case Stepping::schedule: {
     const double step = options_.schedule(time);
@@ -184,13 +202,15 @@ template <class T> double Fit<T>::next_step(double time, double objective) {
 
 /// A guess, on the small side, of how far the minimum is: a hundredth of the way to a zero objective along the gradient, in
 /// the units of the data, but no more than a hundredth of the size that parameters usually have.
-template <class T> double Fit<T>::first_distance(double objective) const {
+template <class T>
+double Fit<T>::first_distance(double objective) const {
   const double along = std::abs(objective) / std::sqrt(squared_norm(gradient_));
   const double usual = 1 + std::sqrt(squared_norm(start_));
   return 0.01 * (along > 0 ? std::min(along, usual) : usual);
 }
 
-template <class T> void Fit<T>::update(double step) {
+template <class T>
+void Fit<T>::update(double step) {
   const Choice& rule = options_.rule;
   kernels_.rules[rule.index].step(rule.params.data(),
                                   {parameters_, x_.data(), gradient_.data(), state_.data(), step, ++updates_});
@@ -199,7 +219,8 @@ template <class T> void Fit<T>::update(double step) {
 
 /// Judges the last step by the objective it led to. A bad one is taken back: x_ and gradient_ are those of the last
 /// accepted point again, and the step is halved; after a good one it grows.
-template <class T> bool Fit<T>::accept_line_search(double objective) {
+template <class T>
+bool Fit<T>::accept_line_search(double objective) {
   if (std::isfinite(accepted_objective_)) {
     const double moved = squared_distance(x_, accepted_x_);
     const double rounding = 1e-15 * std::abs(accepted_objective_);
@@ -217,7 +238,8 @@ template <class T> bool Fit<T>::accept_line_search(double objective) {
   return true;
 }
 
-template <class T> bool Fit<T>::end_of_epoch(double running) {
+template <class T>
+bool Fit<T>::end_of_epoch(double running) {
   const bool need_exact = options_.exact_history || (options_.tolerance > 0 && !full_batch_);
   double exact = std::numeric_limits<double>::quiet_NaN();
   if (need_exact) exact = evaluate_full(options_.strong_convexity > 0);
@@ -244,7 +266,8 @@ template <class T> bool Fit<T>::end_of_epoch(double running) {
 
 /// True where the bound of the gap is within the tolerance, or, without a bound, the best objective of the last epochs
 /// is hardly better than the best before them.
-template <class T> bool Fit<T>::progress_stalled(double objective) {
+template <class T>
+bool Fit<T>::progress_stalled(double objective) {
   const double allowed = options_.tolerance * std::max(std::abs(objective), 1e-6 * scale_);
   if (options_.strong_convexity > 0) {
     // F - F* <= |gradient|^2 / (2 mu) for a strongly convex F
@@ -261,7 +284,8 @@ template <class T> bool Fit<T>::progress_stalled(double objective) {
 }
 
 /// The objective at x_ over all rows; with_gradient: its gradient, smooth penalty included, in full_gradient_.
-template <class T> double Fit<T>::evaluate_full(bool with_gradient) {
+template <class T>
+double Fit<T>::evaluate_full(bool with_gradient) {
   ++evaluations_;
   const auto poll = [this] { pacer_->worked(sum_.block_rows()); };
   const double objective =
@@ -278,12 +302,14 @@ template <class T> double Fit<T>::evaluate_full(bool with_gradient) {
   return objective;
 }
 
-template <class T> void Fit<T>::diverge() {
+template <class T>
+void Fit<T>::diverge() {
   status_ = Status::diverged;
   x_ = best_x_;
 }
 
-template <class T> void Fit<T>::finish() {
+template <class T>
+void Fit<T>::finish() {
   if (options_.stepping == Stepping::line_search && std::isfinite(accepted_objective_)) {
     // The last step was never judged.
     objective_ = evaluate_full(true);

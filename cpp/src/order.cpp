@@ -94,6 +94,84 @@ class Given final : public Permuted {
   std::function<std::vector<std::uint32_t>(std::uint64_t)> give_;
 };
 
+class Stream final : public Order {
+ public:
+  Stream(Index rows, std::uint64_t seed, Streaming streaming) : rows_(rows), seed_(seed), plan_(streaming) {
+    // Every group of blocks that are walked side by side is complete, and all blocks are equally long but for one row:
+    // no batch at the end of an epoch comes from fewer places than the others.
+    groups_ = (rows + plan_.streams * plan_.block_rows - 1) / (plan_.streams * plan_.block_rows);
+    blocks_.resize(std::size_t(groups_ * plan_.streams));
+    at_.resize(std::size_t(plan_.streams));
+    end_.resize(std::size_t(plan_.streams));
+    const Index batches = std::max<Index>(1, (window_rows + plan_.batch_size - 1) / plan_.batch_size);
+    window_.resize(std::size_t(batches * plan_.batch_size + lookahead + plan_.streams * plan_.turn));
+  }
+
+  void start(std::uint64_t epoch) override {
+    const CounterGenerator random = generator_of(seed_, epoch);
+    shuffle({mix(random.key + 1)}, Index(blocks_.size()), blocks_.data());
+    phase_ = Index((static_cast<unsigned __int128>(random[0]) * std::uint64_t(rows_)) >> 64);
+    group_ = made_ = given_ = first_ = 0;
+    live_ = 0;
+  }
+
+  Segment next(Index limit) override {
+    if (made_ - first_ < limit + lookahead) refill(limit);
+    const Index count = std::min(limit, made_ - first_);
+    const Segment segment{0, window_.data() + first_, count, made_ - first_ - count};
+    first_ += count;
+    return segment;
+  }
+
+ private:
+  static constexpr Index window_rows = 4096, lookahead = 256;
+
+  /// Moves what is left to the front and fills the rest of the window.
+  void refill(Index) {
+    std::copy(window_.begin() + first_, window_.begin() + made_, window_.begin());
+    made_ -= first_;
+    first_ = 0;
+    const Index room = Index(window_.size()) - plan_.streams * plan_.turn;
+    while (made_ < room && given_ < rows_) take_turns();
+  }
+
+  /// One turn of every stream.
+  void take_turns() {
+    if (live_ == 0) open_group();
+    Index write = made_, live = 0;
+    for (std::size_t s = 0; s < at_.size(); ++s) {
+      const Index stop = std::min(at_[s] + plan_.turn, end_[s]);
+      for (; at_[s] < stop; ++at_[s])
+        window_[std::size_t(write++)] = std::uint32_t(at_[s] < rows_ ? at_[s] : at_[s] - rows_);
+      live += at_[s] < end_[s];
+    }
+    given_ += write - made_;
+    made_ = write;
+    live_ = live;
+  }
+
+  void open_group() {
+    const Index blocks = Index(blocks_.size());
+    for (Index s = 0; s < plan_.streams; ++s) {
+      const Index b = blocks_[std::size_t(group_ * plan_.streams + s)];
+      at_[std::size_t(s)] = phase_ + b * rows_ / blocks;
+      end_[std::size_t(s)] = phase_ + (b + 1) * rows_ / blocks;
+      // A block that begins behind the end begins at the front; only one that straddles the end needs care row by row.
+      if (at_[std::size_t(s)] >= rows_) at_[std::size_t(s)] -= rows_, end_[std::size_t(s)] -= rows_;
+    }
+    ++group_;
+  }
+
+  Index rows_;
+  std::uint64_t seed_;
+  Streaming plan_;
+  Index groups_ = 0, phase_ = 0, group_ = 0, live_ = 0;
+  Index made_ = 0, first_ = 0,
+        given_ = 0;  // the window holds rows first_ to made_; given_ of the epoch have entered it
+  std::vector<std::uint32_t> blocks_, window_;
+  std::vector<Index> at_, end_;
+};
+
 }  // namespace
 
 // Two passes of a distribution shuffle: every row draws a bucket, buckets are shuffled where they fit the cache. Uniform
@@ -130,6 +208,23 @@ std::unique_ptr<Order> order_in_sequence(Index rows) { return std::make_unique<I
 std::unique_ptr<Order> order_full(Index rows, std::uint64_t seed, bool once) {
   return std::make_unique<Full>(rows, seed, once);
 }
+std::unique_ptr<Order> order_stream(Index rows, std::uint64_t seed, Streaming streaming) {
+  return std::make_unique<Stream>(rows, seed, streaming);
+}
+
+Streaming streaming_for(Index rows, Index row_bytes, Index batch_size) {
+  constexpr Index streams = 16;               // as many as the prefetchers of common processors follow
+  constexpr Index least_groups = 512;         // more blocks mean less weight for each place of the data
+  constexpr Index largest_block = 64 * 1024;  // longer ones are hardly faster
+  constexpr Index smallest_block = 4 * 1024;  // a page, which is what a prefetcher follows
+  constexpr Index turn_bytes = 128;           // lines are fetched in pairs
+  constexpr Index cached = 8 * 1024 * 1024;   // data of this size shuffles well enough in the caches
+  if (rows * row_bytes <= cached) return {0, 1, 1, batch_size};
+  const Index block = std::clamp(rows * row_bytes / (streams * least_groups), smallest_block, largest_block);
+  const Index turn = std::clamp<Index>(turn_bytes / row_bytes, 1, std::max<Index>(1, batch_size / streams));
+  return {streams, turn, std::max<Index>(turn, block / row_bytes), batch_size};
+}
+
 std::unique_ptr<Order> order_given(Index, std::function<std::vector<std::uint32_t>(std::uint64_t)> give) {
   return std::make_unique<Given>(std::move(give));
 }

@@ -10,22 +10,26 @@
 namespace steepest {
 namespace {
 
-template <class... Ls> constexpr auto specs_of(STEEPEST_LEVEL::LossList<Ls...>) {
+template <class... Ls>
+constexpr auto specs_of(STEEPEST_LEVEL::LossList<Ls...>) {
   return std::array{LossSpec{Ls::name, Ls::summary, Ls::formula, Ls::link, Ls::target, Ls::curvature, Ls::convex,
                              Ls::smooth, std::span<const Param>(Ls::params)}...};
 }
 
-template <class... Ps> constexpr auto specs_of(STEEPEST_LEVEL::PenaltyList<Ps...>) {
+template <class... Ps>
+constexpr auto specs_of(STEEPEST_LEVEL::PenaltyList<Ps...>) {
   return std::array{PenaltySpec{Ps::name, Ps::summary, Ps::formula, Ps::separable, Ps::smooth, Ps::convex,
                                 std::span<const Param>(Ps::params)}...};
 }
 
-template <class... Rs> constexpr auto specs_of(STEEPEST_LEVEL::RuleList<Rs...>) {
+template <class... Rs>
+constexpr auto specs_of(STEEPEST_LEVEL::RuleList<Rs...>) {
   return std::array{
       RuleSpec{Rs::name, Rs::summary, Rs::formula, Rs::state_vectors, std::span<const Param>(Rs::params)}...};
 }
 
-template <class... Ss> constexpr auto specs_of(schedules::ScheduleList<Ss...>) {
+template <class... Ss>
+constexpr auto specs_of(schedules::ScheduleList<Ss...>) {
   return std::array{ScheduleSpec{Ss::name, Ss::summary, Ss::formula, std::span<const Param>(Ss::params), &Ss::at}...};
 }
 
@@ -41,7 +45,8 @@ std::span<const PenaltySpec> penalty_specs() { return penalties_table; }
 std::span<const RuleSpec> rule_specs() { return rules_table; }
 std::span<const ScheduleSpec> schedule_specs() { return schedules_table; }
 
-template <class Spec> std::size_t index_of(std::span<const Spec> specs, std::string_view name) {
+template <class Spec>
+std::size_t index_of(std::span<const Spec> specs, std::string_view name) {
   std::string candidates;
   for (std::size_t i = 0; i < specs.size(); ++i) {
     if (specs[i].name == name) return i;

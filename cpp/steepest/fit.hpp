@@ -55,6 +55,7 @@ struct FitOptions {
   Stepping stepping = Stepping::schedule;
   std::function<double(double)> schedule;  ///< for Stepping::schedule; the first step for line_search is its value at 0
   std::int64_t batch_size = 1, epochs = 1;
+  int threads = 1;
   std::int64_t epochs_before = 0, updates_before = 0;  ///< of the run that this one goes on from
   double step_tolerance = -1;                          ///< stop when no parameter moved farther in an epoch; < 0: never
   double tolerance = 0;                                ///< relative optimality; 0: never
@@ -69,7 +70,8 @@ struct NonFinite : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-template <class T> class Fit {
+template <class T>
+class Fit {
  public:
   Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, std::vector<T> x0, std::vector<T> state = {});
   ~Fit();
@@ -117,6 +119,7 @@ template <class T> class Fit {
   std::vector<double> full_gradient_;
   std::vector<Epoch> history_;
   std::unique_ptr<Pacer> pacer_;
+  std::unique_ptr<Team> team_;
 
   Segment last_segment_;
   Status status_ = Status::running;

@@ -13,7 +13,8 @@
 
 namespace steepest {
 
-template <class T> struct RowKernels {
+template <class T>
+struct RowKernels {
   /// z = X coef + intercept for the rows of a segment, C order.
   void (*predict)(const DenseRows<T>&, const Segment&, const T* coef, T intercept, T* z);
   /// gradient += X^T slope over a segment, C order.
@@ -25,12 +26,15 @@ template <class T> struct RowKernels {
   void (*pack)(const DenseRows<T>&, const Segment&, T* packed);
   /// to[i] = from[row i of the segment], for segments with offsets.
   void (*gather)(const T* from, const Segment&, T* to);
+  /// to += from.
+  void (*add)(const T* from, std::int64_t count, T* to);
   T (*sum)(const T* numbers, std::int64_t count);
   /// Whether all numbers are finite.
   bool (*finite)(const T* numbers, std::int64_t count);
 };
 
-template <class T> struct LossKernels {
+template <class T>
+struct LossKernels {
   /// The weighted sum of the losses (weight may be null), the weighted slopes in z into `slope`. A prediction that is not
   /// finite makes the sum not finite, whatever the loss.
   double (*reduce)(const double* params, std::int64_t n, const T* y, const T* z, const T* weight, T* slope);
@@ -38,7 +42,8 @@ template <class T> struct LossKernels {
   void (*pointwise)(const double* params, std::int64_t n, const T* y, const T* z, T* value, T* slope);
 };
 
-template <class T> struct PenaltyKernels {
+template <class T>
+struct PenaltyKernels {
   double (*value)(const double* params, std::int64_t n, const T* w);
   /// gradient += the gradient of the smooth part.
   void (*smooth_gradient)(const double* params, std::int64_t n, const T* w, T* gradient);
@@ -47,7 +52,8 @@ template <class T> struct PenaltyKernels {
 };
 
 /// What an update rule sees of one update.
-template <class T> struct Update {
+template <class T>
+struct Update {
   std::int64_t n;       ///< parameters
   T* x;                 ///< parameters, changed in place
   const T* gradient;    ///< of the batch objective at x, smooth penalties included
@@ -56,11 +62,13 @@ template <class T> struct Update {
   std::int64_t number;  ///< 1 for the first update
 };
 
-template <class T> struct RuleKernels {
+template <class T>
+struct RuleKernels {
   void (*step)(const double* params, const Update<T>&);
 };
 
-template <class T> struct KernelsOf {
+template <class T>
+struct KernelsOf {
   RowKernels<T> rows;
   const LossKernels<T>* losses;
   const PenaltyKernels<T>* penalties;
@@ -74,7 +82,8 @@ struct Kernels {
   KernelsOf<double> f64;
 };
 
-template <class T> const KernelsOf<T>& kernels_of(const Kernels& kernels) {
+template <class T>
+const KernelsOf<T>& kernels_of(const Kernels& kernels) {
   if constexpr (sizeof(T) == 4)
     return kernels.f32;
   else

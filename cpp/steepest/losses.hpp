@@ -17,7 +17,8 @@
 
 namespace steepest::STEEPEST_LEVEL {
 
-template <class V> struct ValueGradient {
+template <class V>
+struct ValueGradient {
   V value, gradient;
 };
 
@@ -34,7 +35,8 @@ struct SquaredError {
   static constexpr double curvature = 1.0;
   static constexpr bool convex = true, smooth = true;
   static constexpr std::array<Param, 0> params{};
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V r = z - y;
     return {V(0.5) * r * r, r};
   }
@@ -49,7 +51,8 @@ struct MSE {
   static constexpr double curvature = 2.0;
   static constexpr bool convex = true, smooth = true;
   static constexpr std::array<Param, 0> params{};
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V r = z - y;
     return {r * r, V(2.0) * r};
   }
@@ -64,7 +67,8 @@ struct AbsoluteError {
   static constexpr double curvature = none;
   static constexpr bool convex = true, smooth = false;
   static constexpr std::array<Param, 0> params{};
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V r = z - y;
     return {ops::abs(r), ops::sign(r)};
   }
@@ -81,7 +85,8 @@ struct Huber {
   static constexpr bool convex = true, smooth = true;
   static constexpr std::array params{Param{"delta", 1.0, 0.0, infinity, "where the tails begin"}};
   double delta;
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V d(delta), r = z - y, clipped = ops::max(ops::min(r, d), -d);
     return {clipped * (r - V(0.5) * clipped), clipped};
   }
@@ -97,7 +102,8 @@ struct Quantile {
   static constexpr bool convex = true, smooth = false;
   static constexpr std::array params{Param{"quantile", 0.5, 0.0, 1.0, "which quantile"}};
   double quantile;
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V r = z - y, slope = ops::select(y >= z, V(-quantile), V(1.0 - quantile));
     return {slope * r, slope};
   }
@@ -114,7 +120,8 @@ struct EpsilonInsensitive {
   static constexpr bool convex = true, smooth = false;
   static constexpr std::array params{Param{"epsilon", 0.1, 0.0, infinity, "the free residual", Closed::low}};
   double epsilon;
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V r = z - y, excess = ops::abs(r) - V(epsilon), zero(0.0);
     return {ops::max(excess, zero), ops::select(excess > zero, ops::sign(r), zero)};
   }
@@ -130,7 +137,8 @@ struct SquaredEpsilonInsensitive {
   static constexpr bool convex = true, smooth = true;
   static constexpr std::array params{Param{"epsilon", 0.1, 0.0, infinity, "the free residual", Closed::low}};
   double epsilon;
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V r = z - y, excess = ops::max(ops::abs(r) - V(epsilon), V(0.0));
     return {excess * excess, V(2.0) * excess * ops::sign(r)};
   }
@@ -145,7 +153,8 @@ struct LogCosh {
   static constexpr double curvature = 1.0;
   static constexpr bool convex = true, smooth = true;
   static constexpr std::array<Param, 0> params{};
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V r = z - y, a = ops::abs(r), e = ops::expm1(V(-2.0) * a);  // exp(-2a) - 1, in (-1, 0]
     // log cosh a = a + log((1 + exp(-2a)) / 2), and (1 + exp(-2a)) / 2 = 1 + e / 2
     return {a + ops::log1p(V(0.5) * e), ops::sign(r) * (-e / (e + V(2.0)))};
@@ -161,7 +170,8 @@ struct LogLoss {
   static constexpr double curvature = 0.25;
   static constexpr bool convex = true, smooth = true;
   static constexpr std::array<Param, 0> params{};
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V zero(0.0), one(1.0), margin = y * z, e = ops::exp(-ops::abs(margin));
     const V value = ops::max(-margin, zero) + ops::log1p(e);
     return {value, -y * (ops::select(margin > zero, e, one) / (e + one))};
@@ -177,7 +187,8 @@ struct Hinge {
   static constexpr double curvature = none;
   static constexpr bool convex = true, smooth = false;
   static constexpr std::array<Param, 0> params{};
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V zero(0.0), one(1.0), margin = y * z;
     return {ops::max(one - margin, zero), ops::select(margin <= one, -y, zero)};
   }
@@ -192,7 +203,8 @@ struct SquaredHinge {
   static constexpr double curvature = 2.0;
   static constexpr bool convex = true, smooth = true;
   static constexpr std::array<Param, 0> params{};
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V missing = ops::max(V(1.0) - y * z, V(0.0));
     return {missing * missing, V(-2.0) * y * missing};
   }
@@ -207,7 +219,8 @@ struct ModifiedHuber {
   static constexpr double curvature = 2.0;
   static constexpr bool convex = true, smooth = true;
   static constexpr std::array<Param, 0> params{};
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V margin = y * z, missing = ops::max(V(1.0) - margin, V(0.0));
     const auto near = margin >= V(-1.0);
     return {ops::select(near, missing * missing, V(-4.0) * margin), ops::select(near, V(-2.0) * missing, V(-4.0)) * y};
@@ -223,7 +236,8 @@ struct Perceptron {
   static constexpr double curvature = none;
   static constexpr bool convex = true, smooth = false;
   static constexpr std::array<Param, 0> params{};
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V zero(0.0), margin = y * z;
     // A row on the boundary counts as wrong: otherwise a start at zero would never move.
     return {ops::max(-margin, zero), ops::select(margin <= zero, -y, zero)};
@@ -239,7 +253,8 @@ struct Exponential {
   static constexpr double curvature = none;
   static constexpr bool convex = true, smooth = true;
   static constexpr std::array<Param, 0> params{};
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V e = ops::exp(-(y * z));
     return {e, -y * e};
   }
@@ -254,7 +269,8 @@ struct Poisson {
   static constexpr double curvature = none;
   static constexpr bool convex = true, smooth = true;
   static constexpr std::array<Param, 0> params{};
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V e = ops::exp(z);
     return {e - y * z, e - y};
   }
@@ -270,7 +286,8 @@ struct Gamma {
   static constexpr double curvature = none;
   static constexpr bool convex = true, smooth = true;
   static constexpr std::array<Param, 0> params{};
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V scaled = y * ops::exp(-z);
     return {z + scaled, V(1.0) - scaled};
   }
@@ -288,7 +305,8 @@ struct Tweedie {
   static constexpr std::array params{
       Param{"power", 1.5, 1.0, 2.0, "the variance's power of the mean, between Poisson (1) and gamma (2)"}};
   double power;
-  template <class V> STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
+  template <class V>
+  STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V mean = ops::exp(V(2.0 - power) * z), weighted = y * ops::exp(V(1.0 - power) * z);
     return {mean * V(1.0 / (2.0 - power)) - weighted * V(1.0 / (1.0 - power)), mean - weighted};
   }
@@ -310,7 +328,8 @@ concept PointwiseLoss = requires(const L& loss, Simd<double, 1> number) {
   { loss(number, number) } -> std::same_as<ValueGradient<Simd<double, 1>>>;
 };
 
-template <PointwiseLoss... Ls> struct LossList {
+template <PointwiseLoss... Ls>
+struct LossList {
   static constexpr std::size_t size = sizeof...(Ls);
 };
 
@@ -321,7 +340,8 @@ using Losses = LossList<losses::SquaredError, losses::MSE, losses::AbsoluteError
                         losses::Exponential, losses::Poisson, losses::Gamma, losses::Tweedie>;
 
 /// A loss from its parameters, in the order of its `params`.
-template <class L> STEEPEST_INLINE L make_loss(const double* params) {
+template <class L>
+STEEPEST_INLINE L make_loss(const double* params) {
   if constexpr (L::params.size() == 0)
     return L{};
   else

@@ -11,11 +11,13 @@
 
 #include "steepest/kernels.hpp"
 #include "steepest/rows.hpp"
+#include "steepest/threads.hpp"
 
 namespace steepest {
 
 /// A sum over rows of losses of the parameters x.
-template <class T> class RowSum {
+template <class T>
+class RowSum {
  public:
   virtual ~RowSum() = default;
   virtual std::int64_t rows() const = 0;
@@ -28,6 +30,8 @@ template <class T> class RowSum {
   virtual double add(const Segment& segment, const T* x, T* gradient) = 0;
   /// The sum over a segment.
   virtual double value(const Segment& segment, const T* x) = 0;
+  /// From now on share the work with this team, which outlives the sum or is taken back with null.
+  virtual void use(Team*) {}
   /// Whether the rows are evaluated by somebody else's code, which is not to be called more than the loop needs.
   virtual bool outside() const { return false; }
   /// How many rows are summed in T before they move on to double.
@@ -37,7 +41,11 @@ template <class T> class RowSum {
 };
 
 /// A pointwise loss over dense rows. Everything it sees belongs to the caller and outlives it.
-template <class T> class PointwiseSum final : public RowSum<T> {
+///
+/// A segment of more than a few kilobytes is cut into parts, each with a gradient of its own, which are added in order:
+/// how it is cut depends on the data alone, so the result does not depend on the number of threads.
+template <class T>
+class PointwiseSum final : public RowSum<T> {
  public:
   struct Data {
     DenseRows<T> rows;
@@ -53,30 +61,36 @@ template <class T> class PointwiseSum final : public RowSum<T> {
   std::int64_t parameters() const override { return penalised() + data_.intercept; }
   std::int64_t penalised() const override { return data_.rows.constant() ? 1 : data_.rows.features; }
   double mean_weight() const override { return data_.mean_weight; }
-  double add(const Segment& segment, const T* x, T* gradient) override { return walk(segment, x, gradient); }
-  double value(const Segment& segment, const T* x) override { return walk(segment, x, nullptr); }
+  double add(const Segment& segment, const T* x, T* gradient) override { return in_parts(segment, x, gradient); }
+  double value(const Segment& segment, const T* x) override { return in_parts(segment, x, nullptr); }
+  void use(Team* team) override;
   std::string complaint(const Segment& segment) const override;
 
-  /// The raw predictions of a segment.
-  void predict(const Segment& segment, const T* x, T* z);
-
  private:
-  double walk(const Segment& segment, const T* x, T* gradient);
-  void predict_chunk(const DenseRows<T>& rows, const Segment& chunk, const T* x, T* z) const;
-  /// The rows of a chunk as the kernels can read them: in place, or packed into the buffer.
-  std::pair<DenseRows<T>, Segment> readable(const Segment& chunk);
+  struct Scratch {
+    std::vector<T> y, weight, prediction, slope, packed;
+  };
+
+  double in_parts(const Segment& segment, const T* x, T* gradient);
+  double walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const;
+  /// The rows of a chunk as the kernels can read them: in place, or packed.
+  std::pair<DenseRows<T>, Segment> readable(const Segment& chunk, Scratch& scratch) const;
 
   const KernelsOf<T>& kernels_;
   const LossKernels<T>& loss_;
   std::vector<double> params_;
   Data data_;
-  std::int64_t chunk_rows_;
-  std::vector<T> y_, weight_, prediction_, slope_, packed_;
+  std::int64_t row_bytes_, chunk_rows_;
+  Team* team_ = nullptr;
+  std::vector<Scratch> scratch_;  // one per thread
+  std::vector<T> partial_;        // one gradient per part
+  std::vector<double> values_;
 };
 
 /// The sum over all rows in sequence and its gradient, block by block: blocks are summed in double and in the same order
 /// whatever else changes, so that a long float sum stays accurate. `gradient` may be null. Calls `poll` between blocks.
-template <class T> double full_sum(RowSum<T>& sum, const T* x, double* gradient, const std::function<void()>& poll);
+template <class T>
+double full_sum(RowSum<T>& sum, const T* x, double* gradient, const std::function<void()>& poll);
 
 /// A loss outside the core: given rows, it returns their sum and writes the gradient of the sum. It throws to stop.
 struct OutsideLoss {

@@ -20,7 +20,8 @@ struct SGD {
   static constexpr std::string_view formula = "x - lr*g";
   static constexpr int state_vectors = 0;
   static constexpr std::array<Param, 0> params{};
-  template <class T> STEEPEST_INLINE void step(const Update<T>& u) const {
+  template <class T>
+  STEEPEST_INLINE void step(const Update<T>& u) const {
     const T step = T(u.step);
     for (std::int64_t i = 0; i < u.n; ++i) u.x[i] -= step * u.gradient[i];
   }
@@ -28,7 +29,8 @@ struct SGD {
 
 }  // namespace optim
 
-template <class... Rs> struct RuleList {
+template <class... Rs>
+struct RuleList {
   static constexpr std::size_t size = sizeof...(Rs);
 };
 

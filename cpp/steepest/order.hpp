@@ -2,6 +2,10 @@
 //
 // An order depends on (seed, epoch) alone, through a counter-based generator: any epoch can be started without the ones
 // before it, so a run that goes on visits the rows that an uninterrupted run would have. Every order visits each row exactly once.
+//
+// On data larger than the caches the order is the bottleneck, not the arithmetic: rows in uniformly random order come at a
+// quarter of the speed of rows in sequence. `order_stream` keeps the hardware's prefetchers at work: it walks many random
+// blocks at once, each in sequence, and takes rows from them in turn.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +55,14 @@ class Order {
 std::unique_ptr<Order> order_in_sequence(std::int64_t rows);
 /// Reshuffled every epoch, or with `once` the order of epoch 0 always.
 std::unique_ptr<Order> order_full(std::int64_t rows, std::uint64_t seed, bool once);
+/// Every epoch cuts the rows anew into blocks, at a random offset, and visits the blocks in a random order, `streams` of them
+/// side by side: `turn` rows of each in turn. So a batch of b rows comes from min(streams, b / turn) places of the data.
+struct Streaming {
+  std::int64_t streams = 16, turn = 1, block_rows = 1, batch_size = 1;
+};
+std::unique_ptr<Order> order_stream(std::int64_t rows, std::uint64_t seed, Streaming streaming);
+/// What suits rows of this many bytes in batches of this size; streams = 0 where a full shuffle costs no more.
+Streaming streaming_for(std::int64_t rows, std::int64_t row_bytes, std::int64_t batch_size);
 /// Asks for a permutation of all rows at the start of every epoch; the answer is used as it is, so it must have been checked.
 std::unique_ptr<Order> order_given(std::int64_t rows, std::function<std::vector<std::uint32_t>(std::uint64_t)> give);
 

@@ -14,23 +14,27 @@
 namespace steepest::STEEPEST_LEVEL {
 namespace penalties {
 
-template <class T> STEEPEST_INLINE double sum_of_squares(std::int64_t n, const T* w) {
+template <class T>
+STEEPEST_INLINE double sum_of_squares(std::int64_t n, const T* w) {
   double sum = 0;
   for (std::int64_t i = 0; i < n; ++i) sum += double(w[i]) * double(w[i]);
   return sum;
 }
 
-template <class T> STEEPEST_INLINE double sum_of_sizes(std::int64_t n, const T* w) {
+template <class T>
+STEEPEST_INLINE double sum_of_sizes(std::int64_t n, const T* w) {
   double sum = 0;
   for (std::int64_t i = 0; i < n; ++i) sum += __builtin_fabs(double(w[i]));
   return sum;
 }
 
-template <class T> STEEPEST_INLINE void add_scaled(std::int64_t n, T scale, const T* w, T* gradient) {
+template <class T>
+STEEPEST_INLINE void add_scaled(std::int64_t n, T scale, const T* w, T* gradient) {
   for (std::int64_t i = 0; i < n; ++i) gradient[i] += scale * w[i];
 }
 
-template <class T> STEEPEST_INLINE void soft_threshold(std::int64_t n, T threshold, T* w) {
+template <class T>
+STEEPEST_INLINE void soft_threshold(std::int64_t n, T threshold, T* w) {
   for (std::int64_t i = 0; i < n; ++i) {
     const T shrunk = w[i] > T(0) ? w[i] - threshold : w[i] + threshold;
     w[i] = shrunk * w[i] > T(0) ? shrunk : T(0);
@@ -45,10 +49,12 @@ struct L2 {
   static constexpr bool separable = true, smooth = true, convex = true;
   static constexpr std::array params{Param{"alpha", 1.0, 0.0, infinity, "strength", Closed::low}};
   double alpha;
-  template <class T> STEEPEST_INLINE double value(std::int64_t n, const T* w) const {
+  template <class T>
+  STEEPEST_INLINE double value(std::int64_t n, const T* w) const {
     return 0.5 * alpha * sum_of_squares(n, w);
   }
-  template <class T> STEEPEST_INLINE void smooth_gradient(std::int64_t n, const T* w, T* gradient) const {
+  template <class T>
+  STEEPEST_INLINE void smooth_gradient(std::int64_t n, const T* w, T* gradient) const {
     add_scaled(n, T(alpha), w, gradient);
   }
 };
@@ -60,10 +66,12 @@ struct L1 {
   static constexpr bool separable = true, smooth = false, convex = true;
   static constexpr std::array params{Param{"alpha", 1.0, 0.0, infinity, "strength", Closed::low}};
   double alpha;
-  template <class T> STEEPEST_INLINE double value(std::int64_t n, const T* w) const {
+  template <class T>
+  STEEPEST_INLINE double value(std::int64_t n, const T* w) const {
     return alpha * sum_of_sizes(n, w);
   }
-  template <class T> STEEPEST_INLINE void prox(std::int64_t n, T step, T* w) const {
+  template <class T>
+  STEEPEST_INLINE void prox(std::int64_t n, T step, T* w) const {
     soft_threshold(n, T(step * alpha), w);
   }
 };
@@ -76,20 +84,24 @@ struct ElasticNet {
   static constexpr std::array params{Param{"alpha", 1.0, 0.0, infinity, "strength", Closed::low},
                                      Param{"l1_ratio", 0.5, 0.0, 1.0, "share of L1", Closed::both}};
   double alpha, l1_ratio;
-  template <class T> STEEPEST_INLINE double value(std::int64_t n, const T* w) const {
+  template <class T>
+  STEEPEST_INLINE double value(std::int64_t n, const T* w) const {
     return alpha * (l1_ratio * sum_of_sizes(n, w) + 0.5 * (1 - l1_ratio) * sum_of_squares(n, w));
   }
-  template <class T> STEEPEST_INLINE void smooth_gradient(std::int64_t n, const T* w, T* gradient) const {
+  template <class T>
+  STEEPEST_INLINE void smooth_gradient(std::int64_t n, const T* w, T* gradient) const {
     add_scaled(n, T(alpha * (1 - l1_ratio)), w, gradient);
   }
-  template <class T> STEEPEST_INLINE void prox(std::int64_t n, T step, T* w) const {
+  template <class T>
+  STEEPEST_INLINE void prox(std::int64_t n, T step, T* w) const {
     soft_threshold(n, T(step * alpha * l1_ratio), w);
   }
 };
 
 }  // namespace penalties
 
-template <class... Ps> struct PenaltyList {
+template <class... Ps>
+struct PenaltyList {
   static constexpr std::size_t size = sizeof...(Ps);
 };
 

@@ -43,6 +43,7 @@ std::span<const RuleSpec> rule_specs();
 std::span<const ScheduleSpec> schedule_specs();
 
 /// Where `name` stands in a list; throws std::invalid_argument with all candidates where it does not.
-template <class Spec> std::size_t index_of(std::span<const Spec> specs, std::string_view name);
+template <class Spec>
+std::size_t index_of(std::span<const Spec> specs, std::string_view name);
 
 }  // namespace steepest

@@ -10,7 +10,8 @@
 namespace steepest {
 
 /// n rows of d features; strides are counted in elements and may be negative. No features is the constant model z = x[0].
-template <class T> struct DenseRows {
+template <class T>
+struct DenseRows {
   const T* data = nullptr;
   std::int64_t rows = 0, features = 0, row_stride = 0, column_stride = 1;
 

@@ -25,9 +25,13 @@ struct Constant {
 struct InverseScaling {
   static constexpr std::string_view name = "inverse_scaling";
   static constexpr std::string_view summary = "Falls as a power of time.";
-  static constexpr std::string_view formula = "step_size / (1 + t)**power";
-  static constexpr std::array params{step_param, Param{"power", 0.5, 0.0, infinity, "how fast it falls", Closed::low}};
-  static double at(const double* p, double t, double) { return p[0] / std::pow(1 + t, p[1]); }
+  static constexpr std::string_view formula = "step_size / (1 + rate*t)**power";
+  static constexpr std::array params{step_param, Param{"power", 0.5, 0.0, infinity, "how fast it falls", Closed::low},
+                                     Param{"rate", 1.0, 0.0, infinity, "how soon it begins to fall"}};
+  static double at(const double* p, double t, double) {
+    const double base = 1 + p[2] * t;
+    return p[0] / (p[1] == 0.5 ? std::sqrt(base) : std::pow(base, p[1]));
+  }
 };
 
 struct InverseTime {
@@ -68,7 +72,8 @@ struct Cosine {
   }
 };
 
-template <class... Ss> struct ScheduleList {
+template <class... Ss>
+struct ScheduleList {
   static constexpr std::size_t size = sizeof...(Ss);
 };
 

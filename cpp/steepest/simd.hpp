@@ -30,11 +30,14 @@ inline constexpr int vector_bytes = 16;
 #endif
 
 /// How many T fit in one register of this level.
-template <class T> inline constexpr int lanes = vector_bytes / int(sizeof(T));
+template <class T>
+inline constexpr int lanes = vector_bytes / int(sizeof(T));
 
 /// The integer as wide as T, and the constants of its binary format.
-template <class T> struct Format;
-template <> struct Format<float> {
+template <class T>
+struct Format;
+template <>
+struct Format<float> {
   using Int = std::int32_t;
   using Unsigned = std::uint32_t;
   static constexpr int mantissa_bits = 23;
@@ -46,7 +49,8 @@ template <> struct Format<float> {
   static constexpr float smallest_normal = 1.17549435e-38f;
   static constexpr float infinity = __builtin_huge_valf();
 };
-template <> struct Format<double> {
+template <>
+struct Format<double> {
   using Int = std::int64_t;
   using Unsigned = std::uint64_t;
   static constexpr int mantissa_bits = 52;
@@ -59,7 +63,8 @@ template <> struct Format<double> {
   static constexpr double infinity = __builtin_huge_val();
 };
 
-template <class T, int N> struct Simd {
+template <class T, int N>
+struct Simd {
   using Scalar = T;
   using Int = typename Format<T>::Int;
   using Unsigned = typename Format<T>::Unsigned;
@@ -129,7 +134,8 @@ template <class T, int N> struct Simd {
 };
 
 /// One lane is a plain number: the remainder of a loop runs the same body as its vectors.
-template <class T> struct Simd<T, 1> {
+template <class T>
+struct Simd<T, 1> {
   using Scalar = T;
   using Int = typename Format<T>::Int;
   using Unsigned = typename Format<T>::Unsigned;
@@ -151,7 +157,8 @@ template <class T> struct Simd<T, 1> {
 };
 
 #define STEEPEST_OPERATOR(op)                                                                                          \
-  template <class T, int N> STEEPEST_INLINE Simd<T, N> operator op(Simd<T, N> a, Simd<T, N> b) {                       \
+  template <class T, int N>                                                                                            \
+  STEEPEST_INLINE Simd<T, N> operator op(Simd<T, N> a, Simd<T, N> b) {                                                 \
     return Simd<T, N>(a.v op b.v);                                                                                     \
   }
 STEEPEST_OPERATOR(+)
@@ -160,10 +167,14 @@ STEEPEST_OPERATOR(*)
 STEEPEST_OPERATOR(/)
 #undef STEEPEST_OPERATOR
 
-template <class T, int N> STEEPEST_INLINE Simd<T, N> operator-(Simd<T, N> a) { return Simd<T, N>(-a.v); }
+template <class T, int N>
+STEEPEST_INLINE Simd<T, N> operator-(Simd<T, N> a) {
+  return Simd<T, N>(-a.v);
+}
 
 #define STEEPEST_COMPARISON(op)                                                                                        \
-  template <class T, int N> STEEPEST_INLINE typename Simd<T, N>::Mask operator op(Simd<T, N> a, Simd<T, N> b) {        \
+  template <class T, int N>                                                                                            \
+  STEEPEST_INLINE typename Simd<T, N>::Mask operator op(Simd<T, N> a, Simd<T, N> b) {                                  \
     return a.v op b.v;                                                                                                 \
   }
 STEEPEST_COMPARISON(<)
@@ -175,46 +186,59 @@ STEEPEST_COMPARISON(==)
 
 namespace ops {
 
-template <class V> STEEPEST_INLINE V select(typename V::Mask condition, V yes, V no) {
+template <class V>
+STEEPEST_INLINE V select(typename V::Mask condition, V yes, V no) {
   return V(condition ? yes.v : no.v);
 }
 
 /// The larger; the second where either is not a number.
-template <class V> STEEPEST_INLINE V max(V a, V b) { return select(a > b, a, b); }
+template <class V>
+STEEPEST_INLINE V max(V a, V b) {
+  return select(a > b, a, b);
+}
 
 /// The smaller; the second where either is not a number.
-template <class V> STEEPEST_INLINE V min(V a, V b) { return select(a < b, a, b); }
+template <class V>
+STEEPEST_INLINE V min(V a, V b) {
+  return select(a < b, a, b);
+}
 
-template <class V> STEEPEST_INLINE V abs(V a) {
+template <class V>
+STEEPEST_INLINE V abs(V a) {
   using Unsigned = typename V::Unsigned;
   return V::from_bits(a.bits() & (~Unsigned(0) >> 1));
 }
 
 /// -1, 0 or 1.
-template <class V> STEEPEST_INLINE V sign(V a) {
+template <class V>
+STEEPEST_INLINE V sign(V a) {
   const V zero(0.0), one(1.0);
   return select(a > zero, one, select(a < zero, -one, zero));
 }
 
 /// 2^k for a whole k within the exponents of the format.
-template <class V> STEEPEST_INLINE V power_of_two(V k) {
+template <class V>
+STEEPEST_INLINE V power_of_two(V k) {
   using F = Format<typename V::Scalar>;
   return V::from_bits((k + V(F::rounding + F::bias)).bits() << F::mantissa_bits);
 }
 
 /// The nearest whole number, for |a| well below 2^mantissa_bits.
-template <class V> STEEPEST_INLINE V nearest(V a) {
+template <class V>
+STEEPEST_INLINE V nearest(V a) {
   const V magic(Format<typename V::Scalar>::rounding);
   return (a + magic) - magic;
 }
 
 /// x = k log(2) + r with a whole k and |r| <= log(2) / 2, and exp(r) - 1 by its Taylor series, which at this |r| is below
 /// the last bit after 14 (double) or 8 (float) terms.
-template <class V> struct ReducedExponential {
+template <class V>
+struct ReducedExponential {
   V k, expm1;
 };
 
-template <class V> STEEPEST_INLINE ReducedExponential<V> reduce_exponential(V x) {
+template <class V>
+STEEPEST_INLINE ReducedExponential<V> reduce_exponential(V x) {
   const V k = nearest(x * V(1.4426950408889634));
   if constexpr (sizeof(typename V::Scalar) == 8) {
     const V r = (x - k * V(6.93147180369123816490e-01)) - k * V(1.90821492927058770002e-10);
@@ -243,21 +267,24 @@ template <class V> STEEPEST_INLINE ReducedExponential<V> reduce_exponential(V x)
   }
 }
 
-template <class V> STEEPEST_INLINE V clamp_exponent(V x) {
+template <class V>
+STEEPEST_INLINE V clamp_exponent(V x) {
   constexpr double bound = sizeof(typename V::Scalar) == 8 ? 800.0 : 110.0;  // beyond overflow and underflow
   const V high(bound), low(-bound);
   return select(x > high, high, select(x < low, low, x));
 }
 
 /// e^x, to 2 ulp: 0 and infinity beyond the range, gradual underflow kept by scaling in two halves.
-template <class V> STEEPEST_INLINE V exp(V x) {
+template <class V>
+STEEPEST_INLINE V exp(V x) {
   const auto [k, p] = reduce_exponential(clamp_exponent(x));
   const V half = nearest(k * V(0.5));
   return ((p + V(1.0)) * power_of_two(half)) * power_of_two(k - half);
 }
 
 /// e^x - 1 without cancellation near 0, to 2 ulp.
-template <class V> STEEPEST_INLINE V expm1(V x) {
+template <class V>
+STEEPEST_INLINE V expm1(V x) {
   const auto [k, p] = reduce_exponential(clamp_exponent(x));
   const V half = nearest(k * V(0.5));
   const V first = power_of_two(half), second = power_of_two(k - half);
@@ -269,7 +296,8 @@ template <class V> STEEPEST_INLINE V expm1(V x) {
 
 /// log(m 2^k) + correction for m in [sqrt(1/2), sqrt(2)): log(1 + f) = f - (f²/2 - s (f²/2 + R(s²))) with
 /// s = f / (2 + f), R the tail of the series of 2 atanh(s).
-template <class V> STEEPEST_INLINE V log_reduced(V m, V k, V correction) {
+template <class V>
+STEEPEST_INLINE V log_reduced(V m, V k, V correction) {
   const V f = m - V(1.0), s = f / (f + V(2.0)), square = s * s, half = V(0.5) * f * f;
   if constexpr (sizeof(typename V::Scalar) == 8) {
     V r(2.0 / 23.0);
@@ -297,7 +325,8 @@ template <class V> STEEPEST_INLINE V log_reduced(V m, V k, V correction) {
 }
 
 /// Splits a normal positive x into m 2^k with m in [sqrt(1/2), sqrt(2)).
-template <class V> STEEPEST_INLINE void split_exponent(V x, V& m, V& k) {
+template <class V>
+STEEPEST_INLINE void split_exponent(V x, V& m, V& k) {
   using F = Format<typename V::Scalar>;
   const auto bits = x.bits();
   m = V::from_bits((bits & F::mantissa_mask) | F::one);
@@ -308,7 +337,8 @@ template <class V> STEEPEST_INLINE void split_exponent(V x, V& m, V& k) {
 }
 
 /// The natural logarithm, to 2 ulp: -infinity at 0, not a number below.
-template <class V> STEEPEST_INLINE V log(V x) {
+template <class V>
+STEEPEST_INLINE V log(V x) {
   using F = Format<typename V::Scalar>;
   constexpr double lift = sizeof(typename V::Scalar) == 8 ? 54.0 : 25.0;
   const V zero(0.0), infinity(F::infinity);
@@ -321,7 +351,8 @@ template <class V> STEEPEST_INLINE V log(V x) {
 }
 
 /// log(1 + x) without cancellation near 0, to 2 ulp, for x > -1 (not a number below, -infinity at -1).
-template <class V> STEEPEST_INLINE V log1p(V x) {
+template <class V>
+STEEPEST_INLINE V log1p(V x) {
   using F = Format<typename V::Scalar>;
   const V one(1.0), zero(0.0), infinity(F::infinity), u = x + one;
   V m, k;

@@ -8,7 +8,8 @@ namespace {
 
 using Index = std::int64_t;
 
-template <class Loss, class T> struct LossLoops {
+template <class Loss, class T>
+struct LossLoops {
   /// One step of V::size rows. Zero times the prediction joins the value, so that one that is not finite cannot hide
   /// behind a loss that would clip it.
   template <class V, bool Weighted>
@@ -67,7 +68,8 @@ template <class Loss, class T> struct LossLoops {
   }
 };
 
-template <class T, class... Ls> const LossKernels<T>* kernels_of_list(LossList<Ls...>) {
+template <class T, class... Ls>
+const LossKernels<T>* kernels_of_list(LossList<Ls...>) {
   static constexpr LossKernels<T> list[] = {{&LossLoops<Ls, T>::reduce, &LossLoops<Ls, T>::pointwise}...};
   return list;
 }

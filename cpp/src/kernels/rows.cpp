@@ -8,9 +8,11 @@ namespace {
 
 using Index = std::int64_t;
 
-template <class T> using Vector = Simd<T, lanes<T>>;
+template <class T>
+using Vector = Simd<T, lanes<T>>;
 
-template <class T, bool Gathered> struct RowReader {
+template <class T, bool Gathered>
+struct RowReader {
   const T* first;
   const std::uint32_t* offset;
   Index stride;
@@ -25,14 +27,16 @@ template <class T, bool Gathered> struct RowReader {
 /// is asked, because it can have three times as many lines on their way as the first.
 constexpr Index prefetch_rows = 32;
 
-template <class T> STEEPEST_INLINE void prefetch_row(const T* row, Index features) {
+template <class T>
+STEEPEST_INLINE void prefetch_row(const T* row, Index features) {
   const char* byte = reinterpret_cast<const char*>(row);
   const Index bytes = features * Index(sizeof(T));
   for (Index at = 0; at < bytes && at < 1024; at += 64) __builtin_prefetch(byte + at, 0, 2);
 }
 
 /// Features of a row as `Full` whole registers and one that may be partial.
-template <int Registers, class T> STEEPEST_INLINE void load_row(const T* row, Index last, Vector<T>* x) {
+template <int Registers, class T>
+STEEPEST_INLINE void load_row(const T* row, Index last, Vector<T>* x) {
   constexpr int N = lanes<T>;
   for (int k = 0; k < Registers - 1; ++k) x[k] = Vector<T>::load(row + k * N);
   x[Registers - 1] = Vector<T>::load_first(row + (Registers - 1) * N, last);
@@ -113,7 +117,8 @@ void predict_rows(const DenseRows<T>& rows, const Segment& segment, const T* coe
   }
 }
 
-template <class T> void predict(const DenseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
+template <class T>
+void predict(const DenseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
   if (rows.constant()) {
     for (Index i = 0; i < segment.count; ++i) z[i] = coef[0];
   } else if (segment.offset) {
@@ -123,11 +128,13 @@ template <class T> void predict(const DenseRows<T>& rows, const Segment& segment
   }
 }
 
-template <class T> STEEPEST_INLINE void add_to(T* gradient, Vector<T> sum) {
+template <class T>
+STEEPEST_INLINE void add_to(T* gradient, Vector<T> sum) {
   (Vector<T>::load(gradient) + sum).store(gradient);
 }
 
-template <class T> STEEPEST_INLINE void add_to_first(T* gradient, Index count, Vector<T> sum) {
+template <class T>
+STEEPEST_INLINE void add_to_first(T* gradient, Index count, Vector<T> sum) {
   (Vector<T>::load_first(gradient, count) + sum).store_first(gradient, count);
 }
 
@@ -202,7 +209,8 @@ void accumulate_rows(const DenseRows<T>& rows, const Segment& segment, const T* 
   }
 }
 
-template <class T> T sum(const T* numbers, Index count) {
+template <class T>
+T sum(const T* numbers, Index count) {
   constexpr int N = lanes<T>;
   Vector<T> even(0.0), odd(0.0);
   Index i = 0;
@@ -215,7 +223,8 @@ template <class T> T sum(const T* numbers, Index count) {
   return total;
 }
 
-template <class T> void accumulate(const DenseRows<T>& rows, const Segment& segment, const T* slope, T* gradient) {
+template <class T>
+void accumulate(const DenseRows<T>& rows, const Segment& segment, const T* slope, T* gradient) {
   if (rows.constant())
     gradient[0] += sum(slope, segment.count);
   else if (segment.offset)
@@ -266,7 +275,8 @@ void accumulate_columns(const DenseRows<T>& rows, const Segment& segment, const 
   }
 }
 
-template <class T> void pack(const DenseRows<T>& rows, const Segment& segment, T* packed) {
+template <class T>
+void pack(const DenseRows<T>& rows, const Segment& segment, T* packed) {
   const Index n = segment.count, d = rows.features;
   for (Index i = 0; i < n; ++i) {
     const T* row = rows.data + segment[i] * rows.row_stride;
@@ -275,7 +285,8 @@ template <class T> void pack(const DenseRows<T>& rows, const Segment& segment, T
 }
 
 /// The segment has offsets: consecutive numbers need no gathering.
-template <class T> void gather(const T* from, const Segment& segment, T* to) {
+template <class T>
+void gather(const T* from, const Segment& segment, T* to) {
   from += segment.begin;
   const Index far = segment.count + segment.ahead - 4 * prefetch_rows;
   for (Index i = 0; i < segment.count; ++i) {
@@ -285,7 +296,8 @@ template <class T> void gather(const T* from, const Segment& segment, T* to) {
 }
 
 /// Zero times anything finite is zero.
-template <class T> bool finite(const T* numbers, Index count) {
+template <class T>
+bool finite(const T* numbers, Index count) {
   constexpr int N = lanes<T>;
   const Vector<T> zero(0.0);
   Vector<T> a(0.0), b(0.0), c(0.0), d(0.0);
@@ -302,8 +314,14 @@ template <class T> bool finite(const T* numbers, Index count) {
 }
 
 template <class T>
-constexpr RowKernels<T> row_kernels{&predict<T>, &accumulate<T>, &predict_columns<T>, &accumulate_columns<T>, &pack<T>,
-                                    &gather<T>,  &sum<T>,        &finite<T>};
+void add(const T* from, Index count, T* to) {
+  for (Index i = 0; i < count; ++i) to[i] += from[i];
+}
+
+template <class T>
+constexpr RowKernels<T> row_kernels{
+    &predict<T>, &accumulate<T>, &predict_columns<T>, &accumulate_columns<T>, &pack<T>, &gather<T>,
+    &add<T>,     &sum<T>,        &finite<T>};
 
 }  // namespace
 

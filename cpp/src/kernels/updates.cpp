@@ -9,7 +9,8 @@ namespace {
 using Index = std::int64_t;
 
 /// A member of a list from its parameters, in the order of its `params`.
-template <class Member> STEEPEST_INLINE Member make(const double* p) {
+template <class Member>
+STEEPEST_INLINE Member make(const double* p) {
   if constexpr (Member::params.size() == 0)
     return Member{};
   else if constexpr (Member::params.size() == 1)
@@ -20,7 +21,8 @@ template <class Member> STEEPEST_INLINE Member make(const double* p) {
     return Member{p[0], p[1], p[2]};
 }
 
-template <class P, class T> PenaltyKernels<T> penalty_kernels() {
+template <class P, class T>
+PenaltyKernels<T> penalty_kernels() {
   PenaltyKernels<T> kernels{};
   kernels.value = [](const double* params, Index n, const T* w) { return make<P>(params).value(n, w); };
   if constexpr (requires(const P& p, T* w) { p.smooth_gradient(Index(0), w, w); })
@@ -32,16 +34,19 @@ template <class P, class T> PenaltyKernels<T> penalty_kernels() {
   return kernels;
 }
 
-template <class T, class... Ps> const PenaltyKernels<T>* kernels_of_list(PenaltyList<Ps...>) {
+template <class T, class... Ps>
+const PenaltyKernels<T>* kernels_of_list(PenaltyList<Ps...>) {
   static const PenaltyKernels<T> list[] = {penalty_kernels<Ps, T>()...};
   return list;
 }
 
-template <class R, class T> RuleKernels<T> rule_kernels() {
+template <class R, class T>
+RuleKernels<T> rule_kernels() {
   return {[](const double* params, const Update<T>& update) { make<R>(params).step(update); }};
 }
 
-template <class T, class... Rs> const RuleKernels<T>* kernels_of_list(RuleList<Rs...>) {
+template <class T, class... Rs>
+const RuleKernels<T>* kernels_of_list(RuleList<Rs...>) {
   static const RuleKernels<T> list[] = {rule_kernels<Rs, T>()...};
   return list;
 }
