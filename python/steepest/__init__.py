@@ -1,0 +1,37 @@
+"""Minimize losses over large data by following the gradient, at the speed the memory allows."""
+
+from steepest import data, gradients, losses, optim, penalties, reference, schedules, search
+from steepest._config import show_config
+from steepest._convexity import is_convex
+from steepest._data import DataCopyWarning
+from steepest._minimize import StepTolerance, minimize
+from steepest._results import ConvergenceWarning, History, Interrupted, Result, Status
+from steepest.objective import Objective
+from steepest.penalties import L1, L2, ElasticNet
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "L1",
+    "L2",
+    "ConvergenceWarning",
+    "DataCopyWarning",
+    "ElasticNet",
+    "History",
+    "Interrupted",
+    "Objective",
+    "Result",
+    "Status",
+    "StepTolerance",
+    "data",
+    "gradients",
+    "is_convex",
+    "losses",
+    "minimize",
+    "optim",
+    "penalties",
+    "reference",
+    "schedules",
+    "search",
+    "show_config",
+]

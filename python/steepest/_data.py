@@ -1,0 +1,209 @@
+"""From what users hold to what the core reads: checks and, where it cannot be avoided, announced copies."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepest import _core
+
+if TYPE_CHECKING:
+    from steepest.losses import Loss
+
+FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+LARGE_COPY = 1 << 20  # bytes; smaller copies are not worth a word
+BLOCK = 1 << 20
+
+
+class DataCopyWarning(UserWarning):
+    """The rows had to be copied because the core cannot read them as they are."""
+
+
+class Data(NamedTuple):
+    """Checked data: X (None for the constant model), y and weights in the dtype of the computation."""
+
+    X: NDArray[Any] | None
+    y: NDArray[Any]
+    weight: NDArray[Any] | None
+    mean_weight: float
+    classes: NDArray[Any] | None
+
+
+def check_data(loss: Loss, data: Any, sample_weight: Any, fit_intercept: bool, check_finite: bool) -> Data:
+    """Check the data of a problem.
+
+    Only a tuple is (X, y); any other array-like is the y of the constant model.
+    """
+    if isinstance(data, tuple):
+        if len(data) != 2:
+            raise ValueError(f"data as a tuple must be (X, y), not a tuple of {len(data)}")
+        X = as_rows(data[0])
+        y_given = data[1]
+        dtype = X.dtype
+    else:
+        X = None
+        y_given = data
+        if fit_intercept:
+            raise ValueError("fit_intercept=True needs features: the constant model is an intercept already")
+        dtype = np.dtype(np.float32) if getattr(data, "dtype", None) == np.float32 else FLOATS[0]
+    y, classes = as_targets(y_given, loss, dtype)
+    if X is not None:
+        if len(y) != len(X):
+            raise ValueError(f"X has {len(X)} rows, y has {len(y)}")
+        if check_finite:
+            require_finite(X, "X")
+    if sample_weight is None:
+        return Data(X, y, None, 1.0, classes)
+    weight, mean = as_weights(sample_weight, len(y), dtype)
+    return Data(X, y, weight, mean, classes)
+
+
+def as_array(values: Any, what: str) -> NDArray[Any]:
+    """Return an ndarray without a copy where the object offers its memory."""
+    if isinstance(values, np.ndarray):
+        return values
+    if hasattr(values, "tocsr"):
+        raise TypeError(f"{what} is a SciPy sparse matrix; only dense rows are read: pass {what}.toarray()")
+    if hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
+        return np.from_dlpack(values)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{what} is no regular array: {error}") from None
+
+
+def as_rows(values: Any) -> NDArray[Any]:
+    """Return X as the core reads it: 2-D, float32 or float64, any strides, never a silent copy."""
+    X = as_array(values, "X")
+    if X.ndim != 2:
+        hint = "; a single feature is X.reshape(-1, 1)" if X.ndim == 1 else ""
+        raise ValueError(f"X must be 2-D (rows, features), not {X.ndim}-D{hint}")
+    if X.shape[0] == 0 or X.shape[1] == 0:
+        raise ValueError(f"X is empty: its shape is {X.shape}")
+    if X.dtype in FLOATS and X.dtype.isnative and X.flags.aligned and not any(s % X.itemsize for s in X.strides):
+        return X
+    require_numeric(X, "X")
+    narrow = X.dtype.kind in "biuf" and X.dtype.itemsize <= 2 or X.dtype == np.dtype(np.float32).newbyteorder()
+    dtype = np.dtype(np.float32 if narrow else np.float64)
+    if isinstance(values, np.ndarray) and X.size * dtype.itemsize > LARGE_COPY:
+        reason = f"dtype {X.dtype}" if X.dtype not in FLOATS else "an alignment that cannot be read in place"
+        warnings.warn(
+            f"X has {reason}: a copy in {dtype} of {X.size * dtype.itemsize / 1e6:.0f} MB is made; float32 and float64 "
+            "are read in place",
+            DataCopyWarning,
+            stacklevel=4,
+        )
+    return X.astype(dtype)
+
+
+def as_targets(
+    values: Any, loss: Loss, dtype: Any, single_class: bool = False
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return y in the dtype of the computation, and the two classes where the loss wants labels."""
+    y = as_array(values, "y")
+    if y.ndim != 1 and not (single_class and y.ndim == 0):
+        raise ValueError(f"y must be 1-D, not {y.ndim}-D: {loss.name} takes one target per row")
+    if y.size == 0:
+        raise ValueError("y is empty")
+    y = np.atleast_1d(y)
+    if loss.target == "binary":
+        return encode_labels(y, loss, dtype, single_class)
+    require_numeric(y, "y")
+    y = np.ascontiguousarray(y, dtype=dtype)
+    require_finite(y, "y")
+    if loss.target != "real":
+        wrong = y < 0 if loss.target == "non_negative" else y <= 0
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise ValueError(f"targets of {loss.name} must be {loss._domain}; row {row} holds {y[row]:g}")
+    return y, None
+
+
+def encode_labels(y: NDArray[Any], loss: Loss, dtype: Any, single_class: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return labels as -1 and +1, the larger being +1, and the two classes."""
+    if y.dtype.kind == "c":
+        require_numeric(y, "y")
+    if y.dtype.kind == "f":
+        require_finite(y, "y")
+    if y.dtype.kind in "biuf":
+        low, high = y.min(), y.max()
+    else:
+        try:
+            found = np.unique(y)
+        except TypeError:
+            raise TypeError(f"the labels in y cannot be sorted: they mix types (dtype {y.dtype})") from None
+        low, high = found[0], found[-1]
+        if len(found) > 2:
+            raise ValueError(f"{loss.name} takes two classes; y holds {len(found)}: {_shown(found)}")
+    if low == high:
+        if not single_class or low not in (-1, 0, 1):
+            raise ValueError(f"{loss.name} takes two classes; y holds only {_shown(np.array([low]))}")
+        return np.full(y.shape, 1 if low == 1 else -1, dtype=dtype), np.array([low])
+    classes = np.array([low, high])
+    if y.dtype == dtype and low == -1 and high == 1 and y.flags.c_contiguous and _only(y, low, high):
+        return y, classes
+    encoded = np.empty(y.shape, dtype=dtype)
+    flat, flat_encoded = y.reshape(-1), encoded.reshape(-1)
+    for start in range(0, flat.size, BLOCK):
+        block = flat[start : start + BLOCK]
+        positive = block == high
+        other = ~(positive | (block == low))
+        if other.any():
+            found = np.unique(flat)
+            raise ValueError(f"{loss.name} takes two classes; y holds {len(found)}: {_shown(found)}")
+        np.subtract(np.multiply(positive, 2, dtype=dtype), 1, out=flat_encoded[start : start + BLOCK])
+    return encoded, classes
+
+
+def _only(y: NDArray[Any], low: Any, high: Any) -> bool:
+    """Tell whether y holds nothing but two values."""
+    return all(
+        bool(((block == low) | (block == high)).all())
+        for block in (y[start : start + BLOCK] for start in range(0, y.size, BLOCK))
+    )
+
+
+def _shown(values: NDArray[Any]) -> str:
+    """Show a few labels."""
+    return ", ".join(repr(v) for v in values[:5].tolist()) + (", ..." if len(values) > 5 else "")
+
+
+def as_weights(values: Any, rows: int, dtype: Any) -> tuple[NDArray[Any], float]:
+    """Return the sample weights and their mean."""
+    weight = as_array(values, "sample_weight")
+    require_numeric(weight, "sample_weight")
+    if weight.shape != (rows,):
+        raise ValueError(f"sample_weight must have shape ({rows},), not {weight.shape}")
+    weight = np.ascontiguousarray(weight, dtype=dtype)
+    require_finite(weight, "sample_weight")
+    if weight.min() < 0:
+        row = int((weight < 0).argmax())
+        raise ValueError(f"sample_weight must not be negative; row {row} holds {weight[row]:g}")
+    mean = float(weight.mean(dtype=np.float64))
+    if mean == 0:
+        raise ValueError("sample_weight is zero in every row")
+    return weight, mean
+
+
+def require_numeric(array: NDArray[Any], what: str) -> None:
+    """Raise TypeError for anything but real numbers."""
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{what} must hold real numbers; its dtype is {array.dtype}")
+
+
+def require_finite(array: NDArray[Any], what: str) -> None:
+    """Raise ValueError naming the first row that holds NaN or an infinity."""
+    if _core.all_finite(array):
+        return
+    lines = array.reshape(len(array), -1)
+    for start in range(0, len(lines), max(1, BLOCK // lines.shape[1])):
+        block = lines[start : start + max(1, BLOCK // lines.shape[1])]
+        bad = ~np.isfinite(block)
+        if bad.any():
+            row, column = (int(i) for i in np.argwhere(bad)[0])
+            kind = "NaN" if np.isnan(block[row, column]) else "an infinity"
+            where = f"row {start + row}" + (f", column {column}" if array.ndim == 2 else "")
+            raise ValueError(f"{what} holds {kind}, first in {where}")

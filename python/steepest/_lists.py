@@ -1,0 +1,158 @@
+"""The compiled core's lists of losses, penalties, rules and schedules, as Python classes.
+
+A member is written once, in C++; its class, signature, docstring and parameter checks are made here from what the core
+says about it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+from steepest import _core
+
+registry: Mapping[str, Any] = _core.registry()
+
+
+class Member:
+    """A named member of one of the core's lists, with its parameters."""
+
+    name: ClassVar[str] = ""
+    formula: ClassVar[str] = ""
+    __slots__ = ("_values",)
+    _index: ClassVar[int] = -1
+    _params: ClassVar[tuple[Mapping[str, Any], ...]] = ()
+    _values: tuple[float, ...]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not args and not kwargs:
+            self._values = tuple(param["default"] for param in self._params)
+            return
+        bound = inspect.signature(type(self)).bind(*args, **kwargs)
+        bound.apply_defaults()
+        self._values = tuple(
+            _checked(type(self).__name__, param, bound.arguments[param["name"]]) for param in self._params
+        )
+
+    @property
+    def params(self) -> dict[str, float]:
+        """The parameters by name."""
+        return {param["name"]: value for param, value in zip(self._params, self._values, strict=True)}
+
+    def __getattr__(self, name: str) -> float:
+        for param, value in zip(type(self)._params, object.__getattribute__(self, "_values"), strict=True):
+            if param["name"] == name:
+                return cast("float", value)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._values
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._values == cast("Member", other)._values
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._values))
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}={value:g}" for name, value in self.params.items())
+        return f"{type(self).__name__}({inside})"
+
+
+def _checked(owner: str, param: Mapping[str, Any], value: Any) -> float:
+    """Return the parameter as a float within its range."""
+    name, low, high = param["name"], param["low"], param["high"]
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{owner}: {name} must be a number, not {value!r}") from None
+    inside = low < number < high
+    if param["closed"] != "neither":
+        inside = inside or number == low
+    if param["closed"] == "both":
+        inside = inside or number == high
+    if not inside:
+        left = "(" if param["closed"] == "neither" else "["
+        right = "]" if param["closed"] == "both" else ")"
+        raise ValueError(f"{owner}: {name} must lie in {left}{low:g}, {high:g}{right}, not {number:g}")
+    return number
+
+
+def class_name(name: str) -> str:
+    """Name the class of a member: squared_error is SquaredError, three letters and "sgd" are acronyms.
+
+    Examples
+    --------
+    >>> class_name("squared_error"), class_name("mse"), class_name("l2")
+    ('SquaredError', 'MSE', 'L2')
+    """
+    if len(name) == 3:
+        return name.upper()
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def make_classes(base: type[Member], specs: Iterable[Mapping[str, Any]], module: str) -> dict[str, type[Any]]:
+    """Make the class of each member of a list, by its name."""
+    classes = {}
+    for index, spec in enumerate(specs):
+        params = tuple(spec["params"])
+        parameters = [
+            inspect.Parameter(p["name"], inspect.Parameter.POSITIONAL_OR_KEYWORD, default=p["default"], annotation=float)
+            for p in params
+        ]
+        name = class_name(spec["name"])
+        body = {key: value for key, value in spec.items() if key not in ("params", "summary", "domain")}
+        body |= {
+            "__slots__": (),
+            "__module__": module,
+            "__doc__": _docstring(module.rpartition(".")[2], name, spec),
+            "__signature__": inspect.Signature(parameters),
+            "_index": index,
+            "_params": params,
+            "_domain": spec.get("domain", ""),
+        }
+        classes[spec["name"]] = type(name, (base,), body)
+    return classes
+
+
+def _docstring(room: str, name: str, spec: Mapping[str, Any]) -> str:
+    """Write a member's docstring from what the core says of it."""
+    lines = [spec["summary"], "", f"Formula: ``{spec['formula']}``.", ""]
+    if spec["params"]:
+        lines += ["Parameters", "----------"]
+        for p in spec["params"]:
+            lines += [f"{p['name']} : float, default {p['default']:g}", f"    {p['meaning'].capitalize()}."]
+        lines += [""]
+    arguments = ", ".join(f"{p['name']}={p['default']:g}" for p in spec["params"])
+    lines += ["Examples", "--------", ">>> import steepest as st", f">>> st.{room}.{name}()", f"{name}({arguments})"]
+    return "\n".join(lines)
+
+
+M = TypeVar("M", bound=Member)
+
+
+class MemberList(Generic[M]):
+    """The members of one list by name."""
+
+    def __init__(self, what: str, classes: Mapping[str, type[M]], aliases: Mapping[str, str] | None = None) -> None:
+        self._what = what
+        self._classes = {**classes, **{alias: classes[name] for alias, name in (aliases or {}).items()}}
+        self._names = tuple(classes)
+
+    def available(self) -> tuple[str, ...]:
+        """Return the names of all members."""
+        return self._names
+
+    def get(self, name: str, **params: float) -> M:
+        """Return the member of this name with these parameters."""
+        try:
+            found = self._classes[name]
+        except (KeyError, TypeError):
+            pass
+        else:
+            return found(**params)
+        lowered = name.lower() if isinstance(name, str) else None
+        if lowered in self._classes:
+            return self._classes[lowered](**params)
+        raise ValueError(f"unknown {self._what} {name!r}; there are: {', '.join(sorted(self._classes))}")

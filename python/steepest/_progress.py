@@ -1,0 +1,108 @@
+"""Progress for people: a bar in a terminal, lines in a log, the sources' lines, or nothing."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+STYLES = (True, False, "bar", "lines", "textbook")
+
+
+class Reporter(Protocol):
+    """What a run tells after every epoch."""
+
+    def epoch(self, number: int, objective: float, seconds: float, x: NDArray[Any]) -> None:
+        """Report an epoch."""
+
+    def close(self) -> None:
+        """End the report."""
+
+
+def make_reporter(progress: Any, epochs: int, rows: int, start: NDArray[Any]) -> Reporter | None:
+    """Return what shows the progress of a run, None for silence."""
+    if progress is False:
+        return None
+    if progress not in STYLES:
+        raise ValueError(f'progress must be a bool, "bar", "lines" or "textbook", not {progress!r}')
+    if progress == "textbook":
+        return Textbook(start)
+    if progress == "bar" or (progress is True and sys.stderr.isatty()):
+        try:
+            return Bar(epochs, rows)
+        except ImportError:
+            if progress == "bar":
+                raise
+    return Lines(epochs, rows)
+
+
+class Textbook:
+    """The sources' line, at the parameters before each epoch (A5)."""
+
+    def __init__(self, start: NDArray[Any]) -> None:
+        self._x = start
+
+    def epoch(self, number: int, objective: float, seconds: float, x: NDArray[Any]) -> None:
+        """Print the parameters the epoch began with and the objective it met."""
+        theta = f"{self._x[0]:.2f}" if self._x.size == 1 else np.array2string(self._x, precision=2)
+        print(f"theta: {theta} | loss: {objective:.2f}")
+        self._x = x
+
+    def close(self) -> None:
+        """End the report."""
+
+
+class Lines:
+    """A line per epoch, ever rarer, on standard error."""
+
+    def __init__(self, epochs: int, rows: int) -> None:
+        self._epochs = epochs
+        self._rows = rows
+        self._seen = 0
+
+    def epoch(self, number: int, objective: float, seconds: float, x: NDArray[Any]) -> None:
+        """Print epochs 1 to 10, then every tenth, then every hundredth."""
+        self._seen += 1
+        every = 10 ** max(0, len(str(self._seen - 1)) - 1)
+        if self._seen % every and self._seen != self._epochs:
+            return
+        rate = self._seen * self._rows / max(seconds, 1e-9)
+        print(f"epoch {number}: objective {objective:.6g}, {rate:.3g} rows/s", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """End the report."""
+
+
+class Bar:
+    """A bar with objective, rows per second and time left (rich)."""
+
+    def __init__(self, epochs: int, rows: int) -> None:
+        from steepest._extras import require
+
+        rich = require("rich.progress", extra="cli")
+        console = require("rich.console", extra="cli").Console(stderr=True)
+        self._rows = rows
+        self._bar = rich.Progress(
+            rich.TextColumn("epoch"),
+            rich.MofNCompleteColumn(),
+            rich.BarColumn(),
+            rich.TextColumn("objective {task.fields[objective]:.6g}, {task.fields[rate]:.3g} rows/s"),
+            rich.TimeRemainingColumn(),
+            console=console,
+            transient=False,
+        )
+        self._bar.start()
+        self._task = self._bar.add_task("", total=epochs, objective=float("nan"), rate=0.0)
+        self._seen = 0
+
+    def epoch(self, number: int, objective: float, seconds: float, x: NDArray[Any]) -> None:
+        """Advance the bar."""
+        self._seen += 1
+        rate = self._seen * self._rows / max(seconds, 1e-9)
+        self._bar.update(self._task, advance=1, objective=objective, rate=rate)
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        self._bar.stop()

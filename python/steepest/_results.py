@@ -1,0 +1,95 @@
+"""What a search for a minimum returns, and how it says that it was stopped."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import OptimizeResult
+
+
+class Status(IntEnum):
+    """How a run ended."""
+
+    converged = 0
+    ran_all_epochs = 1
+    no_progress = 2
+    stopped = 3
+    diverged = 4
+    interrupted = 5
+
+
+class Result(OptimizeResult):  # type: ignore[misc]
+    """SciPy's ``OptimizeResult`` with the model in it.
+
+    Attributes
+    ----------
+    x : ndarray, shape (n_parameters,)
+        The parameters: coefficients, then the intercept.
+    fun : float
+        The objective at x over all rows.
+    jac : ndarray, shape (n_parameters,)
+        Its gradient at x, without the kinks of penalties.
+    coef, intercept : ndarray
+        Views of x; the intercept is 0-dimensional.
+    nit, nfev, epochs : int
+        Updates, evaluations of a batch or of all rows, and epochs done, earlier runs included.
+    success : bool
+        Whether it ended as it should.
+    status : Status
+        A number, as SciPy has it, with a name.
+    message : str
+        The same in words.
+    history : History
+        One number per epoch: ``epoch``, ``running_objective``, ``objective``, ``step_size``, ``seconds``.
+    seed : int
+        What the order of rows depended on.
+    classes : ndarray or None
+        The two labels of a classification loss, the positive one last.
+    gap : float or None
+        An upper bound of ``fun - optimum``, where one is known.
+    """
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the raw predictions for rows X, shape (n, d).
+
+        Examples
+        --------
+        >>> import steepest as st
+        >>> result = st.minimize("mse", ([[1.0], [2.0]], [2.0, 4.0]))
+        >>> result.predict([[3.0]]).round(6)
+        array([6.])
+        """
+        X = np.asarray(X)
+        if X.ndim != 2 or X.shape[1] != self.coef.shape[0]:
+            raise ValueError(f"X must have shape (n, {self.coef.shape[0]}), not {X.shape}")
+        return np.asarray(X @ self.coef + self.intercept)
+
+
+class History(OptimizeResult):  # type: ignore[misc]
+    """Arrays with one number per epoch, as attributes or keys.
+
+    ``running_objective`` is the mean of the batch objectives met on the way; ``objective`` is the exact one at the end of
+    the epoch, NaN where it was not asked for.
+    """
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle of a run; ``result`` holds what was reached.
+
+    Examples
+    --------
+    >>> import steepest as st
+    >>> issubclass(st.Interrupted, KeyboardInterrupt)
+    True
+    """
+
+    def __init__(self, result: Result) -> None:
+        super().__init__("interrupted; .result holds the parameters reached")
+        self.result = result
+
+
+class ConvergenceWarning(UserWarning):
+    """A run ended without what was asked of it: ``result.success`` is False and ``result.message`` says why."""

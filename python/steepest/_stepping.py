@@ -1,0 +1,121 @@
+"""Where step sizes come from when the user gives one, and when not."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from steepest import losses, penalties, schedules
+from steepest._data import Data, require_finite
+from steepest.objective import gram_bound, penalty_curvature
+
+SAMPLE = 4096
+STEADY_UPDATES = 128  # before a mini-batch step begins to fall as the root of the number of updates
+
+
+class Steps(NamedTuple):
+    """How the core steps, and its schedule: (index, parameters) or a callable of time."""
+
+    stepping: str
+    schedule: Any
+
+
+def given_steps(step_size: Any, lr: float | None) -> Steps | None:
+    """Return the steps that the user asked for, None where they are to be computed."""
+    if lr is not None:
+        if step_size is not None:
+            raise ValueError(f"the step size is given twice: lr={lr!r} with the rule and step_size={step_size!r}")
+        step_size = lr
+    if step_size is None:
+        return None
+    if isinstance(step_size, str):
+        if step_size.lower() != "auto":
+            raise ValueError(f'step_size must be a number, "auto", a schedule or a callable, not {step_size!r}')
+        return None
+    if isinstance(step_size, schedules.Schedule):
+        return Steps("schedule", (step_size._index, step_size._values))
+    if isinstance(step_size, numbers.Real):
+        step = float(step_size)
+        if not 0 < step < math.inf:
+            raise ValueError(f"step_size must be positive and finite, not {step_size!r}")
+        return constant(step)
+    if callable(step_size):
+        return Steps("schedule", step_size)
+    raise TypeError(f'step_size must be a number, "auto", a schedule or a callable, not {step_size!r}')
+
+
+def constant(step: float) -> Steps:
+    """Return the same step always."""
+    return Steps("schedule", (0, (step,)))
+
+
+def default_steps(
+    loss: losses.Loss | None,
+    data: Data | None,
+    penalty: penalties.Penalty | None,
+    fit_intercept: bool,
+    batch_size: int,
+    automatic: bool,
+) -> Steps:
+    """Compute the steps from what is known of the loss and the data.
+
+    Full batches: 1/L, a guarantee (B4), or with `automatic` a line search that begins there. Mini-batches: an inverse
+    scaling from the step that the batch size can bear. Where no curvature bound exists, steps are found on the way.
+    """
+    if loss is None or data is None:
+        return Steps("line_search", (0, (1.0,)))
+    full = batch_size == len(data.y)
+    decay = 0.0 if penalty is None else penalty_curvature(penalty)
+    if full and loss.smooth:
+        exact = loss.curvature is not None and not automatic
+        largest = gram_bound(data, fit_intercept, None if exact else SAMPLE)
+        curvature = _finite((1.0 if loss.curvature is None else loss.curvature) * largest + decay, data)
+        step = 1.0 / curvature if curvature > 0 else 1.0
+        return constant(step) if exact else Steps("line_search", (0, (step,)))
+    if loss.curvature is None or automatic and full:
+        return Steps("distance", (0, (1.0,)))
+    curvature = _finite(loss.curvature * batch_curvature(data, fit_intercept, batch_size) + decay, data)
+    updates = -(-len(data.y) // batch_size)
+    inverse_scaling = schedules.get(
+        "inverse_scaling", step_size=1.0 / curvature if curvature > 0 else 1.0, power=0.5, rate=updates / STEADY_UPDATES
+    )
+    return Steps("schedule", (inverse_scaling._index, inverse_scaling._values))
+
+
+def _finite(curvature: float, data: Data) -> float:
+    """Return the curvature, or say which row makes it not finite."""
+    if not math.isfinite(curvature) and data.X is not None:
+        require_finite(data.X, "X")
+        raise OverflowError("X is too large: the squares of its rows overflow; scale its columns or give a step_size")
+    return curvature
+
+
+def batch_curvature(data: Data, fit_intercept: bool, batch_size: int) -> float:
+    """Estimate the curvature that a batch of this size may have, from a sample of the rows.
+
+    The expected smoothness of a batch without replacement lies between the largest row's (one row) and the whole data's.
+    """
+    sample = _sample(data)
+    whole = gram_bound(sample, fit_intercept)
+    if sample.X is None:
+        squares = np.ones(len(sample.y))
+    else:
+        rows = sample.X.astype(np.float64)
+        squares = np.einsum("ij,ij->i", rows, rows) + fit_intercept
+    if sample.weight is not None:
+        squares = squares * (sample.weight / data.mean_weight)
+    n, b = len(data.y), batch_size
+    if n == 1:
+        return whole
+    return float((n * (b - 1) * whole + (n - b) * squares.max()) / (b * (n - 1)))
+
+
+def _sample(data: Data) -> Data:
+    """Return rows spread evenly over the data."""
+    every = max(1, len(data.y) // SAMPLE)
+    X = None if data.X is None else data.X[::every]
+    weight = None if data.weight is None else data.weight[::every]
+    return Data(X, data.y[::every], weight, data.mean_weight, data.classes)

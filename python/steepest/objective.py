@@ -1,0 +1,234 @@
+"""The objective as a function of the parameters: value, gradient, and how curved it can be."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import eigh
+from scipy.linalg.blas import dsyrk
+
+from steepest import _core, losses, penalties
+from steepest._data import Data, check_data
+
+GRAM_COLUMNS = 2000  # beyond, the Gram matrix costs more than the descent it would help
+GRAM_ROWS = 4096
+
+
+class Objective:
+    """The weighted mean of a loss over data plus a penalty, as a function of the parameters.
+
+    Parameters
+    ----------
+    loss : str or Loss
+        A name of ``st.losses.available()`` or an object.
+    data : (X, y) or y
+        Rows of shape (n, d) with targets of shape (n,), or targets alone for the constant model.
+    penalty : Penalty or str, optional
+        On the coefficients, never on the intercept.
+    sample_weight : array_like, shape (n,), optional
+        Weights of the rows.
+    fit_intercept : bool
+        Whether the last parameter is an intercept.
+    check_finite : bool
+        Whether X is searched for NaN and infinities first.
+
+    Attributes
+    ----------
+    n_parameters : int
+        Length of x: one per feature, then the intercept; one for the constant model.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.optimize, steepest as st
+    >>> X = np.array([[1.0, 2.0], [3.0, 1.0], [2.0, 5.0]])
+    >>> objective = st.Objective("squared_error", (X, [3.0, 4.0, 7.0]))
+    >>> found = scipy.optimize.minimize(objective.value_and_gradient, np.zeros(2), jac=True)
+    >>> np.round(found.x, 6)
+    array([1., 1.])
+    """
+
+    def __init__(
+        self,
+        loss: str | losses.Loss,
+        data: Any,
+        penalty: str | penalties.Penalty | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        fit_intercept: bool = False,
+        check_finite: bool = True,
+    ) -> None:
+        self.loss = resolve_loss(loss)
+        self.penalty = penalties.resolve(penalty)
+        self.fit_intercept = bool(fit_intercept)
+        self._data = check_data(self.loss, data, sample_weight, self.fit_intercept, check_finite)
+        self._problem = make_problem(self.loss, self._data, self.fit_intercept)
+        self.n_parameters: int = self._problem.parameters
+        self._penalised = self.n_parameters - self.fit_intercept
+
+    def value(self, x: ArrayLike) -> float:
+        """Return the objective at x, shape (n_parameters,).
+
+        Examples
+        --------
+        >>> import steepest as st
+        >>> st.Objective("mse", [12.0, 13.0, 15.0, 16.0, 17.0]).value([14.6])
+        3.44
+        """
+        x = self._parameters(x)
+        return float(self._problem.value(x)) + self._penalty_value(x)
+
+    def values(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Return the objective at each of m points, shape (m, n_parameters), reading the rows once for all.
+
+        Examples
+        --------
+        >>> import steepest as st
+        >>> st.Objective("mse", [12.0, 16.0]).values([[12.0], [14.0]])
+        array([8., 4.])
+        """
+        points = np.asarray(points, dtype=np.float64)
+        if points.ndim != 2 or points.shape[1] != self.n_parameters:
+            raise ValueError(f"points must have shape (m, {self.n_parameters}), not {points.shape}")
+        result: NDArray[np.float64] = self._problem.values(np.ascontiguousarray(points, dtype=self._data.y.dtype))
+        if self.penalty is not None:
+            result += [self._penalty_value(point) for point in points]
+        return result
+
+    def gradient(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Return the gradient of the objective at x: a subgradient where it has a kink.
+
+        Examples
+        --------
+        >>> import steepest as st
+        >>> st.Objective("mse", [12.1, 12.8, 14.9, 16.3, 17.2]).gradient([12.0])
+        array([-5.32])
+        """
+        return self.value_and_gradient(x)[1]
+
+    def value_and_gradient(self, x: ArrayLike) -> tuple[float, NDArray[np.float64]]:
+        """Return both in one pass over the data, for ``scipy.optimize.minimize(..., jac=True)``.
+
+        Examples
+        --------
+        >>> import steepest as st
+        >>> st.Objective("mse", [12.0, 16.0]).value_and_gradient([12.0])
+        (8.0, array([-4.]))
+        """
+        x = self._parameters(x)
+        value, gradient = self._problem.value_and_gradient(x)
+        if self.penalty is not None:
+            w = x[: self._penalised]
+            value += self.penalty.value(w)
+            gradient[: self._penalised] += penalty_subgradient(self.penalty, w)
+        return float(value), gradient
+
+    def smoothness(self) -> float:
+        """Return an upper bound L of the curvature of the objective: a step of 1/L never overshoots (B4).
+
+        Up to 2,000 columns it is the loss's curvature times the largest eigenvalue of the Gram matrix over n; beyond,
+        the smaller of its trace and its largest absolute row sum, both upper bounds too.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            Where the loss has no curvature bound.
+
+        Examples
+        --------
+        >>> import steepest as st
+        >>> round(st.Objective("mse", [12.0, 16.0]).smoothness(), 6)
+        2.0
+        """
+        if self.loss.curvature is None:
+            raise ValueError(
+                f"{self.loss.name} has no curvature bound, so no step size follows from it; "
+                'use step_size="auto", which finds one on the way'
+            )
+        bound = self.loss.curvature * gram_bound(self._data, self.fit_intercept)
+        if self.penalty is not None:
+            bound += penalty_curvature(self.penalty)
+        return bound
+
+    def _parameters(self, x: ArrayLike) -> NDArray[Any]:
+        x = np.ascontiguousarray(x, dtype=self._data.y.dtype).ravel()
+        if x.size != self.n_parameters:
+            raise ValueError(f"x must have {self.n_parameters} parameters, not {x.size}")
+        return x
+
+    def _penalty_value(self, x: NDArray[Any]) -> float:
+        return 0.0 if self.penalty is None else self.penalty.value(x[: self._penalised])
+
+
+def resolve_loss(loss: Any) -> losses.Loss:
+    """Return what the user gave as a loss: a name or an object."""
+    if isinstance(loss, losses.Loss):
+        return loss
+    if isinstance(loss, str):
+        return losses.get(loss)
+    raise TypeError(
+        f"loss must be a name of st.losses.available(), a loss object or a pair (loss_fn, grad_fn), not {loss!r}"
+    )
+
+
+def make_problem(loss: losses.Loss, data: Data, fit_intercept: bool) -> Any:
+    """Hand the checked data to the core."""
+    kind = _core.Problem32 if data.y.dtype == np.float32 else _core.Problem64
+    return kind(loss._index, loss._values, data.X, data.y, data.weight, fit_intercept, data.mean_weight)
+
+
+def penalty_subgradient(penalty: penalties.Penalty, w: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the gradient of a penalty, the one towards zero where it has a kink."""
+    gradient = penalty.smooth_gradient(w)
+    if not penalty.smooth:
+        kinked = penalty.params["alpha"] * penalty.params.get("l1_ratio", 1.0)
+        gradient += kinked * np.sign(w)
+    return gradient
+
+
+def penalty_curvature(penalty: penalties.Penalty) -> float:
+    """Return the curvature of the smooth part of a penalty: its gradient is linear, so one point tells it."""
+    return float(penalty.smooth_gradient(np.ones(1))[0])
+
+
+def gram_bound(data: Data, fit_intercept: bool, rows: int | None = None) -> float:
+    """Bound the largest eigenvalue of ``sum(w_i x_i x_i^T) / sum(w_i)`` from above, over the first `rows` rows.
+
+    NaN where the rows are not all finite.
+    """
+    if data.X is None:
+        return 1.0
+    X = data.X if rows is None else data.X[:rows]
+    weight = None if data.weight is None else data.weight[: len(X)]
+    total = float(len(X)) if weight is None else float(weight.sum(dtype=np.float64))
+    if total == 0:
+        weight, total = None, float(len(X))
+    d = X.shape[1] + fit_intercept
+    gram = np.zeros((d, d), order="F") if d <= GRAM_COLUMNS else None
+    squares, crossed = np.zeros(d), np.zeros(d)
+    for start in range(0, len(X), GRAM_ROWS):
+        block = np.empty((min(GRAM_ROWS, len(X) - start), d), order="F")
+        block[:, : X.shape[1]] = X[start : start + GRAM_ROWS]
+        if fit_intercept:
+            block[:, -1] = 1.0
+        if weight is not None:
+            block *= np.sqrt(weight[start : start + GRAM_ROWS, None])
+        if gram is not None:
+            gram = dsyrk(1.0, block, beta=1.0, c=gram, trans=1, overwrite_c=1)
+        else:
+            squares += np.einsum("ij,ij->j", block, block)
+            size = np.abs(block)
+            crossed += size.T @ size.sum(axis=1)
+    if not np.isfinite(squares).all() if gram is None else not np.isfinite(gram).all():
+        return math.nan
+    if gram is not None:
+        largest = float(eigh(gram, lower=False, eigvals_only=True, subset_by_index=[d - 1, d - 1])[0])
+        # Rounding in the sum and the solver must not turn the bound into an estimate.
+        return max(largest, 0.0) / total * (1 + 1e-10 * d)
+    return float(min(squares.sum(), crossed.max())) / total * (1 + 1e-10)

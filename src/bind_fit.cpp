@@ -1,0 +1,332 @@
+// Problems (data, loss) and the loop over them: arrays to views, one switch on the dtype, GIL off, call, back.
+#include <pybind11/functional.h>
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "arrays.hpp"
+#include "bind.hpp"
+#include "outside.h"
+#include "steepest/fit.hpp"
+#include "steepest/registry.hpp"
+
+namespace py = pybind11;
+using namespace steepest;
+
+namespace {
+
+using Index = std::int64_t;
+
+void check_signals() {
+  py::gil_scoped_acquire acquire;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+/// Lets Ctrl-C through a long pass, a hundred times a second at the most.
+std::function<void()> patient_poll() {
+  return [last = std::chrono::steady_clock::now()]() mutable {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last < std::chrono::milliseconds(10)) return;
+    last = now;
+    check_signals();
+  };
+}
+
+/// A sum over rows together with the Python objects that own its memory.
+template <class T>
+class Problem {
+ public:
+  Problem(std::size_t loss, std::vector<double> params, py::object X, Contiguous<T> y, py::object weight,
+          bool intercept, double mean_weight)
+      : X_(std::move(X)), y_(std::move(y)), weight_(std::move(weight)) {
+    typename PointwiseSum<T>::Data data;
+    data.rows = dense_rows<T>(X_, y_.size());
+    data.y = y_.data();
+    if (!weight_.is_none()) {
+      const auto weights = py::cast<Contiguous<T>>(weight_);
+      if (weights.size() != y_.size()) throw std::invalid_argument("as many weights as rows are needed");
+      data.weight = weights.data();
+    }
+    data.intercept = intercept;
+    data.mean_weight = mean_weight;
+    auto sum = std::make_unique<PointwiseSum<T>>(loss, std::move(params), data);
+    pointwise_ = sum.get();
+    sum_ = std::move(sum);
+  }
+
+  /// A loss outside the core; the capsule keeps it alive.
+  explicit Problem(py::capsule outside) : X_(outside) {
+    if constexpr (std::is_same_v<T, double>) {
+      const auto* loss = outside.get_pointer<steepest_outside>();
+      sum_ = outside_sum({loss->rows, loss->parameters, [loss](const Segment& s, const double* x, double* gradient) {
+                            double value = 0;
+                            if (loss->add(loss->user, s.begin, s.offset, s.count, x, gradient, &value) != 0)
+                              throw Stopped();
+                            return value;
+                          }});
+    }
+  }
+
+  /// Thrown when a loss outside the core stops; the reason is kept on the Python side.
+  struct Stopped {};
+
+  RowSum<T>& sum() { return *sum_; }
+  Index row_bytes() const { return std::max<Index>(sum_->penalised(), 1) * Index(sizeof(T)); }
+
+  double value(Contiguous<T> x) {
+    check(x.size());
+    const T* at = x.data();
+    double total;
+    {
+      py::gil_scoped_release release;
+      total = full_sum<T>(*sum_, at, nullptr, patient_poll());
+    }
+    return total / (double(sum_->rows()) * sum_->mean_weight());
+  }
+
+  py::tuple value_and_gradient(Contiguous<T> x) {
+    check(x.size());
+    const T* at = x.data();
+    py::array_t<double> gradient(sum_->parameters());
+    double* to = gradient.mutable_data();
+    const double scale = 1 / (double(sum_->rows()) * sum_->mean_weight());
+    double total;
+    {
+      py::gil_scoped_release release;
+      total = full_sum<T>(*sum_, at, to, patient_poll());
+      for (Index j = 0; j < sum_->parameters(); ++j) to[j] *= scale;
+    }
+    return py::make_tuple(total * scale, gradient);
+  }
+
+  /// The objective's loss part at each of several points: rows are read once for all of them.
+  py::array_t<double> values(Contiguous<T> points) {
+    if (points.ndim() != 2) throw std::invalid_argument("points must be 2-D");
+    check(points.shape(1));
+    const Index count = points.shape(0), k = points.shape(1);
+    py::array_t<double> result(count);
+    double* to = result.mutable_data();
+    const T* from = points.data();
+    {
+      py::gil_scoped_release release;
+      const auto poll = patient_poll();
+      std::fill_n(to, count, 0.0);
+      const Index block = std::min<Index>(sum_->block_rows(), sum_->rows());
+      for (Index row = 0; row < sum_->rows(); row += block)
+        for (Index p = 0; p < count; ++p, poll())
+          to[p] += sum_->value({row, nullptr, std::min(block, sum_->rows() - row)}, from + p * k);
+      for (Index p = 0; p < count; ++p) to[p] /= double(sum_->rows()) * sum_->mean_weight();
+    }
+    return result;
+  }
+
+ private:
+  void check(Index parameters) const {
+    if (parameters != sum_->parameters())
+      throw std::invalid_argument("x has " + std::to_string(parameters) + " parameters, the problem " +
+                                  std::to_string(sum_->parameters()));
+  }
+
+  py::object X_;
+  Contiguous<T> y_;
+  py::object weight_;
+  std::unique_ptr<RowSum<T>> sum_;
+  PointwiseSum<T>* pointwise_ = nullptr;
+};
+
+std::unique_ptr<Order> make_order(const py::object& order, Index rows, std::uint64_t seed, Index row_bytes,
+                                  Index batch_size) {
+  if (py::isinstance<py::str>(order)) {
+    const auto name = py::cast<std::string>(order);
+    if (name == "full") return order_full(rows, seed, false);
+    if (name == "stream") {
+      const Streaming streaming = streaming_for(rows, row_bytes, batch_size);
+      return streaming.streams ? order_stream(rows, seed, streaming) : order_full(rows, seed, false);
+    }
+    if (name == "once") return order_full(rows, seed, true);
+    return order_in_sequence(rows);
+  }
+  return order_given(rows, [order](std::uint64_t epoch) {
+    py::gil_scoped_acquire acquire;
+    const auto given = py::cast<Contiguous<std::uint32_t>>(order(epoch));
+    return std::vector<std::uint32_t>(given.data(), given.data() + given.size());
+  });
+}
+
+std::function<double(double)> make_schedule(const py::object& schedule, Index epochs) {
+  if (py::isinstance<py::tuple>(schedule)) {
+    const auto [index, params] = py::cast<std::pair<std::size_t, std::vector<double>>>(schedule);
+    const auto at = schedule_specs()[index].at;
+    return [at, params = params, epochs](double t) { return at(params.data(), t, double(epochs)); };
+  }
+  return [schedule](double t) {
+    py::gil_scoped_acquire acquire;
+    return py::cast<double>(schedule(t));
+  };
+}
+
+Stepping stepping_of(const std::string& name) {
+  if (name == "line_search") return Stepping::line_search;
+  if (name == "distance") return Stepping::distance;
+  return Stepping::schedule;
+}
+
+const char* name_of(Status status) {
+  switch (status) {
+  case Status::converged:
+    return "converged";
+  case Status::ran_all_epochs:
+    return "ran_all_epochs";
+  case Status::no_progress:
+    return "no_progress";
+  case Status::stopped:
+    return "stopped";
+  case Status::diverged:
+    return "diverged";
+  case Status::running:
+    return "interrupted";
+  }
+  return "";
+}
+
+template <class T>
+py::array_t<T> copy_of(const std::vector<T>& numbers) {
+  return py::array_t<T>(Index(numbers.size()), numbers.data());
+}
+
+template <class T>
+py::dict outcome(const Fit<T>& fit) {
+  py::dict d;
+  d["x"] = copy_of(fit.x());
+  d["state"] = copy_of(fit.state());
+  d["fun"] = fit.objective();
+  d["jac"] = copy_of(fit.gradient());
+  d["gap"] = fit.gap();
+  d["status"] = name_of(fit.status());
+  d["epochs"] = fit.epochs();
+  d["nit"] = fit.updates();
+  d["nfev"] = fit.evaluations();
+  py::list history;
+  for (const Epoch& e : fit.history())
+    history.append(py::make_tuple(e.number, e.running_objective, e.objective, e.step_size, e.seconds));
+  d["history"] = history;
+  return d;
+}
+
+/// Runs the loop; returns (outcome, exception or None): whatever stops the loop, what it reached is not lost.
+template <class T>
+py::tuple fit(Problem<T>& problem, Contiguous<T> x0, Contiguous<T> state, py::object order, std::uint64_t seed,
+              std::pair<std::size_t, std::vector<double>> rule, py::object penalty, const std::string& stepping,
+              py::object schedule, Index batch_size, Index epochs, Index epochs_before, Index updates_before,
+              double step_tolerance, double tolerance, double strong_convexity, bool exact_history, int threads,
+              py::object on_epoch) {
+  FitOptions options;
+  options.rule = {rule.first, std::move(rule.second)};
+  if (!penalty.is_none()) {
+    auto [index, params] = py::cast<std::pair<std::size_t, std::vector<double>>>(penalty);
+    options.penalty = Choice{index, std::move(params)};
+  }
+  options.stepping = stepping_of(stepping);
+  options.schedule = make_schedule(schedule, epochs);
+  options.batch_size = batch_size;
+  options.epochs = epochs;
+  options.epochs_before = epochs_before;
+  options.updates_before = updates_before;
+  options.step_tolerance = step_tolerance;
+  options.tolerance = tolerance;
+  options.strong_convexity = strong_convexity;
+  options.exact_history = exact_history;
+  options.threads = threads;
+  options.poll = &check_signals;
+
+  Fit<T>* running = nullptr;
+  if (!on_epoch.is_none())
+    options.on_epoch = [&](const Epoch& e) {
+      py::gil_scoped_acquire acquire;
+      return py::cast<bool>(on_epoch(e.number, e.running_objective, e.objective, e.step_size, e.seconds,
+                                     running->updates(), copy_of(running->x())));
+    };
+  Fit<T> fit(problem.sum(), make_order(order, problem.sum().rows(), seed, problem.row_bytes(), batch_size),
+             std::move(options), std::vector<T>(x0.data(), x0.data() + x0.size()),
+             std::vector<T>(state.data(), state.data() + state.size()));
+  running = &fit;
+
+  py::object failure = py::none();
+  {
+    py::gil_scoped_release release;
+    try {
+      fit.run();
+    } catch (const typename Problem<T>::Stopped&) {
+      py::gil_scoped_acquire acquire;
+      failure = py::str("outside");
+    } catch (py::error_already_set& error) {
+      py::gil_scoped_acquire acquire;
+      failure = error.value();
+      PyException_SetTraceback(failure.ptr(), error.trace().ptr());
+    } catch (const std::exception& error) {
+      py::gil_scoped_acquire acquire;
+      failure = py::reinterpret_borrow<py::object>(PyExc_ValueError)(error.what());
+    }
+  }
+  return py::make_tuple(outcome(fit), failure);
+}
+
+template <class T>
+bool all_finite(py::array_t<T> array) {
+  const py::buffer_info info = array.request();
+  const auto& kernels = kernels_of<T>(steepest::kernels()).rows;
+  const auto item = Index(sizeof(T));
+  // Along the axis with the smaller stride, as far as memory is contiguous.
+  Index outer = 1, inner = 1, outer_stride = 0, inner_stride = item;
+  if (info.ndim == 1) {
+    inner = info.shape[0], inner_stride = info.strides[0];
+  } else {
+    const int fast = std::abs(info.strides[1]) <= std::abs(info.strides[0]) ? 1 : 0;
+    inner = info.shape[fast], inner_stride = info.strides[fast];
+    outer = info.shape[1 - fast], outer_stride = info.strides[1 - fast];
+    if (inner_stride == item && outer_stride == inner * item) inner *= std::exchange(outer, 1);
+  }
+  py::gil_scoped_release release;
+  const auto poll = patient_poll();
+  constexpr Index block = Index(1) << 18;
+  for (Index i = 0; i < outer; ++i) {
+    const char* line = static_cast<const char*>(info.ptr) + i * outer_stride;
+    if (inner_stride == item) {
+      for (Index from = 0; from < inner; from += block, poll())
+        if (!kernels.finite(reinterpret_cast<const T*>(line) + from, std::min(block, inner - from))) return false;
+    } else {
+      for (Index k = 0; k < inner; ++k)
+        if (!std::isfinite(*reinterpret_cast<const T*>(line + k * inner_stride))) return false;
+    }
+    if (i % 1024 == 0) poll();
+  }
+  return true;
+}
+
+template <class T>
+void bind_problem(py::module_& m, const char* name) {
+  py::class_<Problem<T>> problem(m, name);
+  problem.def(py::init<std::size_t, std::vector<double>, py::object, Contiguous<T>, py::object, bool, double>())
+      .def_property_readonly("rows", [](Problem<T>& p) { return p.sum().rows(); })
+      .def_property_readonly("parameters", [](Problem<T>& p) { return p.sum().parameters(); })
+      .def("value", &Problem<T>::value)
+      .def("values", &Problem<T>::values)
+      .def("value_and_gradient", &Problem<T>::value_and_gradient)
+      .def("fit", &fit<T>);
+  if constexpr (std::is_same_v<T, double>) problem.def(py::init<py::capsule>());
+  m.def("all_finite", &all_finite<T>, py::arg().noconvert());
+}
+
+}  // namespace
+
+void bind_fit(py::module_& m) {
+  bind_problem<float>(m, "Problem32");
+  bind_problem<double>(m, "Problem64");
+}

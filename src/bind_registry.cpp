@@ -1,0 +1,142 @@
+// What Python knows of the lists, and of the build and machine.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "arrays.hpp"
+#include "bind.hpp"
+#include "steepest/kernels.hpp"
+#include "steepest/order.hpp"
+#include "steepest/registry.hpp"
+
+namespace py = pybind11;
+using namespace steepest;
+
+namespace {
+
+py::str text(std::string_view s) { return py::str(s.data(), s.size()); }
+
+py::list params_of(std::span<const Param> params) {
+  py::list list;
+  for (const Param& p : params) {
+    py::dict d;
+    d["name"] = text(p.name);
+    d["default"] = p.default_value;
+    d["low"] = p.low;
+    d["high"] = p.high;
+    d["closed"] = p.closed == Closed::neither ? "neither" : p.closed == Closed::low ? "low" : "both";
+    d["meaning"] = text(p.meaning);
+    list.append(d);
+  }
+  return list;
+}
+
+template <class Spec>
+py::dict common(const Spec& spec) {
+  py::dict d;
+  d["name"] = text(spec.name);
+  d["summary"] = text(spec.summary);
+  d["formula"] = text(spec.formula);
+  d["params"] = params_of(spec.params);
+  return d;
+}
+
+py::dict registry() {
+  py::list losses, penalties, rules, schedules;
+  for (const LossSpec& spec : loss_specs()) {
+    py::dict d = common(spec);
+    d["link"] = text(name_of(spec.link));
+    d["target"] = text(name_of(spec.target));
+    d["domain"] = text(domain_of(spec.target));
+    d["curvature"] = spec.curvature == no_curvature_bound ? py::object(py::none()) : py::cast(spec.curvature);
+    d["convex"] = spec.convex;
+    d["smooth"] = spec.smooth;
+    losses.append(d);
+  }
+  for (const PenaltySpec& spec : penalty_specs()) {
+    py::dict d = common(spec);
+    d["separable"] = spec.separable;
+    d["smooth"] = spec.smooth;
+    d["convex"] = spec.convex;
+    penalties.append(d);
+  }
+  for (const RuleSpec& spec : rule_specs()) {
+    py::dict d = common(spec);
+    d["state_vectors"] = spec.state_vectors;
+    rules.append(d);
+  }
+  for (const ScheduleSpec& spec : schedule_specs()) schedules.append(common(spec));
+  py::dict all;
+  all["losses"] = losses;
+  all["penalties"] = penalties;
+  all["rules"] = rules;
+  all["schedules"] = schedules;
+  return all;
+}
+
+template <class T>
+void pointwise(std::size_t loss, const std::vector<double>& params, Contiguous<T> y, Contiguous<T> z,
+               py::array_t<T> value, py::array_t<T> slope) {
+  const T *from_y = y.data(), *from_z = z.data();
+  T *to_value = value.mutable_data(), *to_slope = slope.mutable_data();
+  const auto n = y.size();
+  if (z.size() != n || value.size() != n || slope.size() != n)
+    throw std::invalid_argument("arrays of different lengths");
+  py::gil_scoped_release release;
+  kernels_of<T>(kernels()).losses[loss].pointwise(params.data(), n, from_y, from_z, to_value, to_slope);
+}
+
+py::array_t<std::uint32_t> full_order(std::int64_t n, std::uint64_t seed, std::uint64_t epoch) {
+  py::array_t<std::uint32_t> order(n);
+  std::uint32_t* to = order.mutable_data();
+  py::gil_scoped_release release;
+  shuffle(generator_of(seed, epoch), n, to);
+  return order;
+}
+
+double penalty_value(std::size_t penalty, const std::vector<double>& params, Contiguous<double> w) {
+  return kernels().f64.penalties[penalty].value(params.data(), w.size(), w.data());
+}
+
+py::array_t<double> penalty_smooth_gradient(std::size_t penalty, const std::vector<double>& params,
+                                            Contiguous<double> w) {
+  py::array_t<double> gradient(w.size());
+  std::fill_n(gradient.mutable_data(), w.size(), 0.0);
+  if (const auto add = kernels().f64.penalties[penalty].smooth_gradient)
+    add(params.data(), w.size(), w.data(), gradient.mutable_data());
+  return gradient;
+}
+
+py::array_t<double> penalty_prox(std::size_t penalty, const std::vector<double>& params, Contiguous<double> w,
+                                 double step) {
+  py::array_t<double> point(w.size(), w.data());
+  if (const auto prox = kernels().f64.penalties[penalty].prox)
+    prox(params.data(), w.size(), step, point.mutable_data());
+  return point;
+}
+
+}  // namespace
+
+void bind_registry(py::module_& m) {
+  m.def("registry", &registry);
+  m.def("schedule_at", [](std::size_t index, const std::vector<double>& params, double t, double epochs) {
+    return schedule_specs()[index].at(params.data(), t, epochs);
+  });
+  m.def("pointwise", &pointwise<float>, py::arg(), py::arg(), py::arg().noconvert(), py::arg().noconvert(),
+        py::arg().noconvert(), py::arg().noconvert());
+  m.def("pointwise", &pointwise<double>, py::arg(), py::arg(), py::arg().noconvert(), py::arg().noconvert(),
+        py::arg().noconvert(), py::arg().noconvert());
+  m.def("penalty_value", &penalty_value);
+  m.def("penalty_smooth_gradient", &penalty_smooth_gradient);
+  m.def("penalty_prox", &penalty_prox);
+  m.def("full_order", &full_order);
+  m.def("level", [] { return std::string(kernels().level); });
+  m.def("vector_bytes", [] { return kernels().vector_bytes; });
+  m.def("levels", &available_levels);
+  m.def("compiler", [] {
+#if defined(__clang__)
+    return std::string("clang " __clang_version__);
+#else
+    return std::string("gcc " __VERSION__);
+#endif
+  });
+}
