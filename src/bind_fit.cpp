@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -86,6 +87,7 @@ class Problem {
     double total;
     {
       py::gil_scoped_release release;
+      const std::lock_guard<std::mutex> alone(mutex_);
       total = full_sum<T>(*sum_, at, nullptr, patient_poll());
     }
     return total / (double(sum_->rows()) * sum_->mean_weight());
@@ -100,10 +102,11 @@ class Problem {
     double total;
     {
       py::gil_scoped_release release;
+      const std::lock_guard<std::mutex> alone(mutex_);
       total = full_sum<T>(*sum_, at, to, patient_poll());
       for (Index j = 0; j < sum_->parameters(); ++j) to[j] *= scale;
     }
-    return py::make_tuple(total * scale, gradient);
+    return py::make_tuple(total / (double(sum_->rows()) * sum_->mean_weight()), gradient);
   }
 
   /// The objective's loss part at each of several points: rows are read once for all of them.
@@ -116,6 +119,7 @@ class Problem {
     const T* from = points.data();
     {
       py::gil_scoped_release release;
+      const std::lock_guard<std::mutex> alone(mutex_);
       const auto poll = patient_poll();
       std::fill_n(to, count, 0.0);
       const Index block = std::min<Index>(sum_->block_rows(), sum_->rows());
@@ -138,6 +142,7 @@ class Problem {
   Contiguous<T> y_;
   py::object weight_;
   std::unique_ptr<RowSum<T>> sum_;
+  std::mutex mutex_;  // a sum has scratch memory: one evaluation at a time
   PointwiseSum<T>* pointwise_ = nullptr;
 };
 
@@ -213,9 +218,14 @@ py::dict outcome(const Fit<T>& fit) {
   d["epochs"] = fit.epochs();
   d["nit"] = fit.updates();
   d["nfev"] = fit.evaluations();
-  py::list history;
-  for (const Epoch& e : fit.history())
-    history.append(py::make_tuple(e.number, e.running_objective, e.objective, e.step_size, e.seconds));
+  const auto& epochs = fit.history();
+  py::array_t<double> history({Index(5), Index(epochs.size())});
+  auto cell = history.mutable_unchecked<2>();
+  for (Index i = 0; i < Index(epochs.size()); ++i) {
+    const Epoch& e = epochs[std::size_t(i)];
+    const double row[] = {double(e.number), e.running_objective, e.objective, e.step_size, e.seconds};
+    for (Index k = 0; k < 5; ++k) cell(k, i) = row[k];
+  }
   d["history"] = history;
   return d;
 }
@@ -225,8 +235,8 @@ template <class T>
 py::tuple fit(Problem<T>& problem, Contiguous<T> x0, Contiguous<T> state, py::object order, std::uint64_t seed,
               std::pair<std::size_t, std::vector<double>> rule, py::object penalty, const std::string& stepping,
               py::object schedule, Index batch_size, Index epochs, Index epochs_before, Index updates_before,
-              double step_tolerance, double tolerance, double strong_convexity, bool exact_history, int threads,
-              py::object on_epoch) {
+              double step_tolerance, double tolerance, double strong_convexity, bool exact_history, py::object on_epoch,
+              int threads, bool keep_history) {
   FitOptions options;
   options.rule = {rule.first, std::move(rule.second)};
   if (!penalty.is_none()) {
@@ -234,7 +244,7 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, Contiguous<T> state, py::ob
     options.penalty = Choice{index, std::move(params)};
   }
   options.stepping = stepping_of(stepping);
-  options.schedule = make_schedule(schedule, epochs);
+  options.schedule = make_schedule(schedule, epochs_before + epochs);
   options.batch_size = batch_size;
   options.epochs = epochs;
   options.epochs_before = epochs_before;
@@ -244,6 +254,7 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, Contiguous<T> state, py::ob
   options.strong_convexity = strong_convexity;
   options.exact_history = exact_history;
   options.threads = threads;
+  options.keep_history = keep_history;
   options.poll = &check_signals;
 
   Fit<T>* running = nullptr;
@@ -269,7 +280,7 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, Contiguous<T> state, py::ob
     } catch (py::error_already_set& error) {
       py::gil_scoped_acquire acquire;
       failure = error.value();
-      PyException_SetTraceback(failure.ptr(), error.trace().ptr());
+      if (error.trace()) PyException_SetTraceback(failure.ptr(), error.trace().ptr());
     } catch (const std::exception& error) {
       py::gil_scoped_acquire acquire;
       failure = py::reinterpret_borrow<py::object>(PyExc_ValueError)(error.what());
@@ -283,29 +294,32 @@ bool all_finite(py::array_t<T> array) {
   const py::buffer_info info = array.request();
   const auto& kernels = kernels_of<T>(steepest::kernels()).rows;
   const auto item = Index(sizeof(T));
-  // Along the axis with the smaller stride, as far as memory is contiguous.
+  // Along the axis whose numbers lie side by side, as far as memory is contiguous.
   Index outer = 1, inner = 1, outer_stride = 0, inner_stride = item;
   if (info.ndim == 1) {
     inner = info.shape[0], inner_stride = info.strides[0];
   } else {
-    const int fast = std::abs(info.strides[1]) <= std::abs(info.strides[0]) ? 1 : 0;
+    const int fast = info.strides[0] == item && info.strides[1] != item ? 0 : 1;
     inner = info.shape[fast], inner_stride = info.strides[fast];
     outer = info.shape[1 - fast], outer_stride = info.strides[1 - fast];
     if (inner_stride == item && outer_stride == inner * item) inner *= std::exchange(outer, 1);
   }
   py::gil_scoped_release release;
   const auto poll = patient_poll();
-  constexpr Index block = Index(1) << 18;
+  constexpr Index block = Index(1) << 16;
+  Index seen = 0;
   for (Index i = 0; i < outer; ++i) {
     const char* line = static_cast<const char*>(info.ptr) + i * outer_stride;
-    if (inner_stride == item) {
-      for (Index from = 0; from < inner; from += block, poll())
-        if (!kernels.finite(reinterpret_cast<const T*>(line) + from, std::min(block, inner - from))) return false;
-    } else {
-      for (Index k = 0; k < inner; ++k)
-        if (!std::isfinite(*reinterpret_cast<const T*>(line + k * inner_stride))) return false;
+    for (Index from = 0; from < inner; from += block) {
+      const Index count = std::min(block, inner - from);
+      if (inner_stride == item) {
+        if (!kernels.finite(reinterpret_cast<const T*>(line) + from, count)) return false;
+      } else {
+        for (Index k = from; k < from + count; ++k)
+          if (!std::isfinite(*reinterpret_cast<const T*>(line + k * inner_stride))) return false;
+      }
+      if ((seen += count) >= block) seen = 0, poll();
     }
-    if (i % 1024 == 0) poll();
   }
   return true;
 }
@@ -319,7 +333,11 @@ void bind_problem(py::module_& m, const char* name) {
       .def("value", &Problem<T>::value)
       .def("values", &Problem<T>::values)
       .def("value_and_gradient", &Problem<T>::value_and_gradient)
-      .def("fit", &fit<T>);
+      .def("fit", &fit<T>, py::arg("x0"), py::arg("state"), py::arg("order"), py::arg("seed"), py::arg("rule"),
+           py::arg("penalty"), py::arg("stepping"), py::arg("schedule"), py::arg("batch_size"), py::arg("epochs"),
+           py::arg("epochs_before"), py::arg("updates_before"), py::arg("step_tolerance"), py::arg("tolerance"),
+           py::arg("strong_convexity"), py::arg("exact_history"), py::arg("on_epoch"), py::arg("threads") = 1,
+           py::arg("keep_history") = true);
   if constexpr (std::is_same_v<T, double>) problem.def(py::init<py::capsule>());
   m.def("all_finite", &all_finite<T>, py::arg().noconvert());
 }

@@ -16,12 +16,14 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 /// An objective this many times the scale of the data at the start has left for good.
 constexpr double explosion = 1e6;
 
-/// Epochs over which progress is judged: single epochs may well go up, and those of subgradient steps go up and down.
-constexpr std::size_t patience = 5, subgradient_patience = 50;
+/// Epochs over which progress is judged: single epochs may well go up, and those of a line search or of subgradients do.
+constexpr std::size_t patience = 5, uneven_patience = 50;
 
-/// The share of the step's squared length over the step size by which an accepted step must lower the objective.
-constexpr double sufficient_decrease = 0.25;
-constexpr double growth = 1.3, backtrack = 0.5;
+/// Line search: the share of the step's squared length over the step size by which an accepted step must stay below the
+/// worst of as many last points, and by how much the step size changes from one point to the next.
+constexpr double sufficient_decrease = 1e-4;
+constexpr std::size_t memory = 10;
+constexpr double growth = 2, backtrack = 0.25, largest_leap = 1e4;
 
 template <class T>
 double largest_change(const std::vector<T>& a, const std::vector<T>& b) {
@@ -106,21 +108,30 @@ void Fit<T>::run() {
   finish();
 }
 
-/// The objective of the first rows at the start and at zero, whichever is larger; 0 where evaluating costs the caller.
+/// The objective of some rows, from all over the data, at the start and at zero, whichever is larger; 0 where evaluating is
+/// somebody else's code.
 template <class T>
 double Fit<T>::natural_scale() {
   if (sum_.outside()) return 0;
-  const Segment sample{0, nullptr, std::min<Index>(n_, 1024)};
-  const double at_start = std::abs(objective_of(sum_.value(sample, x_.data()), sample.count));
+  constexpr Index pieces = 16, piece_rows = 64;
   std::fill(gradient_.begin(), gradient_.end(), T(0));
-  const double at_zero = std::abs(sum_.value(sample, gradient_.data()) / (double(sample.count) * sum_.mean_weight()));
-  return std::isfinite(at_start) ? std::max(at_start, at_zero) : 0;
+  double at_start = 0, at_zero = 0;
+  Index rows = 0;
+  for (Index i = 0; i < pieces; ++i) {
+    const Segment piece{i * (n_ / pieces), nullptr, std::min(piece_rows, n_ - i * (n_ / pieces))};
+    at_start += sum_.value(piece, x_.data());
+    at_zero += sum_.value(piece, gradient_.data());
+    rows += piece.count;
+    if (n_ <= piece_rows) break;  // the first piece holds them all
+  }
+  const double start = std::abs(objective_of(at_start, rows));
+  return std::isfinite(start) ? std::max(start, std::abs(at_zero) / (double(rows) * sum_.mean_weight())) : 0;
 }
 
 template <class T>
 bool Fit<T>::run_epoch() {
   order_->start(std::uint64_t(epoch_));
-  if (options_.step_tolerance >= 0) epoch_start_ = x_;
+  epoch_start_ = x_;
   double running = 0;
   Index batch = 0;
   for (Index done = 0; done < n_; ++batch) {
@@ -132,7 +143,10 @@ bool Fit<T>::run_epoch() {
       diverge();
       return false;
     }
-    if (options_.stepping == Stepping::line_search && !accept_line_search(objective)) objective = accepted_objective_;
+    if (options_.stepping == Stepping::line_search) {
+      step_taken_back_ = !accept_line_search(objective);
+      if (step_taken_back_) objective = accepted_objectives_[(accepted_count_ - 1) % memory];
+    }
     // From the epoch's number, not from a count of updates: a run that goes on computes the same bits.
     step_ = next_step(double(epoch_) + double(batch) / double(updates_per_epoch_), objective);
     update(step_);
@@ -171,6 +185,12 @@ double Fit<T>::evaluate_batch(Index rows) {
 template <class T>
 double Fit<T>::objective_of(double sum, Index rows) const {
   return sum / (double(rows) * sum_.mean_weight()) + penalty_value();
+}
+
+/// Whether an objective is no number, or has left the scale of the data upwards for good.
+template <class T>
+bool Fit<T>::exploded(double objective) const {
+  return std::isnan(objective) || objective == infinity || (scale_ > 0 && objective > explosion * scale_);
 }
 
 template <class T>
@@ -218,23 +238,40 @@ void Fit<T>::update(double step) {
 }
 
 /// Judges the last step by the objective it led to. A bad one is taken back: x_ and gradient_ are those of the last
-/// accepted point again, and the step is halved; after a good one it grows.
+/// accepted point again, and the step is shortened. After a good one the step is the inverse of the curvature met on the
+/// way (Barzilai and Borwein). Such steps must be allowed to go up now and then: they are measured against the worst of
+/// the last few points.
 template <class T>
 bool Fit<T>::accept_line_search(double objective) {
-  if (std::isfinite(accepted_objective_)) {
+  if (!accepted_objectives_.empty()) {
+    const double worst = *std::max_element(accepted_objectives_.begin(), accepted_objectives_.end());
     const double moved = squared_distance(x_, accepted_x_);
-    const double rounding = 1e-15 * std::abs(accepted_objective_);
-    if (objective > accepted_objective_ - sufficient_decrease * moved / step_ + rounding) {
+    const double rounding = 4 * std::numeric_limits<double>::epsilon() * std::abs(worst);
+    if (!(objective <= worst - sufficient_decrease * moved / step_ + rounding)) {
       x_ = accepted_x_;
       gradient_ = accepted_gradient_;
       step_ *= backtrack;
       return false;
     }
-    step_ *= growth;
+    double bent = 0;
+    for (std::size_t i = 0; i < x_.size(); ++i)
+      bent += (double(x_[i]) - double(accepted_x_[i])) * (double(gradient_[i]) - double(accepted_gradient_[i]));
+    if (bent > 0)
+      step_ = std::clamp(moved / bent, step_ / largest_leap, step_ * largest_leap);
+    else if (moved > 0)
+      step_ *= growth;
   }
-  accepted_objective_ = objective;
+  if (accepted_objectives_.size() < memory)
+    accepted_objectives_.push_back(objective);
+  else
+    accepted_objectives_[accepted_count_ % memory] = objective;
+  ++accepted_count_;
   accepted_x_ = x_;
   accepted_gradient_ = gradient_;
+  if (objective < best_accepted_) {
+    best_accepted_ = objective;
+    best_accepted_x_ = x_;
+  }
   return true;
 }
 
@@ -243,44 +280,47 @@ bool Fit<T>::end_of_epoch(double running) {
   const bool need_exact = options_.exact_history || (options_.tolerance > 0 && !full_batch_);
   double exact = std::numeric_limits<double>::quiet_NaN();
   if (need_exact) exact = evaluate_full(options_.strong_convexity > 0);
+  if (!options_.keep_history) history_.clear();
   history_.push_back({epoch_, running, exact, step_, pacer_->seconds()});
 
   const double reached = need_exact ? exact : running;
-  if (scale_ == 0 && sum_.outside()) scale_ = std::abs(reached);
-  if (!(std::abs(reached) <= explosion * scale_) && scale_ > 0) {
+  if (sum_.outside() && epoch_ == options_.epochs_before + 1) scale_ = std::abs(reached);
+  if (exploded(reached)) {
     diverge();
     return false;
   }
   if (reached < best_objective_) {
     best_objective_ = reached;
-    best_x_ = x_;
+    best_x_ = full_batch_ && !need_exact ? epoch_start_ : x_;  // a full batch is judged before its update
   }
   if (options_.on_epoch && options_.on_epoch(history_.back()))
     status_ = Status::stopped;
   else if (options_.step_tolerance >= 0 && largest_change(x_, epoch_start_) < options_.step_tolerance)
     status_ = Status::converged;
-  else if (options_.tolerance > 0 && progress_stalled(reached))
-    status_ = gap_ < infinity ? Status::converged : Status::no_progress;
+  else if (options_.tolerance > 0)
+    status_ = judge_progress(reached);
   return status_ == Status::running;
 }
 
-/// True where the bound of the gap is within the tolerance, or, without a bound, the best objective of the last epochs
-/// is hardly better than the best before them.
+/// Whether the bound of the gap is within the tolerance, or the best objective of the last epochs is hardly better than
+/// the best before them. Where there is a bound, only rounding may end the run before it is met.
 template <class T>
-bool Fit<T>::progress_stalled(double objective) {
+Status Fit<T>::judge_progress(double objective) {
   const double allowed = options_.tolerance * std::max(std::abs(objective), 1e-6 * scale_);
+  double hardly = allowed;
   if (options_.strong_convexity > 0) {
     // F - F* <= |gradient|^2 / (2 mu) for a strongly convex F
-    const double squares = full_batch_ ? squared_norm(gradient_) : squared_norm(full_gradient_);
-    const double bound = squares / (2 * options_.strong_convexity);
-    if (bound > allowed) return false;
-    gap_ = bound;
-    return true;
+    const bool at_end = options_.exact_history || !full_batch_;
+    const double squares = at_end ? squared_norm(full_gradient_) : squared_norm(gradient_);
+    if (squares / (2 * options_.strong_convexity) <= allowed) return Status::converged;
+    hardly = std::min(allowed, double(std::numeric_limits<T>::epsilon()) * std::abs(objective));
   }
+  if (step_taken_back_) return Status::running;  // a shorter step is on its way
   recent_best_.push_back(recent_best_.empty() ? objective : std::min(recent_best_.back(), objective));
   const std::size_t seen = recent_best_.size();
-  const std::size_t back = full_batch_ && options_.stepping == Stepping::distance ? subgradient_patience : patience;
-  return seen > back && recent_best_[seen - 1 - back] - recent_best_.back() <= allowed;
+  const std::size_t back = full_batch_ && options_.stepping != Stepping::schedule ? uneven_patience : patience;
+  const bool stalled = seen > back && recent_best_[seen - 1 - back] - recent_best_.back() <= hardly;
+  return stalled ? Status::no_progress : Status::running;
 }
 
 /// The objective at x_ over all rows; with_gradient: its gradient, smooth penalty included, in full_gradient_.
@@ -294,9 +334,9 @@ double Fit<T>::evaluate_full(bool with_gradient) {
     const double scale = 1 / (double(n_) * sum_.mean_weight());
     for (double& g : full_gradient_) g *= scale;
     if (penalty_ && penalty_->smooth_gradient) {
-      std::fill(gradient_.begin(), gradient_.end(), T(0));
-      penalty_->smooth_gradient(options_.penalty->params.data(), sum_.penalised(), x_.data(), gradient_.data());
-      for (std::size_t j = 0; j < full_gradient_.size(); ++j) full_gradient_[j] += double(gradient_[j]);
+      std::vector<T> pull(std::size_t(sum_.penalised()));
+      penalty_->smooth_gradient(options_.penalty->params.data(), sum_.penalised(), x_.data(), pull.data());
+      for (std::size_t j = 0; j < pull.size(); ++j) full_gradient_[j] += double(pull[j]);
     }
   }
   return objective;
@@ -310,17 +350,16 @@ void Fit<T>::diverge() {
 
 template <class T>
 void Fit<T>::finish() {
-  if (options_.stepping == Stepping::line_search && std::isfinite(accepted_objective_)) {
-    // The last step was never judged.
-    objective_ = evaluate_full(true);
-    if (objective_ <= accepted_objective_) return;
-    x_ = accepted_x_;
-  }
   objective_ = evaluate_full(true);
-  if (status_ != Status::diverged && !(std::abs(objective_) <= explosion * scale_) && scale_ > 0) {
+  if (!(objective_ <= best_accepted_) && !best_accepted_x_.empty()) {
+    // The last step of a line search is judged here, or by nobody.
+    x_ = best_accepted_x_;
+    objective_ = evaluate_full(true);
+  } else if (status_ != Status::diverged && exploded(objective_)) {
     diverge();
     objective_ = evaluate_full(true);
   }
+  if (options_.strong_convexity > 0) gap_ = squared_norm(full_gradient_) / (2 * options_.strong_convexity);
 }
 
 template class Fit<float>;

@@ -36,7 +36,7 @@ enum class Status {
 /// Where the step sizes come from.
 enum class Stepping {
   schedule,     ///< a function of time in epochs
-  line_search,  ///< full batches: grow while the objective falls as it should, halve where it does not
+  line_search,  ///< full batches: the inverse of the curvature met, shortened where the objective does not fall
   distance,     ///< distance over gradients: the farthest yet from the start over the root of all squared gradients
 };
 
@@ -60,6 +60,7 @@ struct FitOptions {
   double step_tolerance = -1;                          ///< stop when no parameter moved farther in an epoch; < 0: never
   double tolerance = 0;                                ///< relative optimality; 0: never
   double strong_convexity = 0;                         ///< of the objective, where it is known
+  bool keep_history = true;                            ///< else only the last epoch's
   bool exact_history = false;                          ///< the objective at the end of every epoch
   std::function<void()> poll;                          ///< called a hundred times a second or so; throws to interrupt
   std::function<bool(const Epoch&)> on_epoch;          ///< true to stop
@@ -93,6 +94,7 @@ class Fit {
   class Pacer;
 
   double natural_scale();
+  bool exploded(double objective) const;
   bool run_epoch();
   void finish();
   double evaluate_batch(std::int64_t rows);
@@ -104,7 +106,7 @@ class Fit {
   void update(double step);
   bool accept_line_search(double objective);
   bool end_of_epoch(double running_objective);
-  bool progress_stalled(double objective);
+  Status judge_progress(double objective);
   void diverge();
 
   RowSum<T>& sum_;
@@ -128,9 +130,12 @@ class Fit {
   double gap_ = std::numeric_limits<double>::infinity();
   double step_ = 0, best_objective_ = std::numeric_limits<double>::infinity(), scale_ = 0;
 
-  // line search: the last accepted point, its gradient and objective
-  std::vector<T> accepted_x_, accepted_gradient_;
-  double accepted_objective_ = std::numeric_limits<double>::infinity();
+  // line search: the last accepted point, the objectives of the last few, the best
+  std::vector<T> accepted_x_, accepted_gradient_, best_accepted_x_;
+  std::vector<double> accepted_objectives_;
+  std::size_t accepted_count_ = 0;
+  double best_accepted_ = std::numeric_limits<double>::infinity();
+  bool step_taken_back_ = false;
   // distance over gradients
   double farthest_ = 0, squared_gradients_ = 0;
   std::vector<double> recent_best_;

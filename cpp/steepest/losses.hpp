@@ -307,7 +307,8 @@ struct Tweedie {
   double power;
   template <class V>
   STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
-    const V mean = ops::exp(V(2.0 - power) * z), weighted = y * ops::exp(V(1.0 - power) * z);
+    const V zero(0.0), mean = ops::exp_of_product(2.0 - power, z);
+    const V weighted = ops::select(y > zero, y * ops::exp_of_product(1.0 - power, z), zero);  // 0 also times infinity
     return {mean * V(1.0 / (2.0 - power)) - weighted * V(1.0 / (1.0 - power)), mean - weighted};
   }
 };

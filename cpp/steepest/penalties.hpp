@@ -36,8 +36,8 @@ STEEPEST_INLINE void add_scaled(std::int64_t n, T scale, const T* w, T* gradient
 template <class T>
 STEEPEST_INLINE void soft_threshold(std::int64_t n, T threshold, T* w) {
   for (std::int64_t i = 0; i < n; ++i) {
-    const T shrunk = w[i] > T(0) ? w[i] - threshold : w[i] + threshold;
-    w[i] = shrunk * w[i] > T(0) ? shrunk : T(0);
+    const T clipped = w[i] > threshold ? threshold : w[i] < -threshold ? -threshold : w[i];
+    w[i] -= clipped;
   }
 }
 
@@ -86,7 +86,10 @@ struct ElasticNet {
   double alpha, l1_ratio;
   template <class T>
   STEEPEST_INLINE double value(std::int64_t n, const T* w) const {
-    return alpha * (l1_ratio * sum_of_sizes(n, w) + 0.5 * (1 - l1_ratio) * sum_of_squares(n, w));
+    // A part that is off stays off where its sum overflows.
+    const double sizes = l1_ratio > 0 ? l1_ratio * sum_of_sizes(n, w) : 0;
+    const double squares = l1_ratio < 1 ? 0.5 * (1 - l1_ratio) * sum_of_squares(n, w) : 0;
+    return alpha * (sizes + squares);
   }
   template <class T>
   STEEPEST_INLINE void smooth_gradient(std::int64_t n, const T* w, T* gradient) const {

@@ -238,10 +238,10 @@ struct ReducedExponential {
 };
 
 template <class V>
-STEEPEST_INLINE ReducedExponential<V> reduce_exponential(V x) {
+STEEPEST_INLINE ReducedExponential<V> reduce_exponential(V x, V rest = V(0.0)) {
   const V k = nearest(x * V(1.4426950408889634));
   if constexpr (sizeof(typename V::Scalar) == 8) {
-    const V r = (x - k * V(6.93147180369123816490e-01)) - k * V(1.90821492927058770002e-10);
+    const V r = (x - k * V(6.93147180369123816490e-01)) - (k * V(1.90821492927058770002e-10) - rest);
     V p(1.0 / 6227020800.0);
     p = p * r + V(1.0 / 479001600.0);
     p = p * r + V(1.0 / 39916800.0);
@@ -256,7 +256,7 @@ STEEPEST_INLINE ReducedExponential<V> reduce_exponential(V x) {
     p = p * r + V(0.5);
     return {k, r + (r * r) * p};
   } else {
-    const V r = (x - k * V(0.693359375)) - k * V(-2.12194440e-4);
+    const V r = (x - k * V(0.693359375)) - (k * V(-2.12194440e-4) - rest);
     V p(1.0 / 5040.0);
     p = p * r + V(1.0 / 720.0);
     p = p * r + V(1.0 / 120.0);
@@ -278,6 +278,25 @@ STEEPEST_INLINE V clamp_exponent(V x) {
 template <class V>
 STEEPEST_INLINE V exp(V x) {
   const auto [k, p] = reduce_exponential(clamp_exponent(x));
+  const V half = nearest(k * V(0.5));
+  return ((p + V(1.0)) * power_of_two(half)) * power_of_two(k - half);
+}
+
+/// e^(a x), to 2 ulp also where a x is large: the product is formed from halves of a and x, the upper of which multiply
+/// without rounding.
+template <class V>
+STEEPEST_INLINE V exp_of_product(double a, V x) {
+  using T = typename V::Scalar;
+  using Unsigned = typename V::Unsigned;
+  constexpr Unsigned upper = ~Unsigned(0) << (sizeof(T) == 8 ? 27 : 12);
+  const T upper_a = __builtin_bit_cast(T, Unsigned(__builtin_bit_cast(Unsigned, T(a)) & upper));
+  const V high_a(double{upper_a}), low_a(a - double(upper_a));
+  const V bounded = clamp_exponent(x * V(a));
+  const auto inside = bounded == x * V(a);
+  const V high_x = V::from_bits(x.bits() & upper), low_x = x - high_x;
+  const V product = select(inside, high_a * high_x, bounded);
+  const V rest = select(inside, high_a * low_x + low_a * x, V(0.0));
+  const auto [k, p] = reduce_exponential(product, rest);
   const V half = nearest(k * V(0.5));
   return ((p + V(1.0)) * power_of_two(half)) * power_of_two(k - half);
 }

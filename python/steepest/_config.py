@@ -36,4 +36,3 @@ def show_config() -> None:
     }
     for what, value in lines.items():
         print(f"{what:<13}{value}")
-

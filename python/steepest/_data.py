@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steepest import _core
+from steepest._warnings import warn
 
 if TYPE_CHECKING:
     from steepest.losses import Loss
@@ -86,15 +86,14 @@ def as_rows(values: Any) -> NDArray[Any]:
     if X.dtype in FLOATS and X.dtype.isnative and X.flags.aligned and not any(s % X.itemsize for s in X.strides):
         return X
     require_numeric(X, "X")
-    narrow = X.dtype.kind in "biuf" and X.dtype.itemsize <= 2 or X.dtype == np.dtype(np.float32).newbyteorder()
+    narrow = (X.dtype.kind in "biuf" and X.dtype.itemsize <= 2) or X.dtype == np.dtype(np.float32).newbyteorder()
     dtype = np.dtype(np.float32 if narrow else np.float64)
     if isinstance(values, np.ndarray) and X.size * dtype.itemsize > LARGE_COPY:
         reason = f"dtype {X.dtype}" if X.dtype not in FLOATS else "an alignment that cannot be read in place"
-        warnings.warn(
-            f"X has {reason}: a copy in {dtype} of {X.size * dtype.itemsize / 1e6:.0f} MB is made; float32 and float64 "
-            "are read in place",
+        size = X.size * dtype.itemsize / 1e6
+        warn(
+            f"X has {reason}: a copy in {dtype} of {size:.0f} MB is made; float32 and float64 are read in place",
             DataCopyWarning,
-            stacklevel=4,
         )
     return X.astype(dtype)
 
@@ -112,7 +111,8 @@ def as_targets(
     if loss.target == "binary":
         return encode_labels(y, loss, dtype, single_class)
     require_numeric(y, "y")
-    y = np.ascontiguousarray(y, dtype=dtype)
+    with np.errstate(over="ignore"):  # what overflows is found as an infinity
+        y = np.ascontiguousarray(y, dtype=dtype)
     require_finite(y, "y")
     if loss.target != "real":
         wrong = y < 0 if loss.target == "non_negative" else y <= 0
@@ -171,19 +171,20 @@ def _shown(values: NDArray[Any]) -> str:
     return ", ".join(repr(v) for v in values[:5].tolist()) + (", ..." if len(values) > 5 else "")
 
 
-def as_weights(values: Any, rows: int, dtype: Any) -> tuple[NDArray[Any], float]:
+def as_weights(values: Any, rows: int, dtype: Any, all_zero: bool = False) -> tuple[NDArray[Any], float]:
     """Return the sample weights and their mean."""
     weight = as_array(values, "sample_weight")
     require_numeric(weight, "sample_weight")
     if weight.shape != (rows,):
         raise ValueError(f"sample_weight must have shape ({rows},), not {weight.shape}")
-    weight = np.ascontiguousarray(weight, dtype=dtype)
+    with np.errstate(over="ignore"):
+        weight = np.ascontiguousarray(weight, dtype=dtype)
     require_finite(weight, "sample_weight")
     if weight.min() < 0:
         row = int((weight < 0).argmax())
         raise ValueError(f"sample_weight must not be negative; row {row} holds {weight[row]:g}")
     mean = float(weight.mean(dtype=np.float64))
-    if mean == 0:
+    if mean == 0 and not all_zero:
         raise ValueError("sample_weight is zero in every row")
     return weight, mean
 
@@ -196,7 +197,7 @@ def require_numeric(array: NDArray[Any], what: str) -> None:
 
 def require_finite(array: NDArray[Any], what: str) -> None:
     """Raise ValueError naming the first row that holds NaN or an infinity."""
-    if _core.all_finite(array):
+    if _core.all_finite(array) if array.dtype in FLOATS and array.dtype.isnative else np.isfinite(array).all():
         return
     lines = array.reshape(len(array), -1)
     for start in range(0, len(lines), max(1, BLOCK // lines.shape[1])):

@@ -7,6 +7,7 @@ says about it.
 from __future__ import annotations
 
 import inspect
+import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -22,6 +23,7 @@ class Member:
     formula: ClassVar[str] = ""
     __slots__ = ("_values",)
     _index: ClassVar[int] = -1
+    _extra_parameters: ClassVar[list[inspect.Parameter]] = []
     _params: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     _values: tuple[float, ...]
 
@@ -50,23 +52,22 @@ class Member:
         return type(self), self._values
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._values == cast("Member", other)._values
+        return type(self) is type(other) and self._values == other._values
 
     def __hash__(self) -> int:
         return hash((type(self), self._values))
 
     def __repr__(self) -> str:
-        inside = ", ".join(f"{name}={value:g}" for name, value in self.params.items())
+        inside = ", ".join(f"{name}={_shown(value)}" for name, value in self.params.items())
         return f"{type(self).__name__}({inside})"
 
 
 def _checked(owner: str, param: Mapping[str, Any], value: Any) -> float:
     """Return the parameter as a float within its range."""
     name, low, high = param["name"], param["low"], param["high"]
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{owner}: {name} must be a number, not {value!r}") from None
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"{owner}: {name} must be a number, not {value!r}")
+    number = float(value)
     inside = low < number < high
     if param["closed"] != "neither":
         inside = inside or number == low
@@ -77,6 +78,11 @@ def _checked(owner: str, param: Mapping[str, Any], value: Any) -> float:
         right = "]" if param["closed"] == "both" else ")"
         raise ValueError(f"{owner}: {name} must lie in {left}{low:g}, {high:g}{right}, not {number:g}")
     return number
+
+
+def _shown(value: float) -> str:
+    """Write a number so that reading it gives the same bits, whole ones without a point."""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else repr(value)
 
 
 def class_name(name: str) -> str:
@@ -98,9 +104,12 @@ def make_classes(base: type[Member], specs: Iterable[Mapping[str, Any]], module:
     for index, spec in enumerate(specs):
         params = tuple(spec["params"])
         parameters = [
-            inspect.Parameter(p["name"], inspect.Parameter.POSITIONAL_OR_KEYWORD, default=p["default"], annotation=float)
+            inspect.Parameter(
+                p["name"], inspect.Parameter.POSITIONAL_OR_KEYWORD, default=p["default"], annotation=float
+            )
             for p in params
         ]
+        parameters += base._extra_parameters
         name = class_name(spec["name"])
         body = {key: value for key, value in spec.items() if key not in ("params", "summary", "domain")}
         body |= {

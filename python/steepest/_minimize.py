@@ -6,7 +6,6 @@ import math
 import numbers
 import operator
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
@@ -15,12 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepest import losses, optim, penalties, schedules
-from steepest._data import Data, check_data
+from steepest._data import FLOATS, Data, as_array, check_data, require_finite
 from steepest._outside import is_outside, outside_problem
 from steepest._progress import Reporter, make_reporter
 from steepest._results import ConvergenceWarning, History, Interrupted, Result, Status
 from steepest._stepping import default_steps, given_steps
 from steepest._threads import default_threads
+from steepest._warnings import warn
 from steepest.objective import make_problem, resolve_loss
 
 # Without a batch size, data of up to this many numbers is descended as a whole.
@@ -29,11 +29,11 @@ DEFAULT_BATCH = 256
 MESSAGES = {
     Status.converged: "Converged: the tolerance is met.",
     Status.ran_all_epochs: "Ran the epochs asked for.",
-    Status.no_progress: "Stopped for lack of progress: no bound of the optimum is known, but the objective fell by less than the "
-    "tolerance over the last epochs.",
+    Status.no_progress: "Stopped for lack of progress: no bound of the optimum is within reach, but the objective fell "
+    "by less than the tolerance over the last epochs.",
     Status.stopped: "Stopped by the callback.",
-    Status.diverged: "Diverged: the objective grew without bound; x is the best of the epochs' ends. A smaller step_size, or "
-    "none at all, should help.",
+    Status.diverged: "Diverged: the objective grew without bound; x is the best of the epochs' ends. A smaller "
+    "step_size, or none at all, should help.",
     Status.interrupted: "Interrupted: x is what was reached, fun the running objective.",
 }
 
@@ -59,6 +59,8 @@ class StepTolerance:
     change: float
 
     def __post_init__(self) -> None:
+        if not isinstance(self.change, numbers.Real) or isinstance(self.change, bool):
+            raise TypeError(f"StepTolerance takes a number, not {self.change!r}")
         if not 0 < self.change < math.inf:
             raise ValueError(f"StepTolerance takes a positive finite number, not {self.change!r}")
 
@@ -91,38 +93,39 @@ def minimize(
     Parameters
     ----------
     loss : str, Loss, or pair of callables or C function pointers
-        A name of ``st.losses.available()``, an object such as ``st.losses.Huber(delta=2.0)``, or a loss outside the core:
-        ``(loss_fn, grad_fn)``, Python callables of ``(theta, batch)`` that return means over the batch, or a C function
-        pointer (``scipy.LowLevelCallable``, a numba ``cfunc``, ctypes).
+        A name of ``st.losses.available()``, an object such as ``st.losses.Huber(delta=2.0)``, or a loss outside the
+        core: ``(loss_fn, grad_fn)``, Python callables of ``(theta, batch)`` that return means over the batch, or a C
+        function pointer (``scipy.LowLevelCallable``, a numba ``cfunc``, ctypes).
     data : (X, y) or y
         A tuple is rows X of shape (n, d), float32 or float64 with any strides, and targets y of shape (n,). Any other
-        array-like is the y of the constant model, whose only parameter is its prediction. Nothing is written to, and X is
-        never copied without a ``DataCopyWarning``.
+        array-like is the y of the constant model, whose only parameter is its prediction. Nothing is written to, and X
+        is never copied without a ``DataCopyWarning``.
     x0 : array_like or Result, optional
         Start; zeros by default. A result goes on where that run ended: its seed, its order of rows, its schedule.
     method : str or Rule, optional
-        "gd" (full batches), "sgd", or a rule of ``st.optim``. By default small data is descended as a whole and large data
-        in mini-batches, until progress ends.
+        "gd" (full batches), "sgd", or a rule of ``st.optim``. By default small data is descended as a whole and large
+        data in mini-batches, until progress ends.
     step_size : float, "auto", Schedule or callable, optional
-        A number, a schedule of ``st.schedules`` or a function of the time in epochs. By default it is computed: for full
-        batches 1/L from the loss's curvature where that has a bound (B4), otherwise a diminishing step. "auto" grows and
-        shrinks it on the way: by the decrease of the objective for full batches, by the distance gone over the gradients
-        met for mini-batches.
+        A number, a schedule of ``st.schedules`` or a function of the time in epochs. By default it is computed: for
+        full batches 1/L from the loss's curvature where that has a bound (B4), otherwise a diminishing step. "auto"
+        grows and shrinks it on the way: by the decrease of the objective for full batches, by the distance gone over
+        the gradients met for mini-batches.
     batch_size : int, optional
-        Rows per update; the last batch of an epoch may be short, and more than n means n. Default: n for "gd", else 256.
+        Rows per update; the last batch of an epoch may be short, and more than n means n. Default: n for "gd", else
+        256.
     penalty : Penalty or str, optional
         ``st.L2(alpha)``, ``st.L1(alpha)``, ``st.ElasticNet(alpha, l1_ratio)``; never on the intercept.
     epochs : int, optional
-        Passes over the data at the most. Default: 1000 where a tolerance ends the run earlier, else 100 for full batches
-        and 10 for mini-batches.
+        Passes over the data at the most. Default: 1000 where a tolerance ends the run earlier, else 100 for full
+        batches and 10 for mini-batches.
     tol : float or StepTolerance, optional
         A number is relative optimality: stop when ``fun - lower_bound <= tol * max(|fun|, 1e-6 |fun(x0)|)``; where no
-        lower bound is known, stop when five epochs together lower the objective by less than that. 0 switches it off. With
-        a named method the default is to run all epochs.
+        lower bound is known, stop when five epochs together lower the objective by less than that. 0 switches it off.
+        With a named method the default is to run all epochs.
     shuffle : bool, "stream", "full", "once", array_like or callable
-        Order of the rows, anew every epoch. True and "stream" draw each batch from 16 random places of the data at close
-        to the speed of a sequential read; data that fits the caches is shuffled fully. "full" is uniform over all orders.
-        "once" keeps the first full shuffle; False goes in sequence; an index array is used every epoch; a callable is
+        Order of the rows, anew every epoch. True and "stream" draw each batch from 16 random places of the data at
+        close to the speed of a sequential read; data that fits the caches is shuffled fully. "full" is uniform over all
+        orders. "once" keeps the first full shuffle; False goes in sequence; an index array is used every epoch; a callable is
         asked with the epoch's number.
     sample_weight : array_like, shape (n,), optional
         Weights of the rows.
@@ -138,7 +141,8 @@ def minimize(
     history : "running" or "exact" or bool
         "exact" computes the objective over all rows after every epoch, which costs another pass; False keeps none.
     progress : bool, "bar", "lines" or "textbook"
-        True shows a bar in a terminal, lines elsewhere; "textbook" prints ``theta: 0.00 | loss: 218.76`` as the sources do.
+        True shows a bar in a terminal, lines elsewhere; "textbook" prints ``theta: 0.00 | loss: 218.76`` as the sources
+        do.
     check_finite : bool
         Whether X is searched for NaN and infinities before the work; otherwise they are noticed on the way.
 
@@ -163,15 +167,15 @@ def minimize(
     --------
     >>> import steepest as st
     >>> p5 = [12.1, 12.8, 14.9, 16.3, 17.2]
-    >>> round(st.minimize("mse", p5).x[0], 3)
-    14.66
+    >>> print(st.minimize("mse", p5).x.round(3))
+    [14.66]
     >>> X, y = st.data.logistic(1000, 5, seed=0)
     >>> result = st.minimize("log_loss", (X, y), penalty=st.L2(1e-3), batch_size=64, epochs=20, seed=0)
     >>> result.success, result.coef.shape
     (True, (5,))
     """
     before = x0 if isinstance(x0, Result) else None
-    start = before.x if before is not None else x0
+    start = before.x.reshape(before.x_shape) if before is not None else x0
     penalty = penalties.resolve(penalty)
     rule, full = _resolve_method(method)
     max_epochs = _count(epochs, "epochs") if epochs is not None else None
@@ -191,8 +195,9 @@ def minimize(
     if max_epochs is None:
         max_epochs = 1000 if tolerance > 0 or step_tolerance >= 0 else 100 if full else 10
 
+    asked = isinstance(step_size, str)
     steps = given_steps(step_size, rule.lr) or default_steps(
-        model.loss, model.data, penalty, fit_intercept, size, automatic=step_size == "auto" or method is None
+        model.loss, model.data, penalty, fit_intercept, size, searching=asked or method is None, asked=asked
     )
     reporter = make_reporter(progress, max_epochs, n, model.start)
     watcher = _Watcher(callback, reporter) if callback is not None or reporter is not None else None
@@ -215,17 +220,22 @@ def minimize(
             tolerance,
             penalties.strong_convexity(penalty, fit_intercept) if model.loss is not None else 0.0,
             exact,
-            threads,
             watcher,
+            threads,
+            history is not False,
         )
     finally:
         if reporter is not None:
             reporter.close()
+    if failure is not None:
+        outcome["status"] = Status.interrupted.name
     result = _make_result(outcome, model, seed, history is not False, limited=tolerance > 0 or step_tolerance >= 0)
+    if before is not None:
+        result.nfev += before.nfev
     if failure is not None:
         _raise(failure, model, result)
     if not result.success:
-        warnings.warn(result.message, ConvergenceWarning, stacklevel=2)
+        warn(result.message, ConvergenceWarning)
     return result
 
 
@@ -240,6 +250,7 @@ class _Model(NamedTuple):
     loss: losses.Loss | None
     data: Data | None
     owner: Any
+    shape: tuple[int, ...]
 
 
 def _make_model(
@@ -256,10 +267,25 @@ def _make_model(
             raise ValueError("sample_weight does not go with a loss outside the core: weigh inside the callable")
         if fit_intercept:
             raise ValueError("fit_intercept does not go with a loss outside the core: make it a parameter")
+        if check_finite:
+            for i, part in enumerate(data if isinstance(data, tuple) else (data,)):
+                array = np.asarray(part)
+                if array.dtype in FLOATS and array.ndim:
+                    require_finite(array.reshape(len(array), -1), f"data[{i}]" if isinstance(data, tuple) else "data")
         problem, owner = outside_problem(loss, data, start)
         x = np.array(0.0 if start is None else start, dtype=np.float64).ravel()
         _check_start(x, problem.parameters)
-        return _Model(problem, problem.rows, problem.rows, x, x.size, None, None, owner)
+        return _Model(
+            problem,
+            problem.rows,
+            problem.rows,
+            x,
+            x.size,
+            None,
+            None,
+            owner,
+            np.shape(start) if start is not None else (),
+        )
     resolved = resolve_loss(loss)
     checked = check_data(resolved, data, sample_weight, fit_intercept, check_finite)
     problem = make_problem(resolved, checked, fit_intercept)
@@ -267,13 +293,14 @@ def _make_model(
     if start is None:
         x = np.zeros(problem.parameters, dtype=dtype)
     else:
-        x = np.array(start)
+        x = as_array(start, "x0")
         if x.dtype.kind not in "biuf":
             raise TypeError(f"x0 must hold real numbers; its dtype is {x.dtype}")
-        x = x.astype(dtype).ravel()
+        with np.errstate(over="ignore"):  # what overflows is found as an infinity
+            x = x.astype(dtype).ravel()
         _check_start(x, problem.parameters)
     features = problem.parameters - fit_intercept
-    return _Model(problem, problem.rows, problem.rows * features, x, features, resolved, checked, None)
+    return _Model(problem, problem.rows, problem.rows * features, x, features, resolved, checked, None, x.shape)
 
 
 def _check_start(x: NDArray[Any], parameters: int) -> None:
@@ -326,7 +353,7 @@ def _resolve_tolerance(tol: Any) -> tuple[float, float]:
         return -1.0, 0.0
     if isinstance(tol, StepTolerance):
         return tol.change, 0.0
-    if not isinstance(tol, numbers.Real):
+    if not isinstance(tol, numbers.Real) or isinstance(tol, bool):
         raise TypeError(f"tol must be a number or st.StepTolerance(...), not {tol!r}")
     if not 0 <= float(tol) < math.inf:
         raise ValueError(f"tol must be finite and not negative, not {tol!r}")
@@ -354,7 +381,7 @@ def _resolve_history(history: Any) -> bool:
 def _resolve_order(shuffle: Any, n: int) -> Any:
     """Return an order's name, or a callable that gives checked index arrays."""
     if shuffle is True or shuffle is False or isinstance(shuffle, str):
-        name = {True: "stream", False: "sequence"}.get(shuffle, shuffle)
+        name = shuffle if isinstance(shuffle, str) else "stream" if shuffle else "sequence"
         if name not in ("full", "stream", "once", "sequence") or shuffle == "sequence":
             raise ValueError(
                 f'shuffle must be a bool, "stream", "full", "once", an index array or a callable, not {shuffle!r}'
@@ -424,18 +451,18 @@ def _make_result(outcome: dict[str, Any], model: _Model, seed: int, keep_history
     message = MESSAGES[status]
     if status is Status.ran_all_epochs and limited:
         message = "The tolerance was not met within the epochs allowed; more epochs or another step_size may help."
-    rows = outcome["history"]
-    columns = zip(*rows, strict=True) if rows else ((),) * 5
-    names = ("epoch", "running_objective", "objective", "step_size", "seconds")
-    history = History({name: np.array(column) for name, column in zip(names, columns, strict=True)})
-    fun = outcome["fun"]
+    columns = outcome["history"]
+    history = History(zip(("epoch", "running_objective", "objective", "step_size", "seconds"), columns, strict=True))
+    history["epoch"] = history["epoch"].astype(np.int64)
+    fun, jac = outcome["fun"], outcome["jac"]
     if status is Status.interrupted:
-        fun = rows[-1][1] if rows else math.nan
+        fun, jac = columns[1][-1] if columns.size else math.nan, np.full_like(jac, math.nan)
     intercept = x[model.features :]
     return Result(
         x=x,
+        x_shape=model.shape,
         fun=fun,
-        jac=outcome["jac"],
+        jac=jac,
         coef=x[: model.features],
         intercept=intercept.reshape(()) if intercept.size else np.zeros(()),
         nit=outcome["nit"],
@@ -446,6 +473,7 @@ def _make_result(outcome: dict[str, Any], model: _Model, seed: int, keep_history
         message=message,
         history=history if keep_history else None,
         seed=seed,
+        constant=model.data is not None and model.data.X is None,
         classes=None if model.data is None else model.data.classes,
         gap=outcome["gap"] if math.isfinite(outcome["gap"]) else None,
         state=outcome["state"],

@@ -53,7 +53,7 @@ class Result(OptimizeResult):  # type: ignore[misc]
     """
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the raw predictions for rows X, shape (n, d).
+        """Return the raw predictions for rows X, shape (n, d); the constant model predicts the same for all.
 
         Examples
         --------
@@ -63,6 +63,8 @@ class Result(OptimizeResult):  # type: ignore[misc]
         array([6.])
         """
         X = np.asarray(X)
+        if self.get("constant"):
+            return np.full(len(X), self.x[0])
         if X.ndim != 2 or X.shape[1] != self.coef.shape[0]:
             raise ValueError(f"X must have shape (n, {self.coef.shape[0]}), not {X.shape}")
         return np.asarray(X @ self.coef + self.intercept)
@@ -71,8 +73,8 @@ class Result(OptimizeResult):  # type: ignore[misc]
 class History(OptimizeResult):  # type: ignore[misc]
     """Arrays with one number per epoch, as attributes or keys.
 
-    ``running_objective`` is the mean of the batch objectives met on the way; ``objective`` is the exact one at the end of
-    the epoch, NaN where it was not asked for.
+    ``running_objective`` is the mean of the batch objectives met on the way; ``objective`` is the exact one at the end
+    of the epoch, NaN where it was not asked for.
     """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,8 +44,20 @@ def given_steps(step_size: Any, lr: float | None) -> Steps | None:
             raise ValueError(f"step_size must be positive and finite, not {step_size!r}")
         return constant(step)
     if callable(step_size):
-        return Steps("schedule", step_size)
+        return Steps("schedule", _numbers_of(step_size))
     raise TypeError(f'step_size must be a number, "auto", a schedule or a callable, not {step_size!r}')
+
+
+def _numbers_of(schedule: Callable[[float], Any]) -> Callable[[float], float]:
+    """Return the user's function of time with its answers checked."""
+
+    def step_at(t: float) -> float:
+        step = schedule(t)
+        if not isinstance(step, numbers.Real) and not (isinstance(step, np.ndarray) and step.ndim == 0):
+            raise TypeError(f"the function given as step_size must return a number, not {step!r}, at time {t:g}")
+        return float(step)
+
+    return step_at
 
 
 def constant(step: float) -> Steps:
@@ -58,24 +71,26 @@ def default_steps(
     penalty: penalties.Penalty | None,
     fit_intercept: bool,
     batch_size: int,
-    automatic: bool,
+    searching: bool,
+    asked: bool,
 ) -> Steps:
     """Compute the steps from what is known of the loss and the data.
 
-    Full batches: 1/L, a guarantee (B4), or with `automatic` a line search that begins there. Mini-batches: an inverse
-    scaling from the step that the batch size can bear. Where no curvature bound exists, steps are found on the way.
+    Full batches: 1/L, a guarantee (B4), or with `searching` a line search that begins there. Mini-batches: an inverse
+    scaling from the step that the batch size can bear. Where no curvature bound exists, or "auto" was `asked` for,
+    steps are found on the way.
     """
     if loss is None or data is None:
         return Steps("line_search", (0, (1.0,)))
     full = batch_size == len(data.y)
     decay = 0.0 if penalty is None else penalty_curvature(penalty)
     if full and loss.smooth:
-        exact = loss.curvature is not None and not automatic
+        exact = loss.curvature is not None and not searching
         largest = gram_bound(data, fit_intercept, None if exact else SAMPLE)
         curvature = _finite((1.0 if loss.curvature is None else loss.curvature) * largest + decay, data)
         step = 1.0 / curvature if curvature > 0 else 1.0
         return constant(step) if exact else Steps("line_search", (0, (step,)))
-    if loss.curvature is None or automatic and full:
+    if full or asked or loss.curvature is None:
         return Steps("distance", (0, (1.0,)))
     curvature = _finite(loss.curvature * batch_curvature(data, fit_intercept, batch_size) + decay, data)
     updates = -(-len(data.y) // batch_size)
@@ -96,7 +111,7 @@ def _finite(curvature: float, data: Data) -> float:
 def batch_curvature(data: Data, fit_intercept: bool, batch_size: int) -> float:
     """Estimate the curvature that a batch of this size may have, from a sample of the rows.
 
-    The expected smoothness of a batch without replacement lies between the largest row's (one row) and the whole data's.
+    The expected smoothness of a batch without replacement lies between the largest row's and the whole data's.
     """
     sample = _sample(data)
     whole = gram_bound(sample, fit_intercept)

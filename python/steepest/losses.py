@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepest import _core
-from steepest._data import as_targets
+from steepest._data import as_array, as_targets, as_weights, require_numeric
 from steepest._lists import Member, MemberList, class_name, make_classes, registry
 
 
@@ -73,10 +73,11 @@ class Loss(Member):
         --------
         >>> import steepest as st
         >>> st.losses.MSE()([12.1, 12.8, 14.9, 16.3, 17.2], 12.0)
-        10.698
+        10.918
         """
         values = self.pointwise(y, raw_prediction)
-        mean = float(np.average(values, weights=sample_weight))
+        weight = None if sample_weight is None else as_weights(sample_weight, values.size, values.dtype)[0]
+        mean = float(np.average(values, weights=weight))
         if out is None:
             return mean
         out[...] = mean
@@ -138,7 +139,7 @@ class Loss(Member):
         Examples
         --------
         >>> import steepest as st
-        >>> st.losses.MSE().gradient([12.1, 12.8, 14.9, 16.3, 17.2], 12.0).mean()
+        >>> float(st.losses.MSE().gradient([12.1, 12.8, 14.9, 16.3, 17.2], 12.0).mean())
         -5.32
         """
         return self._rows(y, raw_prediction, sample_weight, out, slope=True)[1]
@@ -147,18 +148,23 @@ class Loss(Member):
         self, y: ArrayLike, z: ArrayLike, weight: ArrayLike | None, out: NDArray[Any] | None, slope: bool = False
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Evaluate values and slopes, one of them into `out`."""
-        prediction = np.asarray(z)
+        prediction = as_array(z, "raw_prediction")
+        require_numeric(prediction, "raw_prediction")
         dtype = np.float32 if prediction.dtype == np.float32 else np.float64
         targets, _ = as_targets(y, self, dtype, single_class=True)
+        if prediction.ndim and prediction.shape != targets.shape:
+            raise ValueError(f"raw_prediction has shape {prediction.shape}, y {targets.shape}")
         prediction = np.ascontiguousarray(np.broadcast_to(prediction.astype(dtype, copy=False), targets.shape))
         result = [np.empty_like(targets), np.empty_like(targets)]
         wanted = int(slope)
         if out is not None:
+            if not isinstance(out, np.ndarray) or out.dtype.kind != "f":
+                raise TypeError(f"out must be an array of floats, not {out!r:.60}")
             if out.shape != targets.shape:
                 raise ValueError(f"out has shape {out.shape}, the result {targets.shape}")
         _core.pointwise(self._index, self._values, targets.ravel(), prediction.ravel(), *(r.ravel() for r in result))
         if weight is not None:
-            result[wanted] *= np.asarray(weight, dtype=dtype)
+            result[wanted] *= as_weights(weight, targets.size, dtype, all_zero=True)[0]
         if out is not None:
             out[...] = result[wanted]
             result[wanted] = out
@@ -172,4 +178,4 @@ globals().update({class_name(name): cls for name, cls in _list._classes.items()}
 available = _list.available
 get = _list.get
 
-__all__ = ["Loss", "available", "get", *(class_name(name) for name in _list._classes)]  # noqa: PLE0604
+__all__ = ["Loss", "available", "get", *(class_name(name) for name in _list._classes)]

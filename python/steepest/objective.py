@@ -11,7 +11,7 @@ from scipy.linalg import eigh
 from scipy.linalg.blas import dsyrk
 
 from steepest import _core, losses, penalties
-from steepest._data import Data, check_data
+from steepest._data import Data, as_array, check_data, require_numeric
 
 GRAM_COLUMNS = 2000  # beyond, the Gram matrix costs more than the descent it would help
 GRAM_ROWS = 4096
@@ -89,7 +89,8 @@ class Objective:
         >>> st.Objective("mse", [12.0, 16.0]).values([[12.0], [14.0]])
         array([8., 4.])
         """
-        points = np.asarray(points, dtype=np.float64)
+        points = as_array(points, "points")
+        require_numeric(points, "points")
         if points.ndim != 2 or points.shape[1] != self.n_parameters:
             raise ValueError(f"points must have shape (m, {self.n_parameters}), not {points.shape}")
         result: NDArray[np.float64] = self._problem.values(np.ascontiguousarray(points, dtype=self._data.y.dtype))
@@ -151,13 +152,15 @@ class Objective:
                 f"{self.loss.name} has no curvature bound, so no step size follows from it; "
                 'use step_size="auto", which finds one on the way'
             )
-        bound = self.loss.curvature * gram_bound(self._data, self.fit_intercept)
+        bound: float = self.loss.curvature * gram_bound(self._data, self.fit_intercept)
         if self.penalty is not None:
             bound += penalty_curvature(self.penalty)
         return bound
 
     def _parameters(self, x: ArrayLike) -> NDArray[Any]:
-        x = np.ascontiguousarray(x, dtype=self._data.y.dtype).ravel()
+        array = as_array(x, "x")
+        require_numeric(array, "x")
+        x = np.ascontiguousarray(array, dtype=self._data.y.dtype).ravel()
         if x.size != self.n_parameters:
             raise ValueError(f"x must have {self.n_parameters} parameters, not {x.size}")
         return x
@@ -218,7 +221,7 @@ def gram_bound(data: Data, fit_intercept: bool, rows: int | None = None) -> floa
         if fit_intercept:
             block[:, -1] = 1.0
         if weight is not None:
-            block *= np.sqrt(weight[start : start + GRAM_ROWS, None])
+            block *= np.sqrt(weight[start : start + GRAM_ROWS, None], dtype=np.float64)
         if gram is not None:
             gram = dsyrk(1.0, block, beta=1.0, c=gram, trans=1, overwrite_c=1)
         else:
@@ -230,5 +233,5 @@ def gram_bound(data: Data, fit_intercept: bool, rows: int | None = None) -> floa
     if gram is not None:
         largest = float(eigh(gram, lower=False, eigvals_only=True, subset_by_index=[d - 1, d - 1])[0])
         # Rounding in the sum and the solver must not turn the bound into an estimate.
-        return max(largest, 0.0) / total * (1 + 1e-10 * d)
-    return float(min(squares.sum(), crossed.max())) / total * (1 + 1e-10)
+        return float(max(largest, 0.0) / total * (1 + 1e-10 * d))
+    return min(float(squares.sum()), float(crossed.max())) / total * (1 + 1e-10)

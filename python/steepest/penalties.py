@@ -62,8 +62,10 @@ class Penalty(Member):
         --------
         >>> import steepest as st
         >>> st.L1(1.0).prox([3.0, -0.5], step=1.0)
-        array([ 2., 0.])
+        array([2., 0.])
         """
+        if not 0 <= step < np.inf:
+            raise ValueError(f"step must be finite and not negative, not {step!r}")
         array = np.asarray(w, dtype=np.float64)
         point: NDArray[np.float64] = _core.penalty_prox(self._index, self._values, array.ravel(), float(step))
         return point.reshape(array.shape)
@@ -93,4 +95,4 @@ def strong_convexity(penalty: Penalty | None, fit_intercept: bool) -> float:
     return float(penalty.smooth_gradient(np.ones(1))[0])
 
 
-__all__ = ["Penalty", "available", "get", *(class_name(name) for name in _list._classes)]  # noqa: PLE0604
+__all__ = ["Penalty", "available", "get", *(class_name(name) for name in _list._classes)]

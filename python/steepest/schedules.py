@@ -1,8 +1,8 @@
 """Schedules: the step size over time (A10).
 
 Every class here is made from the compiled core's list; ``available()`` names them. Time t is counted in epochs, as a
-fraction (updates done / updates per epoch), so that a schedule means the same at every batch size. A plain function of t
-is a schedule too.
+fraction (updates done / updates per epoch), so that a schedule means the same at every batch size. A plain function
+of t is a schedule too.
 """
 
 from __future__ import annotations
@@ -48,4 +48,4 @@ globals().update({class_name(name): cls for name, cls in _list._classes.items()}
 available = _list.available
 get = _list.get
 
-__all__ = ["Schedule", "available", "get", *(class_name(name) for name in _list._classes)]  # noqa: PLE0604
+__all__ = ["Schedule", "available", "get", *(class_name(name) for name in _list._classes)]

@@ -257,7 +257,7 @@ class Surface:
         fit_intercept: bool = False,
         x0: Any = None,
     ) -> None:
-        start = x0.x if isinstance(x0, Result) else x0
+        start = x0.x.reshape(x0.x_shape) if isinstance(x0, Result) else x0
         self._objective: Objective | None = None
         self.classes: NDArray[Any] | None = None
         if _is_built_in(loss) or not (callable(loss) or is_outside(loss)):
@@ -343,6 +343,7 @@ class _Best:
         intercept = x[surface.features :]
         return Result(
             x=x,
+            x_shape=surface.shape,
             fun=self.fun,
             coef=x[: surface.features],
             intercept=intercept.reshape(()) if intercept.size else np.zeros(()),

@@ -54,9 +54,11 @@ struct LossLoops {
 
   template <class V>
   STEEPEST_INLINE static void pointwise_step(const Loss& loss, const T* y, const T* z, T* value, T* slope) {
-    const auto result = loss(V::load(y), V::load(z));
-    result.value.store(value);
-    result.gradient.store(slope);
+    const V prediction = V::load(z);
+    const auto result = loss(V::load(y), prediction);
+    const auto number = prediction == prediction;  // what is not a number stays none, whatever the loss would clip
+    ops::select(number, result.value, prediction).store(value);
+    ops::select(number, result.gradient, prediction).store(slope);
   }
 
   static void pointwise(const double* params, Index n, const T* y, const T* z, T* value, T* slope) {

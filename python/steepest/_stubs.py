@@ -1,0 +1,95 @@
+"""Writes the stub files of the modules whose classes are made from the core's lists: ``python -m steepest._stubs``.
+
+Editors and type checkers cannot see classes that arise at run time. The stubs are committed, and a test says when they
+are stale.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+from steepest import losses, optim, penalties, schedules
+from steepest._lists import Member, class_name
+
+HEADER = '''\
+"""Made by ``python -m steepest._stubs``: do not edit."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from steepest._lists import Member
+'''
+MODULES = {
+    losses: losses.Loss,
+    optim: optim.Rule,
+    penalties: penalties.Penalty,
+    schedules: schedules.Schedule,
+}
+
+
+def stub(module: ModuleType) -> str:
+    """Return the text of a module's stub."""
+    base = MODULES[module]
+    classes: dict[str, type[Member]] = module._list._classes
+    parts = [HEADER, _base_class(base)]
+    for name, cls in classes.items():
+        if cls.name == name:
+            parts.append(_member_class(cls))
+    parts += [f"{class_name(name)} = {cls.__name__}\n" for name, cls in classes.items() if cls.name != name]
+    parts.append("def available() -> tuple[str, ...]: ...\n")
+    parts.append(f"def get(name: str, **params: float) -> {base.__name__}: ...\n")
+    for name, value in vars(module).items():
+        if isinstance(value, FunctionType) and value.__module__ == module.__name__ and not name.startswith("_"):
+            parts.append(f"def {name}{_signature(value)}: ...\n")
+    text = "\n".join(parts)
+    return "\n".join(line for line in text.split("\n") if _needed(line, text))
+
+
+def _needed(line: str, text: str) -> bool:
+    """Tell whether an import line is used."""
+    found = re.fullmatch(r"import numpy as (np)", line)
+    return found is None or "np." in text
+
+
+def _base_class(base: type[Any]) -> str:
+    lines = [f"class {base.__name__}(Member):"]
+    lines += [f"    {name}: {kind}" for name, kind in base.__annotations__.items() if not name.startswith("_")]
+    for name, value in vars(base).items():
+        if isinstance(value, FunctionType) and (not name.startswith("_") or name == "__call__"):
+            lines.append(f"    def {name}{_signature(value)}: ...")
+        elif isinstance(value, property):
+            assert value.fget is not None
+            lines += ["    @property", f"    def {name}{_signature(value.fget)}: ..."]
+    return "\n".join(lines) + "\n"
+
+
+def _member_class(cls: type[Member]) -> str:
+    params = [f"{p['name']}: float = {p['default']!r}" for p in cls._params]
+    extra = [f"{p.name}: {p.annotation} = {p.default!r}" for p in cls._extra_parameters]
+    arguments = ", ".join(["self", *params, *(["*", *extra] if extra else [])])
+    fields = "".join(f"    {p['name']}: float\n" for p in cls._params)
+    return f"class {cls.__name__}({cls.__bases__[0].__name__}):\n{fields}    def __init__({arguments}) -> None: ...\n"
+
+
+def _signature(function: Any) -> str:
+    return re.sub(r"'([^']*)'", r"\1", str(inspect.signature(function)))
+
+
+def main() -> None:
+    """Write the stubs into the directory given, or beside the modules."""
+    for module in MODULES:
+        assert module.__file__ is not None
+        name = Path(module.__file__).with_suffix(".pyi").name
+        directory = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(module.__file__).parent
+        (directory / name).write_text(stub(module))
+
+
+if __name__ == "__main__":
+    main()

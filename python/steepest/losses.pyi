@@ -1,0 +1,96 @@
+"""Made by ``python -m steepest._stubs``: do not edit."""
+
+from typing import Any, ClassVar
+
+from numpy.typing import ArrayLike, NDArray
+
+from steepest._lists import Member
+
+class Loss(Member):
+    link: ClassVar[str]
+    target: ClassVar[str]
+    convex: ClassVar[bool]
+    smooth: ClassVar[bool]
+    curvature: ClassVar[float | None]
+    def __call__(
+        self,
+        y: ArrayLike,
+        raw_prediction: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> Any: ...
+    def pointwise(
+        self,
+        y: ArrayLike,
+        raw_prediction: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]: ...
+    def gradient(
+        self,
+        y: ArrayLike,
+        raw_prediction: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]: ...
+
+class SquaredError(Loss):
+    def __init__(self) -> None: ...
+
+class MSE(Loss):
+    def __init__(self) -> None: ...
+
+class AbsoluteError(Loss):
+    def __init__(self) -> None: ...
+
+class Huber(Loss):
+    delta: float
+    def __init__(self, delta: float = 1.0) -> None: ...
+
+class Quantile(Loss):
+    quantile: float
+    def __init__(self, quantile: float = 0.5) -> None: ...
+
+class EpsilonInsensitive(Loss):
+    epsilon: float
+    def __init__(self, epsilon: float = 0.1) -> None: ...
+
+class SquaredEpsilonInsensitive(Loss):
+    epsilon: float
+    def __init__(self, epsilon: float = 0.1) -> None: ...
+
+class LogCosh(Loss):
+    def __init__(self) -> None: ...
+
+class LogLoss(Loss):
+    def __init__(self) -> None: ...
+
+class Hinge(Loss):
+    def __init__(self) -> None: ...
+
+class SquaredHinge(Loss):
+    def __init__(self) -> None: ...
+
+class ModifiedHuber(Loss):
+    def __init__(self) -> None: ...
+
+class Perceptron(Loss):
+    def __init__(self) -> None: ...
+
+class Exponential(Loss):
+    def __init__(self) -> None: ...
+
+class Poisson(Loss):
+    def __init__(self) -> None: ...
+
+class Gamma(Loss):
+    def __init__(self) -> None: ...
+
+class Tweedie(Loss):
+    power: float
+    def __init__(self, power: float = 1.5) -> None: ...
+
+MAE = AbsoluteError
+
+def available() -> tuple[str, ...]: ...
+def get(name: str, **params: float) -> Loss: ...

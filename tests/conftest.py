@@ -1,0 +1,58 @@
+"""What holds for every run of the tests."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+# Before anything imports matplotlib: no test needs a screen.
+os.environ["MPLBACKEND"] = "agg"
+
+# They assert too, and should show the values they compared.
+pytest.register_assert_rewrite("members")
+
+# A noisy machine makes single examples slow; in CI the same commit must always meet the same examples.
+settings.register_profile("steepest", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("steepest")
+
+RUN_IN_FULL = ("passed", "failed")
+not_run = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[not_run] = []
+
+
+class _Watch:
+    """Notes every test that was not run in full, or that was expected to fail and did not."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.outcome not in RUN_IN_FULL:
+            self.config.stash[not_run].append(report.nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        category = self.config.hook.pytest_report_teststatus(report=report, config=self.config)[0]
+        if report.outcome not in RUN_IN_FULL or category == "xpassed":
+            self.config.stash[not_run].append(report.nodeid)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.pluginmanager.register(_Watch(session.config))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    if session.config.stash[not_run] and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if names := config.stash[not_run]:
+        terminalreporter.section("not run in full, which fails the session", red=True)
+        for name in names:
+            terminalreporter.line(name)

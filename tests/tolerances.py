@@ -1,0 +1,39 @@
+"""How much rounding is forgiven, in one table: one row per dtype."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Tolerances(NamedTuple):
+    """All are relative; to what is said at each."""
+
+    eps: float
+    #: A loss or a slope of one row, to the sum of the sizes of its terms: exp, log and log1p are good to 2 ulp.
+    terms: float
+    #: A loss or a slope of one row against its formula, to the size of everything met on the way.
+    formula: float
+    #: Differences of a formula in long double, to the size of the loss.
+    differences: float
+    #: A sum over rows, to the sum of the sizes of its terms; n rows of d features are forgiven more by sqrt(n d).
+    sums: float
+    #: The smallest positive number: below it nothing can be told apart.
+    tiny: float
+
+
+def _tolerances(dtype: type[np.floating[Any]], differences: float) -> Tolerances:
+    info = np.finfo(dtype)
+    eps = float(info.eps)
+    return Tolerances(eps, 4 * eps, 16 * eps, differences, 8 * eps, float(info.smallest_subnormal))
+
+
+TOLERANCES = {
+    np.dtype(np.float32): _tolerances(np.float32, 4e-6),
+    np.dtype(np.float64): _tolerances(np.float64, 1e-12),
+}
+DTYPES = tuple(TOLERANCES)
+
+
+def tolerances(dtype: Any) -> Tolerances:
+    """Look up the tolerances of a dtype."""
+    return TOLERANCES[np.dtype(dtype)]
