@@ -49,6 +49,7 @@ class Problem {
       : X_(std::move(X)), y_(std::move(y)), weight_(std::move(weight)) {
     typename PointwiseSum<T>::Data data;
     data.rows = dense_rows<T>(X_, y_.size());
+    column_major_ = data.rows.column_major() && !data.rows.row_major();
     data.y = y_.data();
     if (!weight_.is_none()) {
       const auto weights = py::cast<Contiguous<T>>(weight_);
@@ -79,6 +80,7 @@ class Problem {
   struct Stopped {};
 
   RowSum<T>& sum() { return *sum_; }
+  bool column_major() const { return column_major_; }
   Index row_bytes() const { return std::max<Index>(sum_->penalised(), 1) * Index(sizeof(T)); }
 
   double value(Contiguous<T> x) {
@@ -141,18 +143,19 @@ class Problem {
   py::object X_;
   Contiguous<T> y_;
   py::object weight_;
+  bool column_major_ = false;
   std::unique_ptr<RowSum<T>> sum_;
   std::mutex mutex_;  // a sum has scratch memory: one evaluation at a time
   PointwiseSum<T>* pointwise_ = nullptr;
 };
 
 std::unique_ptr<Order> make_order(const py::object& order, Index rows, std::uint64_t seed, Index row_bytes,
-                                  Index batch_size) {
+                                  Index batch_size, bool column_major) {
   if (py::isinstance<py::str>(order)) {
     const auto name = py::cast<std::string>(order);
     if (name == "full") return order_full(rows, seed, false);
     if (name == "stream") {
-      const Streaming streaming = streaming_for(rows, row_bytes, batch_size);
+      const Streaming streaming = streaming_for(rows, row_bytes, batch_size, column_major);
       return streaming.streams ? order_stream(rows, seed, streaming) : order_full(rows, seed, false);
     }
     if (name == "once") return order_full(rows, seed, true);
@@ -264,7 +267,8 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, Contiguous<T> state, py::ob
       return py::cast<bool>(on_epoch(e.number, e.running_objective, e.objective, e.step_size, e.seconds,
                                      running->updates(), copy_of(running->x())));
     };
-  Fit<T> fit(problem.sum(), make_order(order, problem.sum().rows(), seed, problem.row_bytes(), batch_size),
+  Fit<T> fit(problem.sum(),
+             make_order(order, problem.sum().rows(), seed, problem.row_bytes(), batch_size, problem.column_major()),
              std::move(options), std::vector<T>(x0.data(), x0.data() + x0.size()),
              std::vector<T>(state.data(), state.data() + state.size()));
   running = &fit;

@@ -5,13 +5,13 @@
 #include <cmath>
 #include <utility>
 
+#include "steepest/registry.hpp"
+
 namespace steepest {
 namespace {
 
 using Index = std::int64_t;
 using Clock = std::chrono::steady_clock;
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
 
 /// An objective this many times the scale of the data at the start has left for good.
 constexpr double explosion = 1e6;
@@ -83,6 +83,11 @@ Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, st
   gradient_.resize(std::size_t(parameters_));
   full_gradient_.resize(std::size_t(parameters_));
   best_x_ = start_ = x_;
+  const bool elastic = !penalty_ || penalty_->elastic;
+  if (penalty_ && elastic) penalty_->elastic(options_.penalty->params.data(), &l1_, &l2_);
+  double nothing = 0;
+  by_rows_ = options_.batch_size == 1 && n_ > 1 && elastic && options_.stepping == Stepping::schedule &&
+             rule_specs()[options_.rule.index].name == "sgd" && sum_.descend({}, nullptr, 0, 0, x_.data(), nothing);
   history_.reserve(std::size_t(std::min<Index>(options_.epochs, 1024)));
 }
 
@@ -132,17 +137,13 @@ template <class T>
 bool Fit<T>::run_epoch() {
   order_->start(std::uint64_t(epoch_));
   epoch_start_ = x_;
+  if (by_rows_) return run_epoch_by_rows();
   double running = 0;
   Index batch = 0;
   for (Index done = 0; done < n_; ++batch) {
     const Index rows = std::min(options_.batch_size, n_ - done);
     double objective = objective_of(evaluate_batch(rows), rows);
-    if (!std::isfinite(objective)) {
-      const std::string complaint = sum_.complaint(last_segment_);
-      if (!complaint.empty()) throw NonFinite(complaint);
-      diverge();
-      return false;
-    }
+    if (!met(objective, last_segment_)) return false;
     if (options_.stepping == Stepping::line_search) {
       step_taken_back_ = !accept_line_search(objective);
       if (step_taken_back_) objective = accepted_objectives_[(accepted_count_ - 1) % memory];
@@ -153,6 +154,38 @@ bool Fit<T>::run_epoch() {
     running += objective * double(rows);
     done += rows;
     pacer_->worked(rows);
+  }
+  ++epoch_;
+  return end_of_epoch(running / double(n_));
+}
+
+/// Whether a batch's objective is a number; where it is not, either the data or the descent is to blame.
+template <class T>
+bool Fit<T>::met(double objective, const Segment& segment) {
+  if (std::isfinite(objective)) return true;
+  const std::string complaint = sum_.complaint(segment);
+  if (!complaint.empty()) throw NonFinite(complaint);
+  diverge();
+  return false;
+}
+
+template <class T>
+bool Fit<T>::run_epoch_by_rows() {
+  constexpr Index at_once = 256;
+  steps_.resize(std::size_t(at_once));
+  double running = 0;
+  for (Index done = 0; done < n_;) {
+    const Segment segment = order_->next(std::min(at_once, n_ - done));
+    for (Index i = 0; i < segment.count; ++i)
+      steps_[std::size_t(i)] = T(step_ = next_step(double(epoch_) + double(done + i) / double(n_), 0));
+    double objectives = 0;
+    sum_.descend(segment, steps_.data(), l1_, l2_, x_.data(), objectives);
+    if (!met(objectives, segment)) return false;
+    running += objectives;
+    done += segment.count;
+    updates_ += segment.count;
+    evaluations_ += segment.count;
+    pacer_->worked(segment.count);
   }
   ++epoch_;
   return end_of_epoch(running / double(n_));

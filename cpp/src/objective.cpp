@@ -40,6 +40,14 @@ void PointwiseSum<T>::use(Team* team) {
 }
 
 template <class T>
+bool PointwiseSum<T>::descend(const Segment& segment, const T* step, double l1, double l2, T* x, double& objectives) {
+  if (data_.rows.constant() || !data_.rows.row_major()) return false;
+  objectives = loss_.descend(params_.data(), data_.rows, segment,
+                             {data_.y, data_.weight, step, x, data_.intercept, l1, l2, data_.mean_weight});
+  return true;
+}
+
+template <class T>
 double PointwiseSum<T>::in_parts(const Segment& segment, const T* x, T* gradient) {
   const Index parts =
       std::clamp<Index>(segment.count * row_bytes_ / part_bytes, 1, std::min(most_parts, segment.count));
@@ -66,7 +74,7 @@ double PointwiseSum<T>::in_parts(const Segment& segment, const T* x, T* gradient
 template <class T>
 std::pair<DenseRows<T>, Segment> PointwiseSum<T>::readable(const Segment& chunk, Scratch& scratch) const {
   const DenseRows<T>& rows = data_.rows;
-  if (rows.constant() || rows.row_major() || (rows.column_major() && !chunk.offset)) return {rows, chunk};
+  if (rows.constant() || rows.row_major() || rows.column_major()) return {rows, chunk};
   scratch.packed.resize(std::size_t(chunk_rows_ * rows.features));
   kernels_.rows.pack(rows, chunk, scratch.packed.data());
   return {{scratch.packed.data(), chunk.count, rows.features, rows.features, 1}, {0, nullptr, chunk.count}};
@@ -80,7 +88,8 @@ double PointwiseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Sc
     const Segment chunk = segment.part(from, std::min(chunk_rows_, segment.count - from));
     const auto [rows, visible] = readable(chunk, scratch);
     T *z = scratch.prediction.data(), *slope = scratch.slope.data();
-    (rows.row_major() ? kernels_.rows.predict : kernels_.rows.predict_columns)(rows, visible, x, intercept, z);
+    const bool by_columns = rows.column_major() && !rows.constant();
+    (by_columns ? kernels_.rows.predict_columns : kernels_.rows.predict)(rows, visible, x, intercept, z);
     const T* y = data_.y + chunk.begin;
     const T* weight = data_.weight ? data_.weight + chunk.begin : nullptr;
     if (chunk.offset) {
@@ -93,7 +102,7 @@ double PointwiseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Sc
     }
     total += loss_.reduce(params_.data(), chunk.count, y, z, weight, slope);
     if (!gradient) continue;
-    (rows.row_major() ? kernels_.rows.accumulate : kernels_.rows.accumulate_columns)(rows, visible, slope, gradient);
+    (by_columns ? kernels_.rows.accumulate_columns : kernels_.rows.accumulate)(rows, visible, slope, gradient);
     if (data_.intercept) gradient[data_.rows.features] += kernels_.rows.sum(slope, chunk.count);
   }
   return total;

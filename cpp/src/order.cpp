@@ -138,15 +138,22 @@ class Stream final : public Order {
   /// One turn of every stream.
   void take_turns() {
     if (live_ == 0) open_group();
-    Index write = made_, live = 0;
+    std::uint32_t* write = window_.data() + made_;
+    Index live = 0;
     for (std::size_t s = 0; s < at_.size(); ++s) {
-      const Index stop = std::min(at_[s] + plan_.turn, end_[s]);
-      for (; at_[s] < stop; ++at_[s])
-        window_[std::size_t(write++)] = std::uint32_t(at_[s] < rows_ ? at_[s] : at_[s] - rows_);
-      live += at_[s] < end_[s];
+      const Index at = at_[s], stop = std::min(at + plan_.turn, end_[s]), count = stop - at;
+      if (at < rows_ && stop > rows_) {
+        for (Index k = 0; k < count; ++k) write[k] = std::uint32_t(at + k < rows_ ? at + k : at + k - rows_);
+      } else {
+        const auto first = std::uint32_t(at < rows_ ? at : at - rows_);
+        for (Index k = 0; k < count; ++k) write[k] = first + std::uint32_t(k);
+      }
+      write += count;
+      at_[s] = stop;
+      live += stop < end_[s];
     }
-    given_ += write - made_;
-    made_ = write;
+    given_ += write - (window_.data() + made_);
+    made_ = write - window_.data();
     live_ = live;
   }
 
@@ -212,16 +219,19 @@ std::unique_ptr<Order> order_stream(Index rows, std::uint64_t seed, Streaming st
   return std::make_unique<Stream>(rows, seed, streaming);
 }
 
-Streaming streaming_for(Index rows, Index row_bytes, Index batch_size) {
+Streaming streaming_for(Index rows, Index row_bytes, Index batch_size, bool column_major) {
   constexpr Index streams = 16;               // as many as the prefetchers of common processors follow
   constexpr Index least_groups = 512;         // more blocks mean less weight for each place of the data
   constexpr Index largest_block = 64 * 1024;  // longer ones are hardly faster
   constexpr Index smallest_block = 4 * 1024;  // a page, which is what a prefetcher follows
-  constexpr Index turn_bytes = 128;           // lines are fetched in pairs
+  constexpr Index turn_bytes = 64;            // a line
   constexpr Index cached = 8 * 1024 * 1024;   // data of this size shuffles well enough in the caches
   if (rows * row_bytes <= cached) return {0, 1, 1, batch_size};
   const Index block = std::clamp(rows * row_bytes / (streams * least_groups), smallest_block, largest_block);
-  const Index turn = std::clamp<Index>(turn_bytes / row_bytes, 1, std::max<Index>(1, batch_size / streams));
+  // Rows of F order lie side by side in every column: the longer the run, the better.
+  const Index longest = std::max<Index>(1, batch_size / streams);
+  const Index turn =
+      column_major ? std::min<Index>(longest, 64) : std::clamp<Index>(turn_bytes / row_bytes, 1, longest);
   return {streams, turn, std::max<Index>(turn, block / row_bytes), batch_size};
 }
 

@@ -96,6 +96,8 @@ class Fit {
   double natural_scale();
   bool exploded(double objective) const;
   bool run_epoch();
+  bool run_epoch_by_rows();
+  bool met(double objective, const Segment& segment);
   void finish();
   double evaluate_batch(std::int64_t rows);
   double evaluate_full(bool with_gradient);
@@ -117,6 +119,9 @@ class Fit {
   std::int64_t n_, parameters_, updates_per_epoch_;
   bool full_batch_;
 
+  bool by_rows_ = false;  // one row per update, plain descent: the parameters stay in registers
+  double l1_ = 0, l2_ = 0;
+  std::vector<T> steps_;
   std::vector<T> x_, state_, gradient_, partial_, epoch_start_, best_x_, start_;
   std::vector<double> full_gradient_;
   std::vector<Epoch> history_;

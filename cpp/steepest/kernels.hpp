@@ -19,7 +19,7 @@ struct RowKernels {
   void (*predict)(const DenseRows<T>&, const Segment&, const T* coef, T intercept, T* z);
   /// gradient += X^T slope over a segment, C order.
   void (*accumulate)(const DenseRows<T>&, const Segment&, const T* slope, T* gradient);
-  /// The same two for F order and consecutive rows.
+  /// The same two for F order: fast where rows come in runs.
   void (*predict_columns)(const DenseRows<T>&, const Segment&, const T* coef, T intercept, T* z);
   void (*accumulate_columns)(const DenseRows<T>&, const Segment&, const T* slope, T* gradient);
   /// Copies the rows of a segment, from any strides, into C order.
@@ -33,11 +33,26 @@ struct RowKernels {
   bool (*finite)(const T* numbers, std::int64_t count);
 };
 
+/// Plain descent by one row at a time: what it changes and what it needs beside the rows.
+template <class T>
+struct SingleRows {
+  const T* y;
+  const T* weight;  ///< may be null
+  const T* step;    ///< one for each row of the segment
+  T* x;             ///< coefficients, then the intercept if there is one
+  bool intercept;
+  double l1, l2;  ///< of an elastic penalty
+  double mean_weight;
+};
+
 template <class T>
 struct LossKernels {
   /// The weighted sum of the losses (weight may be null), the weighted slopes in z into `slope`. A prediction that is not
   /// finite makes the sum not finite, whatever the loss.
   double (*reduce)(const double* params, std::int64_t n, const T* y, const T* z, const T* weight, T* slope);
+  /// One update per row of a segment of C order; returns the sum of the objectives met, penalty included. The parameters
+  /// stay in registers, which the loop through batches cannot offer.
+  double (*descend)(const double* params, const DenseRows<T>&, const Segment&, const SingleRows<T>&);
   /// Each row's value and slope.
   void (*pointwise)(const double* params, std::int64_t n, const T* y, const T* z, T* value, T* slope);
 };
@@ -45,6 +60,8 @@ struct LossKernels {
 template <class T>
 struct PenaltyKernels {
   double (*value)(const double* params, std::int64_t n, const T* w);
+  /// Writes l1 and l2 where the penalty is l1 |w|_1 + l2/2 |w|^2; null where it is not of this form.
+  void (*elastic)(const double* params, double* l1, double* l2);
   /// gradient += the gradient of the smooth part.
   void (*smooth_gradient)(const double* params, std::int64_t n, const T* w, T* gradient);
   /// w = the proximal point of step times the non-smooth part; null where there is none.

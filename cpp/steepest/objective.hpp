@@ -30,6 +30,11 @@ class RowSum {
   virtual double add(const Segment& segment, const T* x, T* gradient) = 0;
   /// The sum over a segment.
   virtual double value(const Segment& segment, const T* x) = 0;
+  /// What plain descent by single rows changes and needs, see SingleRows; false where this sum has no fast way for it.
+  virtual bool descend(const Segment&, const T* /*step*/, double /*l1*/, double /*l2*/, T* /*x*/,
+                       double& /*objectives*/) {
+    return false;
+  }
   /// From now on share the work with this team, which outlives the sum or is taken back with null.
   virtual void use(Team*) {}
   /// Whether the rows are evaluated by somebody else's code, which is not to be called more than the loop needs.
@@ -63,6 +68,7 @@ class PointwiseSum final : public RowSum<T> {
   double mean_weight() const override { return data_.mean_weight; }
   double add(const Segment& segment, const T* x, T* gradient) override { return in_parts(segment, x, gradient); }
   double value(const Segment& segment, const T* x) override { return in_parts(segment, x, nullptr); }
+  bool descend(const Segment& segment, const T* step, double l1, double l2, T* x, double& objectives) override;
   void use(Team* team) override;
   std::string complaint(const Segment& segment) const override;
 

@@ -62,7 +62,7 @@ struct Streaming {
 };
 std::unique_ptr<Order> order_stream(std::int64_t rows, std::uint64_t seed, Streaming streaming);
 /// What suits rows of this many bytes in batches of this size; streams = 0 where a full shuffle costs no more.
-Streaming streaming_for(std::int64_t rows, std::int64_t row_bytes, std::int64_t batch_size);
+Streaming streaming_for(std::int64_t rows, std::int64_t row_bytes, std::int64_t batch_size, bool column_major);
 /// Asks for a permutation of all rows at the start of every epoch; the answer is used as it is, so it must have been checked.
 std::unique_ptr<Order> order_given(std::int64_t rows, std::function<std::vector<std::uint32_t>(std::uint64_t)> give);
 

@@ -49,6 +49,7 @@ struct L2 {
   static constexpr bool separable = true, smooth = true, convex = true;
   static constexpr std::array params{Param{"alpha", 1.0, 0.0, infinity, "strength", Closed::low}};
   double alpha;
+  STEEPEST_INLINE void elastic(double* l1, double* l2) const { *l1 = 0, *l2 = alpha; }
   template <class T>
   STEEPEST_INLINE double value(std::int64_t n, const T* w) const {
     return 0.5 * alpha * sum_of_squares(n, w);
@@ -66,6 +67,7 @@ struct L1 {
   static constexpr bool separable = true, smooth = false, convex = true;
   static constexpr std::array params{Param{"alpha", 1.0, 0.0, infinity, "strength", Closed::low}};
   double alpha;
+  STEEPEST_INLINE void elastic(double* l1, double* l2) const { *l1 = alpha, *l2 = 0; }
   template <class T>
   STEEPEST_INLINE double value(std::int64_t n, const T* w) const {
     return alpha * sum_of_sizes(n, w);
@@ -84,6 +86,10 @@ struct ElasticNet {
   static constexpr std::array params{Param{"alpha", 1.0, 0.0, infinity, "strength", Closed::low},
                                      Param{"l1_ratio", 0.5, 0.0, 1.0, "share of L1", Closed::both}};
   double alpha, l1_ratio;
+  STEEPEST_INLINE void elastic(double* l1, double* l2) const {
+    *l1 = alpha * l1_ratio;
+    *l2 = alpha * (1 - l1_ratio);
+  }
   template <class T>
   STEEPEST_INLINE double value(std::int64_t n, const T* w) const {
     // A part that is off stays off where its sum overflows.

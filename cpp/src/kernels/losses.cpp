@@ -47,9 +47,147 @@ struct LossLoops {
     return total;
   }
 
-  static double reduce(const double* params, Index n, const T* y, const T* z, const T* weight, T* slope) {
-    const Loss loss = make_loss<Loss>(params);
+  [[gnu::noinline]] static double values(const Loss& loss, Index n, const T* y, const T* z, const T* weight, T* slope) {
     return weight ? reduce_all<true>(loss, n, y, z, weight, slope) : reduce_all<false>(loss, n, y, z, weight, slope);
+  }
+
+  static double reduce(const double* params, Index n, const T* y, const T* z, const T* weight, T* slope) {
+    return values(make_loss<Loss>(params), n, y, z, weight, slope);
+  }
+
+  static double descend(const double* params, const DenseRows<T>& rows, const Segment& segment,
+                        const SingleRows<T>& d) {
+    const Loss loss = make_loss<Loss>(params);
+    switch ((rows.features + lanes<T> - 1) / lanes<T>) {
+    case 1:
+      return descend_in_registers<1>(loss, rows, segment, d);
+    case 2:
+      return descend_in_registers<2>(loss, rows, segment, d);
+    case 3:
+      return descend_in_registers<3>(loss, rows, segment, d);
+    case 4:
+      return descend_in_registers<4>(loss, rows, segment, d);
+    default:
+      return descend_in_memory(loss, rows, segment, d);
+    }
+  }
+
+  /// Rows met on the way. Their steps wait for one slope after the other; their values are found later, in vectors.
+  struct Met {
+    static constexpr Index most = 64;
+    const Loss& loss;
+    const SingleRows<T>& d;
+    Index count = 0;
+    double total = 0;
+    T y[most], z[most], weight[most], slope[most];
+
+    Met(const Loss& given, const SingleRows<T>& rows) : loss(given), d(rows) {}
+
+    /// How far the step of a row goes along it.
+    STEEPEST_INLINE T step(Index i, Index row, T prediction) {
+      using V = Simd<T, 1>;
+      y[count] = d.y[row];
+      z[count] = prediction;
+      weight[count] = d.weight ? T(double(d.weight[row]) / d.mean_weight) : T(1);
+      const T move = d.step[i] * weight[count] * loss(V(y[count]), V(prediction)).gradient.v;
+      if (++count == most) flush();
+      return move;
+    }
+    void flush() {
+      total += values(loss, count, y, z, d.weight ? weight : nullptr, slope);
+      count = 0;
+    }
+  };
+
+  template <class V>
+  STEEPEST_INLINE static V soft_threshold(V w, V threshold) {
+    return w - ops::max(ops::min(w, threshold), -threshold);
+  }
+
+  template <int Registers>
+  static double descend_in_registers(const Loss& loss, const DenseRows<T>& rows, const Segment& segment,
+                                     const SingleRows<T>& d) {
+    constexpr int N = lanes<T>;
+    using V = Simd<T, N>;
+    const Index last = rows.features - (Registers - 1) * N;
+    const auto load = [&](const T* from, V* x) {
+      for (int k = 0; k < Registers - 1; ++k) x[k] = V::load(from + k * N);
+      x[Registers - 1] = V::load_first(from + (Registers - 1) * N, last);
+    };
+    V w[Registers], x[Registers];
+    load(d.x, w);
+    T intercept = d.intercept ? d.x[rows.features] : T(0);
+    Met met(loss, d);
+    double total = 0;
+    for (Index i = 0; i < segment.count; ++i) {
+      const Index row = segment[i];
+      if (segment.offset && i + 16 < segment.count + segment.ahead) {
+        const T* next = rows.data + segment[i + 16] * rows.row_stride;
+        for (int k = 0; k < Registers; ++k) __builtin_prefetch(next + k * N);
+      }
+      load(rows.data + row * rows.row_stride, x);
+      V product = w[0] * x[0];
+      for (int k = 1; k < Registers; ++k) product = w[k] * x[k] + product;
+      const T move_along = met.step(i, row, product.sum() + intercept);
+      if (d.l1 > 0 || d.l2 > 0) {
+        V squares(0.0), sizes(0.0);
+        for (int k = 0; k < Registers; ++k) {
+          squares = w[k] * w[k] + squares;
+          sizes = ops::abs(w[k]) + sizes;
+        }
+        total += 0.5 * d.l2 * double(squares.sum()) + d.l1 * double(sizes.sum());
+      }
+      const V move(move_along), kept(1.0 - double(d.step[i]) * d.l2), threshold(double(d.step[i]) * d.l1);
+      for (int k = 0; k < Registers; ++k) w[k] = kept * w[k] - move * x[k];
+      if (d.l1 > 0)
+        for (int k = 0; k < Registers; ++k) w[k] = soft_threshold(w[k], threshold);
+      if (d.intercept) intercept -= move_along;
+    }
+    for (int k = 0; k < Registers - 1; ++k) w[k].store(d.x + k * N);
+    w[Registers - 1].store_first(d.x + (Registers - 1) * N, last);
+    if (d.intercept) d.x[rows.features] = intercept;
+    met.flush();
+    return met.total + total;
+  }
+
+  static double descend_in_memory(const Loss& loss, const DenseRows<T>& rows, const Segment& segment,
+                                  const SingleRows<T>& d) {
+    constexpr int N = lanes<T>;
+    using V = Simd<T, N>;
+    const Index features = rows.features, whole = features / N * N, rest = features - whole;
+    T* w = d.x;
+    Met met(loss, d);
+    double total = 0;
+    for (Index i = 0; i < segment.count; ++i) {
+      const Index row = segment[i];
+      const T* x = rows.data + row * rows.row_stride;
+      const bool more = segment.offset && i + 1 < segment.count + segment.ahead;
+      const T* next = more ? rows.data + segment[i + 1] * rows.row_stride : x;
+      V even(0.0), odd(0.0);
+      Index j = 0;
+      for (; j + 2 * N <= whole; j += 2 * N) {
+        if (more) __builtin_prefetch(next + j, 0, 2), __builtin_prefetch(next + j + N, 0, 2);
+        even = V::load(w + j) * V::load(x + j) + even;
+        odd = V::load(w + j + N) * V::load(x + j + N) + odd;
+      }
+      if (j < whole) even = V::load(w + j) * V::load(x + j) + even;
+      if (rest) odd = V::load_first(w + whole, rest) * V::load_first(x + whole, rest) + odd;
+      const T z = (even + odd).sum() + (d.intercept ? w[features] : T(0));
+      const T move_along = met.step(i, row, z);
+      const V move(move_along), kept(1.0 - double(d.step[i]) * d.l2), threshold(double(d.step[i]) * d.l1);
+      V squares(0.0), sizes(0.0);
+      const auto moved = [&](V before, V along) {
+        squares = before * before + squares;
+        sizes = ops::abs(before) + sizes;
+        return soft_threshold(kept * before - move * along, threshold);
+      };
+      for (j = 0; j < whole; j += N) moved(V::load(w + j), V::load(x + j)).store(w + j);
+      if (rest) moved(V::load_first(w + whole, rest), V::load_first(x + whole, rest)).store_first(w + whole, rest);
+      total += 0.5 * d.l2 * double(squares.sum()) + d.l1 * double(sizes.sum());
+      if (d.intercept) w[features] -= move_along;
+    }
+    met.flush();
+    return met.total + total;
   }
 
   template <class V>
@@ -72,7 +210,8 @@ struct LossLoops {
 
 template <class T, class... Ls>
 const LossKernels<T>* kernels_of_list(LossList<Ls...>) {
-  static constexpr LossKernels<T> list[] = {{&LossLoops<Ls, T>::reduce, &LossLoops<Ls, T>::pointwise}...};
+  static constexpr LossKernels<T> list[] = {
+      {&LossLoops<Ls, T>::reduce, &LossLoops<Ls, T>::descend, &LossLoops<Ls, T>::pointwise}...};
   return list;
 }
 

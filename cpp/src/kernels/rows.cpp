@@ -25,7 +25,7 @@ struct RowReader {
 
 /// Random rows wait for memory, not for arithmetic: ask for a row some rows before it is needed. The second-level cache
 /// is asked, because it can have three times as many lines on their way as the first.
-constexpr Index prefetch_rows = 32;
+constexpr Index prefetch_rows = 64;
 
 template <class T>
 STEEPEST_INLINE void prefetch_row(const T* row, Index features) {
@@ -233,45 +233,109 @@ void accumulate(const DenseRows<T>& rows, const Segment& segment, const T* slope
     accumulate_rows<false>(rows, segment, slope, gradient);
 }
 
+/// As many offsets as T fit a register.
+template <class T>
+struct Offsets {
+  typedef std::uint32_t Native __attribute__((vector_size(lanes<T> * sizeof(std::uint32_t))));
+};
+
+/// Whether `lanes<T>` rows follow one another in memory.
+template <class T>
+STEEPEST_INLINE bool consecutive(const std::uint32_t* offset) {
+  constexpr int N = lanes<T>;
+  if (offset[N - 1] - offset[0] != std::uint32_t(N - 1)) return false;
+  typename Offsets<T>::Native given, step;
+  __builtin_memcpy(&given, offset, sizeof(given));
+  for (int k = 0; k < N; ++k) step[k] = std::uint32_t(k);
+  const auto differ = given - step - offset[0];
+  std::uint64_t words[N / 2], any = 0;
+  __builtin_memcpy(words, &differ, sizeof(words));
+  for (const std::uint64_t word : words) any |= word;
+  return any == 0;
+}
+
+/// A register of numbers at the offsets, in one load where they follow one another.
+template <class T>
+STEEPEST_INLINE Vector<T> load_at(const T* from, const std::uint32_t* offset, bool together) {
+  constexpr int N = lanes<T>;
+  if (together) return Vector<T>::load(from + offset[0]);
+  Vector<T> result;
+  for (int k = 0; k < N; ++k) result.v[k] = from[offset[k]];
+  return result;
+}
+
+/// What a block of rows of F order is: N rows anywhere, or in sequence where the segment has no offsets.
+template <class T>
+struct ColumnBlock {
+  const T* x;
+  const std::uint32_t* offset;
+  bool together;
+
+  STEEPEST_INLINE ColumnBlock(const DenseRows<T>& rows, const Segment& segment, Index i)
+      : x(rows.data + segment.begin + (segment.offset ? 0 : i)), offset(segment.offset ? segment.offset + i : nullptr),
+        together(!offset || consecutive<T>(offset)) {
+    if (offset && together) x += offset[0], offset = nullptr;
+  }
+  STEEPEST_INLINE Vector<T> column(Index shift) const {
+    return offset ? load_at(x + shift, offset, false) : Vector<T>::load(x + shift);
+  }
+};
+
 template <class T>
 void predict_columns(const DenseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
   constexpr int N = lanes<T>;
-  const Index n = segment.count, stride = rows.column_stride;
-  const T* x = rows.data + segment.begin;
-  for (Index i = 0; i < n; ++i) z[i] = intercept;
-  Index j = 0;
-  for (; j + 4 <= rows.features; j += 4, x += 4 * stride) {
-    const Vector<T> w0(coef[j]), w1(coef[j + 1]), w2(coef[j + 2]), w3(coef[j + 3]);
-    Index i = 0;
-    for (; i + N <= n; i += N) {
-      auto s = w0 * Vector<T>::load(x + i) + Vector<T>::load(z + i);
-      s = w1 * Vector<T>::load(x + stride + i) + s;
-      s = w2 * Vector<T>::load(x + 2 * stride + i) + s;
-      (w3 * Vector<T>::load(x + 3 * stride + i) + s).store(z + i);
+  const Index n = segment.count, d = rows.features, stride = rows.column_stride;
+  Index i = 0;
+  for (; i + N <= n; i += N) {
+    const ColumnBlock<T> block(rows, segment, i);
+    Vector<T> even(intercept), odd(0.0);
+    Index j = 0;
+    for (; j + 2 <= d; j += 2) {
+      even = Vector<T>(coef[j]) * block.column(j * stride) + even;
+      odd = Vector<T>(coef[j + 1]) * block.column((j + 1) * stride) + odd;
     }
-    for (; i < n; ++i)
-      z[i] += coef[j] * x[i] + coef[j + 1] * x[stride + i] + coef[j + 2] * x[2 * stride + i] +
-              coef[j + 3] * x[3 * stride + i];
+    if (j < d) even = Vector<T>(coef[j]) * block.column(j * stride) + even;
+    (even + odd).store(z + i);
   }
-  for (; j < rows.features; ++j, x += stride)
-    for (Index i = 0; i < n; ++i) z[i] += coef[j] * x[i];
+  for (; i < n; ++i) {
+    const T* x = rows.data + segment[i];
+    T even = intercept, odd = 0;
+    Index j = 0;
+    for (; j + 2 <= d; j += 2) {
+      even = coef[j] * x[j * stride] + even;
+      odd = coef[j + 1] * x[(j + 1) * stride] + odd;
+    }
+    if (j < d) even = coef[j] * x[j * stride] + even;
+    z[i] = even + odd;
+  }
 }
 
 template <class T>
 void accumulate_columns(const DenseRows<T>& rows, const Segment& segment, const T* slope, T* gradient) {
   constexpr int N = lanes<T>;
-  const Index n = segment.count;
-  const T* x = rows.data + segment.begin;
-  for (Index j = 0; j < rows.features; ++j, x += rows.column_stride) {
-    Vector<T> even(0.0), odd(0.0);
-    Index i = 0;
-    for (; i + 2 * N <= n; i += 2 * N) {
-      even = Vector<T>::load(slope + i) * Vector<T>::load(x + i) + even;
-      odd = Vector<T>::load(slope + i + N) * Vector<T>::load(x + i + N) + odd;
+  const Index n = segment.count, d = rows.features, stride = rows.column_stride;
+  Index i = 0;
+  for (; i + 4 * N <= n; i += 4 * N) {
+    // Four blocks at a time: their products meet before the costly sum over lanes.
+    const ColumnBlock<T> b0(rows, segment, i), b1(rows, segment, i + N), b2(rows, segment, i + 2 * N),
+        b3(rows, segment, i + 3 * N);
+    const auto s0 = Vector<T>::load(slope + i), s1 = Vector<T>::load(slope + i + N);
+    const auto s2 = Vector<T>::load(slope + i + 2 * N), s3 = Vector<T>::load(slope + i + 3 * N);
+    for (Index j = 0; j < d; ++j) {
+      const Index shift = j * stride;
+      const auto even = s1 * b1.column(shift) + s0 * b0.column(shift);
+      const auto odd = s3 * b3.column(shift) + s2 * b2.column(shift);
+      gradient[j] += (even + odd).sum();
     }
-    T total = (even + odd).sum();
-    for (; i < n; ++i) total += slope[i] * x[i];
-    gradient[j] += total;
+  }
+  for (; i + N <= n; i += N) {
+    const ColumnBlock<T> block(rows, segment, i);
+    const auto s = Vector<T>::load(slope + i);
+    for (Index j = 0; j < d; ++j) gradient[j] += (s * block.column(j * stride)).sum();
+  }
+  for (; i < n; ++i) {
+    const T* x = rows.data + segment[i];
+    for (Index j = 0; j < d; ++j) gradient[j] += slope[i] * x[j * stride];
   }
 }
 
@@ -287,11 +351,22 @@ void pack(const DenseRows<T>& rows, const Segment& segment, T* packed) {
 /// The segment has offsets: consecutive numbers need no gathering.
 template <class T>
 void gather(const T* from, const Segment& segment, T* to) {
+  constexpr int N = lanes<T>;
   from += segment.begin;
-  const Index far = segment.count + segment.ahead - 4 * prefetch_rows;
-  for (Index i = 0; i < segment.count; ++i) {
-    if (i < far) __builtin_prefetch(from + segment.offset[i + 4 * prefetch_rows], 0, 2);
-    to[i] = from[segment.offset[i]];
+  const Index far = segment.count + segment.ahead - 2 * prefetch_rows;
+  Index i = 0;
+  while (i < segment.count) {
+    if (i + N <= segment.count && consecutive<T>(segment.offset + i)) {
+      if (i < far) __builtin_prefetch(from + segment.offset[i + 2 * prefetch_rows], 0, 2);
+      Vector<T>::load(from + segment.offset[i]).store(to + i);
+      i += N;
+      continue;
+    }
+    const Index stop = i + N < segment.count ? i + N : segment.count;
+    for (; i < stop; ++i) {
+      if (i < far) __builtin_prefetch(from + segment.offset[i + 2 * prefetch_rows], 0, 2);
+      to[i] = from[segment.offset[i]];
+    }
   }
 }
 

@@ -25,6 +25,8 @@ template <class P, class T>
 PenaltyKernels<T> penalty_kernels() {
   PenaltyKernels<T> kernels{};
   kernels.value = [](const double* params, Index n, const T* w) { return make<P>(params).value(n, w); };
+  if constexpr (requires(const P& p, double* l) { p.elastic(l, l); })
+    kernels.elastic = [](const double* params, double* l1, double* l2) { make<P>(params).elastic(l1, l2); };
   if constexpr (requires(const P& p, T* w) { p.smooth_gradient(Index(0), w, w); })
     kernels.smooth_gradient = [](const double* params, Index n, const T* w, T* gradient) {
       make<P>(params).smooth_gradient(n, w, gradient);
