@@ -6,6 +6,8 @@ from steepest._convexity import is_convex
 from steepest._data import DataCopyWarning
 from steepest._minimize import StepTolerance, minimize
 from steepest._results import ConvergenceWarning, History, Interrupted, Result, Status
+from steepest._sweep import sweep
+from steepest._sweep_result import SweepResult
 from steepest.objective import Objective
 from steepest.penalties import L1, L2, ElasticNet
 
@@ -23,6 +25,7 @@ __all__ = [
     "Result",
     "Status",
     "StepTolerance",
+    "SweepResult",
     "data",
     "gradients",
     "is_convex",
@@ -34,4 +37,5 @@ __all__ = [
     "schedules",
     "search",
     "show_config",
+    "sweep",
 ]

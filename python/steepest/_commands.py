@@ -1,4 +1,4 @@
-"""The commands behind ``steepest``: demo, fit and info."""
+"""The commands behind ``steepest``: demo, fit, sweep and info."""
 
 from __future__ import annotations
 
@@ -119,6 +119,7 @@ def _one_of(names: Sequence[str]) -> str:
 
 _model = partial(typer.Option, rich_help_panel="Model")
 _descent = partial(typer.Option, rich_help_panel="Descent")
+_candidates = partial(typer.Option, rich_help_panel="Candidates")
 _named = partial(_model, metavar="NAME")
 
 
@@ -203,6 +204,105 @@ def fit(
         quiet=quiet,
     )
     code = run_fit(plan)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command("sweep")
+def sweep_command(
+    data: Annotated[Path, typer.Argument(help="A .csv, .npy or .npz file.", metavar="DATA")],
+    target: Annotated[
+        str | None,
+        _model(
+            "--target",
+            "-t",
+            metavar="COLUMN",
+            help="The column to predict, by name or index; in a .npz the name of an array, y if not given.",
+        ),
+    ] = None,
+    loss: Annotated[
+        str,
+        _named("--loss", "-l", callback=_known(losses.get), help=f"The loss, {_one_of(losses.available())}."),
+    ] = "squared_error",
+    loss_param: Annotated[
+        list[str] | None,
+        _model("--loss-param", metavar="NAME=VALUE", help="A parameter of the loss, such as delta=1.35."),
+    ] = None,
+    penalty: Annotated[
+        str | None,
+        _named(
+            "--penalty",
+            "-p",
+            callback=_known(penalties.get),
+            help=f"A penalty on the coefficients, {_one_of(penalties.available())}.",
+        ),
+    ] = None,
+    alpha: Annotated[float | None, _model("--alpha", metavar="NUMBER", help="Strength of the penalty.")] = None,
+    l1_ratio: Annotated[
+        float | None, _model("--l1-ratio", metavar="NUMBER", help="Share of L1 in an elastic net.")
+    ] = None,
+    intercept: Annotated[bool, _model("--intercept/--no-intercept", help="Whether to fit an intercept.")] = True,
+    batch_sizes: Annotated[
+        str | None,
+        _candidates("--batch-sizes", "-b", metavar="LIST", help="Such as 32,64,128; powers of two if not given."),
+    ] = None,
+    step_sizes: Annotated[
+        str | None,
+        _candidates("--step-sizes", metavar="LIST", help="Such as 0.01,0.1,auto,computed; computed if not given."),
+    ] = None,
+    methods: Annotated[
+        str | None,
+        _candidates("--methods", "-m", metavar="LIST", help=f"Of {', '.join(METHODS)}; sgd if not given."),
+    ] = None,
+    epochs: Annotated[
+        int, _candidates("--epochs", "-e", metavar="NUMBER", help="Passes over the data for each at the most.")
+    ] = 8,
+    halving: Annotated[
+        bool, _candidates("--halving/--no-halving", help="Whether the worse half stops after 1, 2, 4, ... epochs.")
+    ] = True,
+    to_reach: Annotated[
+        float | None,
+        _candidates(
+            "--objective", metavar="NUMBER", help="The objective to time; 99 % of the way to the lowest if not given."
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None, _candidates("--budget", metavar="SECONDS", help="Stop after so long, with what was measured.")
+    ] = None,
+    seed: Annotated[
+        int | None, _candidates("--seed", "-s", metavar="NUMBER", help="Decides the order of the rows.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Where to write the table.")] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Where to write everything, curves included.")
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", metavar="FILE", help="Where to draw the loss against time.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Measure batch sizes, step sizes and methods on the rows of a file and say which is best.
+
+    Every combination is run; the worse half stops after 1, 2, 4, ... epochs. Ctrl-C stops and keeps what was measured.
+    """
+    from steepest._sweep_command import Lists, run_sweep
+
+    plan = Plan(
+        data=data,
+        target=target,
+        loss=loss,
+        loss_params=loss_param or [],
+        penalty=penalty,
+        penalty_params={"alpha": alpha, "l1_ratio": l1_ratio},
+        intercept=intercept,
+        step_size=None,
+        options={},
+        output=None,
+        quiet=quiet,
+    )
+    options = {"epochs": epochs, "halving": halving, "target": to_reach, "budget": budget, "seed": seed}
+    files = {"--csv": csv, "--json": json, "--figure": figure}
+    code = run_sweep(plan, Lists(batch_sizes, step_sizes, methods), options, files, Console())
     if code:
         raise typer.Exit(code)
 

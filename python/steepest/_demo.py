@@ -29,6 +29,8 @@ REFERENCE_UPDATES = 5000
 # Its whole way is drawn for these.
 REFERENCE_CURVES = (32, 256)
 TARGET = 0.01
+# Where the picture ends: what goes deeper leaves it at the bottom.
+DEEPEST = 1e-4
 # The curves begin after so many rows; each stretch to the next point is longer by this factor.
 FIRST_STRETCH = 64
 STRETCH_GROWTH = 1.6
@@ -294,7 +296,7 @@ def _draw(measured: Sequence[Measured], rows: int, lowest: float, output: Path) 
     colors = matplotlib.colormaps["turbo"](np.linspace(0.08, 0.95, len(measured)))
     for one, color in zip(measured, colors, strict=True):
         name = "all rows" if one.batch_size == rows else f"{one.batch_size:,}"
-        above = np.maximum(one.curve.loss - lowest, 1e-7)
+        above = np.maximum(one.curve.loss - lowest, DEEPEST / 10)
         axes.plot(one.curve.seconds, above, color=color, lw=1.8, label=name)
         axes.plot(one.curve.seconds[one.curve.epoch], above[one.curve.epoch], "o", color=color, ms=7, mec="white")
         if one.reference_curve is not None:
@@ -304,6 +306,7 @@ def _draw(measured: Sequence[Measured], rows: int, lowest: float, output: Path) 
     axes.plot([], [], "o", color="0.5", ms=7, mec="white", label="first epoch done")
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_ylim(bottom=DEEPEST)
     axes.set_xlabel("time of descent (seconds)")
     axes.set_ylabel("mean log loss above its minimum (nats)")
     axes.set_title(f"Loss against time by batch size: log loss, {rows:,} × {FEATURES} float32 rows", loc="left", pad=12)

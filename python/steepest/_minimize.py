@@ -174,8 +174,8 @@ def minimize(
     >>> result.success, result.coef.shape
     (True, (5,))
     """
-    before = x0 if isinstance(x0, Result) else None
-    start = before.x.reshape(before.x_shape) if before is not None else x0
+    before = x0 if isinstance(x0, Result) and "state" in x0 else None  # what a search found is but a point
+    start = x0.x.reshape(x0.x_shape) if isinstance(x0, Result) else x0
     penalty = penalties.resolve(penalty)
     rule, full = _resolve_method(method)
     max_epochs = _count(epochs, "epochs") if epochs is not None else None

@@ -1,0 +1,140 @@
+"""What ``steepest sweep`` does: a file in, candidates measured, a table and one sentence out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from steepest._extras import require
+from steepest._fit import Plan, Refused, _loss, _number, _penalty, complain
+from steepest._results import Interrupted, Status
+from steepest._sweep import sweep
+from steepest._sweep_result import SweepResult
+from steepest._table import read_table
+
+
+class Lists(NamedTuple):
+    """The candidates as given on the command line: lists with commas."""
+
+    batch_sizes: str | None
+    step_sizes: str | None
+    methods: str | None
+
+
+def run_sweep(
+    plan: Plan, lists: Lists, options: Mapping[str, Any], files: Mapping[str, Path | None], console: Console
+) -> int:
+    """Sweep, show the table and the advice, write the files; return the exit code.
+
+    Raises
+    ------
+    Refused
+        For bad usage and bad data, before any work.
+    """
+    for option, path in files.items():
+        _check_file(option, path)
+    if files["--figure"] is not None:
+        require("matplotlib.figure", extra="plot")
+    try:
+        loss = _loss(plan)
+        penalty = _penalty(plan)
+        candidates: dict[str, Any] = {
+            "batch_sizes": _split(lists.batch_sizes, "--batch-sizes", _whole),
+            "step_sizes": _split(lists.step_sizes, "--step-sizes", _step),
+            "methods": _split(lists.methods, "--methods", lambda name, option: name),
+        }
+        table = read_table(plan.data, plan.target, labels=loss.target == "binary")
+    except (ValueError, TypeError) as error:
+        raise Refused(str(error)) from None
+    except OSError as error:
+        raise Refused(f"{plan.data}: {error.strerror or error}") from None
+    code = 0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            result = sweep(
+                loss,
+                table.y if table.X is None else (table.X, table.y),
+                penalty=penalty,
+                fit_intercept=plan.intercept and table.X is not None,
+                progress=not plan.quiet,
+                **candidates,
+                **options,
+            )
+        except Interrupted as stopped:
+            result, code = stopped.result, 130
+        except (ValueError, TypeError) as error:
+            raise Refused(str(error)) from None
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        complain(f"warning: {message}", 0)
+    _show(console, result)
+    _write(console, result, files)
+    if code == 0 and result.best is not None and result.best["diverged"]:
+        return 1
+    return code
+
+
+def _show(console: Console, result: SweepResult) -> None:
+    if result.table:
+        console.print(result)
+    elif result.status is not Status.ran_all_epochs:
+        console.print(result.message, markup=False, highlight=False)
+    console.print(result.advice, markup=False, highlight=False)
+
+
+def _write(console: Console, result: SweepResult, files: Mapping[str, Path | None]) -> None:
+    writers: dict[str, Callable[[SweepResult, Path], None]] = {
+        "--csv": SweepResult.to_csv,
+        "--json": SweepResult.to_json,
+        "--figure": _draw,
+    }
+    for option, path in files.items():
+        if path is None or (option == "--figure" and not result.table):
+            continue
+        writers[option](result, path)
+        what = {"--csv": "Table", "--json": "Everything measured", "--figure": "Picture"}[option]
+        console.print(f"{what}: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _draw(result: SweepResult, path: Path) -> None:
+    figure = require("matplotlib.figure", extra="plot").Figure(figsize=(9, 5.4), dpi=160, layout="constrained")
+    result.plot(figure.add_subplot())
+    try:
+        figure.savefig(path)
+    except ValueError as error:
+        raise Refused(f"--figure {path}: {error}") from None
+
+
+def _check_file(option: str, path: Path | None) -> None:
+    """Refuse before the work what could not be written after it."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise Refused(f"{option} {path} is a directory; a file is needed")
+    if not path.parent.is_dir():
+        raise Refused(f"{option} {path}: there is no directory {path.parent}")
+
+
+def _split(text: str | None, option: str, read: Callable[[str, str], Any]) -> list[Any] | None:
+    """Return the parts of a list with commas."""
+    if text is None:
+        return None
+    return [read(part.strip(), option) for part in text.split(",")]
+
+
+def _whole(text: str, option: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{option} takes whole numbers with commas, such as 32,64,128, not {text!r}") from None
+
+
+def _step(text: str, option: str) -> float | str | None:
+    lowered = text.lower()
+    if lowered == "computed":
+        return None
+    return lowered if lowered == "auto" else _number(text, option)
