@@ -13,6 +13,9 @@ namespace {
 using Index = std::int64_t;
 using Clock = std::chrono::steady_clock;
 
+/// Starting a thread costs as much as reading this many bytes.
+constexpr Index worth_threads = Index(1) << 20;
+
 /// An objective this many times the scale of the data at the start has left for good.
 constexpr double explosion = 1e6;
 
@@ -88,7 +91,7 @@ Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, st
   double nothing = 0;
   by_rows_ = options_.batch_size == 1 && n_ > 1 && elastic && options_.stepping == Stepping::schedule &&
              rule_specs()[options_.rule.index].name == "sgd" && sum_.descend({}, nullptr, 0, 0, x_.data(), nothing);
-  history_.reserve(std::size_t(std::min<Index>(options_.epochs, 1024)));
+  history_.reserve(std::size_t(std::min<Index>(options_.epochs, 64)));
 }
 
 template <class T>
@@ -98,7 +101,7 @@ Fit<T>::~Fit() {
 
 template <class T>
 void Fit<T>::run() {
-  if (options_.threads > 1) {
+  if (options_.threads > 1 && n_ * sum_.row_bytes() >= worth_threads) {
     team_ = std::make_unique<Team>(options_.threads);
     sum_.use(team_.get());
   }

@@ -35,6 +35,8 @@ class RowSum {
                        double& /*objectives*/) {
     return false;
   }
+  /// What reading a row costs; 0 where threads are of no use.
+  virtual std::int64_t row_bytes() const { return 0; }
   /// From now on share the work with this team, which outlives the sum or is taken back with null.
   virtual void use(Team*) {}
   /// Whether the rows are evaluated by somebody else's code, which is not to be called more than the loop needs.
@@ -68,6 +70,7 @@ class PointwiseSum final : public RowSum<T> {
   double mean_weight() const override { return data_.mean_weight; }
   double add(const Segment& segment, const T* x, T* gradient) override { return in_parts(segment, x, gradient); }
   double value(const Segment& segment, const T* x) override { return in_parts(segment, x, nullptr); }
+  std::int64_t row_bytes() const override { return row_bytes_; }
   bool descend(const Segment& segment, const T* step, double l1, double l2, T* x, double& objectives) override;
   void use(Team* team) override;
   std::string complaint(const Segment& segment) const override;

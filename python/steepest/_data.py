@@ -111,8 +111,7 @@ def as_targets(
     if loss.target == "binary":
         return encode_labels(y, loss, dtype, single_class)
     require_numeric(y, "y")
-    with np.errstate(over="ignore"):  # what overflows is found as an infinity
-        y = np.ascontiguousarray(y, dtype=dtype)
+    y = narrowed(y, dtype)
     require_finite(y, "y")
     if loss.target != "real":
         wrong = y < 0 if loss.target == "non_negative" else y <= 0
@@ -120,6 +119,14 @@ def as_targets(
             row = int(wrong.argmax())
             raise ValueError(f"targets of {loss.name} must be {loss._domain}; row {row} holds {y[row]:g}")
     return y, None
+
+
+def narrowed(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """Return numbers side by side in a dtype; what overflows it becomes an infinity, which is looked for later."""
+    if array.dtype == dtype:
+        return np.ascontiguousarray(array)
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=dtype)
 
 
 def encode_labels(y: NDArray[Any], loss: Loss, dtype: Any, single_class: bool) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -177,8 +184,7 @@ def as_weights(values: Any, rows: int, dtype: Any, all_zero: bool = False) -> tu
     require_numeric(weight, "sample_weight")
     if weight.shape != (rows,):
         raise ValueError(f"sample_weight must have shape ({rows},), not {weight.shape}")
-    with np.errstate(over="ignore"):
-        weight = np.ascontiguousarray(weight, dtype=dtype)
+    weight = narrowed(weight, dtype)
     require_finite(weight, "sample_weight")
     if weight.min() < 0:
         row = int((weight < 0).argmax())

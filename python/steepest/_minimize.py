@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepest import losses, optim, penalties, schedules
-from steepest._data import FLOATS, Data, as_array, check_data, require_finite
+from steepest._data import FLOATS, Data, as_array, check_data, narrowed, require_finite
 from steepest._outside import is_outside, outside_problem
 from steepest._progress import Reporter, make_reporter
 from steepest._results import ConvergenceWarning, History, Interrupted, Result, Status
@@ -26,6 +26,7 @@ from steepest.objective import make_problem, resolve_loss
 # Without a batch size, data of up to this many numbers is descended as a whole.
 SMALL = 1 << 20
 DEFAULT_BATCH = 256
+PLAIN = optim.get("sgd")
 MESSAGES = {
     Status.converged: "Converged: the tolerance is met.",
     Status.ran_all_epochs: "Ran the epochs asked for.",
@@ -182,7 +183,7 @@ def minimize(
     step_tolerance, tolerance = _resolve_tolerance(tol)
     seed = _resolve_seed(seed, before)
     exact = _resolve_history(history)
-    threads = default_threads() if n_threads is None else _count(n_threads, "n_threads")
+    threads = None if n_threads is None else _count(n_threads, "n_threads")
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, not {callback!r}")
 
@@ -190,6 +191,8 @@ def minimize(
     n = model.rows
     size = _resolve_batch_size(batch_size, n, full, method is None and model.numbers <= SMALL)
     full = size == n
+    if threads is None:
+        threads = default_threads() if model.numbers >= SMALL // 8 else 1
     if tol is None and method is None and max_epochs is None:
         tolerance, max_epochs = (1e-8, 10_000) if full else (1e-3, 100)
     if max_epochs is None:
@@ -296,8 +299,7 @@ def _make_model(
         x = as_array(start, "x0")
         if x.dtype.kind not in "biuf":
             raise TypeError(f"x0 must hold real numbers; its dtype is {x.dtype}")
-        with np.errstate(over="ignore"):  # what overflows is found as an infinity
-            x = x.astype(dtype).ravel()
+        x = narrowed(x, dtype).ravel()
         _check_start(x, problem.parameters)
     features = problem.parameters - fit_intercept
     return _Model(problem, problem.rows, problem.rows * features, x, features, resolved, checked, None, x.shape)
@@ -306,8 +308,9 @@ def _make_model(
 def _check_start(x: NDArray[Any], parameters: int) -> None:
     if x.size != parameters:
         raise ValueError(f"x0 has {x.size} parameters, the problem has {parameters}")
-    if not np.isfinite(x).all():
-        raise ValueError(f"x0 holds {x[~np.isfinite(x)][0]} at position {int((~np.isfinite(x)).argmax())}")
+    finite = np.isfinite(x)
+    if not finite.all():
+        raise ValueError(f"x0 holds {x[~finite][0]} at position {int((~finite).argmax())}")
 
 
 def _resolve_method(method: Any) -> tuple[optim.Rule, bool]:
@@ -315,11 +318,11 @@ def _resolve_method(method: Any) -> tuple[optim.Rule, bool]:
     if isinstance(method, optim.Rule):
         return method, False
     if method is None:
-        return optim.get("sgd"), False
+        return PLAIN, False
     if not isinstance(method, str):
         raise TypeError(f"method must be a name or a rule such as st.optim.SGD(), not {method!r}")
     if method.lower() == "gd":
-        return optim.get("sgd"), True
+        return PLAIN, True
     try:
         return optim.get(method), False
     except ValueError:
@@ -452,8 +455,13 @@ def _make_result(outcome: dict[str, Any], model: _Model, seed: int, keep_history
     if status is Status.ran_all_epochs and limited:
         message = "The tolerance was not met within the epochs allowed; more epochs or another step_size may help."
     columns = outcome["history"]
-    history = History(zip(("epoch", "running_objective", "objective", "step_size", "seconds"), columns, strict=True))
-    history["epoch"] = history["epoch"].astype(np.int64)
+    history = History(
+        epoch=columns[0].astype(np.int64),
+        running_objective=columns[1],
+        objective=columns[2],
+        step_size=columns[3],
+        seconds=columns[4],
+    )
     fun, jac = outcome["fun"], outcome["jac"]
     if status is Status.interrupted:
         fun, jac = columns[1][-1] if columns.size else math.nan, np.full_like(jac, math.nan)

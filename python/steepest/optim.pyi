@@ -1,6 +1,8 @@
 """Made by ``python -m steepest._stubs``: do not edit."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from numpy.typing import ArrayLike, NDArray
 
 from steepest._lists import Member
 

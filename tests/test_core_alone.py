@@ -1,0 +1,29 @@
+"""The core has no Python in it: a C++ program links it alone."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LIBRARIES = sorted((ROOT / "build").glob("*/libsteepest_core.a"), key=lambda path: path.stat().st_mtime)
+
+
+def test_the_example_links_the_core_alone_and_prints_the_textbook(tmp_path: Path) -> None:
+    assert LIBRARIES, "no build/*/libsteepest_core.a: `make test` builds it and keeps it"
+    compiler = shlex.split(os.environ.get("CXX") or sysconfig.get_config_var("CXX") or "c++")[0]
+    program = tmp_path / "minimize_without_python"
+    source = ROOT / "examples" / "minimize_without_python.cpp"
+    command = [compiler, "-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'cpp'}", str(source)]
+    built = subprocess.run(
+        [*command, str(LIBRARIES[-1]), "-pthread", "-o", str(program)], capture_output=True, text=True, timeout=300
+    )
+    assert built.returncode == 0, built.stderr
+    lines = subprocess.run([str(program)], capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    assert lines[0] == "theta: 0.00 | loss: 218.76"
+    assert lines[17] == "theta: 14.66 | loss: 3.84"
+    assert lines[18] == "Minimizing theta: 14.6585111310352"
+    assert lines[19] == "slope 3.00, intercept -1.00"
