@@ -126,8 +126,8 @@ def minimize(
     shuffle : bool, "stream", "full", "once", array_like or callable
         Order of the rows, anew every epoch. True and "stream" draw each batch from 16 random places of the data at
         close to the speed of a sequential read; data that fits the caches is shuffled fully. "full" is uniform over all
-        orders. "once" keeps the first full shuffle; False goes in sequence; an index array is used every epoch; a callable is
-        asked with the epoch's number.
+        orders. "once" keeps the first full shuffle; False goes in sequence; an index array is used every epoch; a
+        callable is asked with the epoch's number.
     sample_weight : array_like, shape (n,), optional
         Weights of the rows.
     fit_intercept : bool

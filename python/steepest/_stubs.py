@@ -16,16 +16,7 @@ from typing import Any
 from steepest import losses, optim, penalties, schedules
 from steepest._lists import Member, class_name
 
-HEADER = '''\
-"""Made by ``python -m steepest._stubs``: do not edit."""
-
-from typing import Any, ClassVar
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from steepest._lists import Member
-'''
+HEADER = '"""Made by ``python -m steepest._stubs``: do not edit."""\n'
 MODULES = {
     losses: losses.Loss,
     optim: optim.Rule,
@@ -38,7 +29,7 @@ def stub(module: ModuleType) -> str:
     """Return the text of a module's stub."""
     base = MODULES[module]
     classes: dict[str, type[Member]] = module._list._classes
-    parts = [HEADER, _base_class(base)]
+    parts = [_base_class(base)]
     for name, cls in classes.items():
         if cls.name == name:
             parts.append(_member_class(cls))
@@ -48,14 +39,19 @@ def stub(module: ModuleType) -> str:
     for name, value in vars(module).items():
         if isinstance(value, FunctionType) and value.__module__ == module.__name__ and not name.startswith("_"):
             parts.append(f"def {name}{_signature(value)}: ...\n")
-    text = "\n".join(parts)
-    return "\n".join(line for line in text.split("\n") if _needed(line, text))
+    return "\n".join([HEADER, _imports("\n".join(parts)), *parts])
 
 
-def _needed(line: str, text: str) -> bool:
-    """Tell whether an import line is used."""
-    found = re.fullmatch(r"import numpy as (np)", line)
-    return found is None or "np." in text
+def _imports(text: str) -> str:
+    """Return the imports that a stub needs, in the order of the linter."""
+
+    def used(module: str, *names: str) -> list[str]:
+        found = [name for name in names if re.search(rf"\b{name}\b", text)]
+        return [f"from {module} import {', '.join(found)}"] if found else []
+
+    numeric = (["import numpy as np"] if "np." in text else []) + used("numpy.typing", "ArrayLike", "NDArray")
+    sections = [used("typing", "Any", "ClassVar"), numeric, ["from steepest._lists import Member"]]
+    return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
 
 
 def _base_class(base: type[Any]) -> str:

@@ -1,8 +1,6 @@
 """Made by ``python -m steepest._stubs``: do not edit."""
 
-from typing import Any, ClassVar
-
-from numpy.typing import ArrayLike, NDArray
+from typing import ClassVar
 
 from steepest._lists import Member
 

@@ -1,9 +1,5 @@
 """Made by ``python -m steepest._stubs``: do not edit."""
 
-from typing import Any, ClassVar
-
-from numpy.typing import ArrayLike, NDArray
-
 from steepest._lists import Member
 
 class Schedule(Member):
