@@ -4,6 +4,8 @@
 #include <numeric>
 #include <utility>
 
+#include "steepest/memory.hpp"
+
 namespace steepest {
 namespace {
 
@@ -54,6 +56,8 @@ class InSequence final : public Order {
   Index rows_, position_ = 0;
 };
 
+using Rows = std::vector<std::uint32_t, HugePages<std::uint32_t>>;
+
 class Permuted : public Order {
  public:
   Segment next(Index limit) override {
@@ -63,7 +67,7 @@ class Permuted : public Order {
   }
 
  protected:
-  std::vector<std::uint32_t> order_;
+  Rows order_;
   Index position_ = 0;
 };
 
@@ -87,7 +91,8 @@ class Given final : public Permuted {
   explicit Given(std::function<std::vector<std::uint32_t>(std::uint64_t)> give) : give_(std::move(give)) {}
   void start(std::uint64_t epoch) override {
     position_ = 0;
-    order_ = give_(epoch);
+    const std::vector<std::uint32_t> given = give_(epoch);
+    order_.assign(given.begin(), given.end());
   }
 
  private:
