@@ -3,13 +3,6 @@
 import _thread
 import ctypes
 import gc
-import importlib
-import os
-import shlex
-import shutil
-import subprocess
-import sys
-import sysconfig
 import threading
 import time
 import tracemalloc
@@ -25,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import LowLevelCallable
 
 import steepest
+from compiling import compile_library
 from steepest import _core
 from steepest._callbacks import SIGNATURE, PointerLoss, function_pointer, is_function_pointer
 from steepest._outside import evaluate, is_outside, outside_problem
@@ -138,13 +132,6 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     source.write_text(SOURCE)
     compile_library(source, library, "-std=c99", "-lm")
     return ctypes.CDLL(str(library))
-
-
-def compile_library(source: Path, library: Path, *flags: str) -> None:
-    named = [os.environ.get("CC"), sysconfig.get_config_var("CC"), "cc", "gcc", "clang"]
-    compiler = next(words for words in map(shlex.split, filter(None, named)) if shutil.which(words[0]))
-    lazy = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
-    subprocess.run([*compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(source), *lazy, *flags], check=True)
 
 
 def declared(function: Any) -> Any:
@@ -408,52 +395,6 @@ class TestMinimize:
         ours = steepest.minimize(functions.least_squares, (X, y), x0=np.zeros(4), **options)
         core = steepest.minimize("mse", (X, y), **options)
         np.testing.assert_allclose(ours.x, core.x, rtol=1e-10)
-
-
-CYTHON = """
-# cython: language_level=3
-from steepest._callbacks cimport PointerLoss, loss_capsule, ptrdiff_t
-
-cdef double weight = 3
-
-cdef double weighted(const double* theta, ptrdiff_t k, const double* X, ptrdiff_t rows, ptrdiff_t cols,
-                     const double* y, double* grad, void* user) noexcept nogil:
-    cdef double total = 0
-    cdef ptrdiff_t i
-    for i in range(rows):
-        total += (<double*>user)[0] * (y[i] - theta[0]) ** 2
-        grad[0] -= (<double*>user)[0] * 2 * (y[i] - theta[0])
-    return total
-
-cdef api double picky(const double* theta, ptrdiff_t k, const double* X, ptrdiff_t rows, ptrdiff_t cols,
-                      const double* y, double* grad, void* user) except? -1 nogil:
-    with gil:
-        raise LookupError(f"{rows} rows")
-
-loss = loss_capsule(weighted, &weight)
-
-def rows_of(PointerLoss owner):
-    return owner.rows
-"""
-
-
-class TestCython:
-    def test_another_package_can_cimport(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        (tmp_path / "steepest").mkdir()
-        shutil.copy(Path(__file__).parents[1] / "src" / "_callbacks.pxd", tmp_path / "steepest")
-        source, library = tmp_path / "another.c", tmp_path / f"another{sysconfig.get_config_var('EXT_SUFFIX')}"
-        source.with_suffix(".pyx").write_text(CYTHON)
-        command = [sys.executable, "-m", "cython", "-I", str(tmp_path), str(source.with_suffix(".pyx"))]
-        subprocess.run(command, check=True)
-        compile_library(source, library, "-I", sysconfig.get_path("include"))
-        monkeypatch.syspath_prepend(tmp_path)
-        another = importlib.import_module("another")
-        problem, owner = outside_problem(another.loss, np.array([1.0, 3.0]), 0.0)
-        assert another.rows_of(owner) == 2
-        assert problem.value([1.0]) == 6.0
-        problem, owner = outside_problem(another.__pyx_capi__["picky"], np.array([1.0, 3.0]), 0.0)
-        with pytest.raises(LookupError, match="2 rows"):
-            evaluate(owner, problem.value, np.zeros(1))
 
 
 NAMED = "double (double const *, ptrdiff_t, double const *, ptrdiff_t, ptrdiff_t, double const *, double *, void *)"

@@ -14,8 +14,9 @@ using Index = std::int64_t;
 constexpr Index chunk_bytes = 64 * 1024;
 constexpr Index most_chunk_rows = 2048, least_chunk_rows = 16;
 
-/// A part is worth a handshake between threads, some hundred nanoseconds, when reading its rows takes a microsecond or so.
-constexpr Index part_bytes = 8 * 1024;
+/// A part is worth a handshake between threads, some hundred nanoseconds on an idle machine and more on a busy one, when
+/// reading its rows takes several microseconds.
+constexpr Index part_bytes = 32 * 1024;
 constexpr Index most_parts = 16;
 
 }  // namespace

@@ -123,40 +123,49 @@ _candidates = partial(typer.Option, rich_help_panel="Candidates")
 _named = partial(_model, metavar="NAME")
 
 
+# What `fit` and `sweep` ask alike.
+DataFile = Annotated[Path, typer.Argument(help="A .csv, .npy or .npz file.", metavar="DATA")]
+Target = Annotated[
+    str | None,
+    _model(
+        "--target",
+        "-t",
+        metavar="COLUMN",
+        help="The column to predict, by name or index; in a .npz the name of an array, y if not given.",
+    ),
+]
+LossName = Annotated[
+    str,
+    _named("--loss", "-l", callback=_known(losses.get), help=f"The loss, {_one_of(losses.available())}."),
+]
+LossParams = Annotated[
+    list[str] | None,
+    _model("--loss-param", metavar="NAME=VALUE", help="A parameter of the loss, such as delta=1.35."),
+]
+PenaltyName = Annotated[
+    str | None,
+    _named(
+        "--penalty",
+        "-p",
+        callback=_known(penalties.get),
+        help=f"A penalty on the coefficients, {_one_of(penalties.available())}.",
+    ),
+]
+Alpha = Annotated[float | None, _model("--alpha", metavar="NUMBER", help="Strength of the penalty.")]
+L1Ratio = Annotated[float | None, _model("--l1-ratio", metavar="NUMBER", help="Share of L1 in an elastic net.")]
+Intercept = Annotated[bool, _model("--intercept/--no-intercept", help="Whether to fit an intercept.")]
+
+
 @app.command()
 def fit(
-    data: Annotated[Path, typer.Argument(help="A .csv, .npy or .npz file.", metavar="DATA")],
-    target: Annotated[
-        str | None,
-        _model(
-            "--target",
-            "-t",
-            metavar="COLUMN",
-            help="The column to predict, by name or index; in a .npz the name of an array, y if not given.",
-        ),
-    ] = None,
-    loss: Annotated[
-        str,
-        _named("--loss", "-l", callback=_known(losses.get), help=f"The loss, {_one_of(losses.available())}."),
-    ] = "squared_error",
-    loss_param: Annotated[
-        list[str] | None,
-        _model("--loss-param", metavar="NAME=VALUE", help="A parameter of the loss, such as delta=1.35."),
-    ] = None,
-    penalty: Annotated[
-        str | None,
-        _named(
-            "--penalty",
-            "-p",
-            callback=_known(penalties.get),
-            help=f"A penalty on the coefficients, {_one_of(penalties.available())}.",
-        ),
-    ] = None,
-    alpha: Annotated[float | None, _model("--alpha", metavar="NUMBER", help="Strength of the penalty.")] = None,
-    l1_ratio: Annotated[
-        float | None, _model("--l1-ratio", metavar="NUMBER", help="Share of L1 in an elastic net.")
-    ] = None,
-    intercept: Annotated[bool, _model("--intercept/--no-intercept", help="Whether to fit an intercept.")] = True,
+    data: DataFile,
+    target: Target = None,
+    loss: LossName = "squared_error",
+    loss_param: LossParams = None,
+    penalty: PenaltyName = None,
+    alpha: Alpha = None,
+    l1_ratio: L1Ratio = None,
+    intercept: Intercept = True,
     method: Annotated[
         str | None,
         _descent(
@@ -210,38 +219,14 @@ def fit(
 
 @app.command("sweep")
 def sweep_command(
-    data: Annotated[Path, typer.Argument(help="A .csv, .npy or .npz file.", metavar="DATA")],
-    target: Annotated[
-        str | None,
-        _model(
-            "--target",
-            "-t",
-            metavar="COLUMN",
-            help="The column to predict, by name or index; in a .npz the name of an array, y if not given.",
-        ),
-    ] = None,
-    loss: Annotated[
-        str,
-        _named("--loss", "-l", callback=_known(losses.get), help=f"The loss, {_one_of(losses.available())}."),
-    ] = "squared_error",
-    loss_param: Annotated[
-        list[str] | None,
-        _model("--loss-param", metavar="NAME=VALUE", help="A parameter of the loss, such as delta=1.35."),
-    ] = None,
-    penalty: Annotated[
-        str | None,
-        _named(
-            "--penalty",
-            "-p",
-            callback=_known(penalties.get),
-            help=f"A penalty on the coefficients, {_one_of(penalties.available())}.",
-        ),
-    ] = None,
-    alpha: Annotated[float | None, _model("--alpha", metavar="NUMBER", help="Strength of the penalty.")] = None,
-    l1_ratio: Annotated[
-        float | None, _model("--l1-ratio", metavar="NUMBER", help="Share of L1 in an elastic net.")
-    ] = None,
-    intercept: Annotated[bool, _model("--intercept/--no-intercept", help="Whether to fit an intercept.")] = True,
+    data: DataFile,
+    target: Target = None,
+    loss: LossName = "squared_error",
+    loss_param: LossParams = None,
+    penalty: PenaltyName = None,
+    alpha: Alpha = None,
+    l1_ratio: L1Ratio = None,
+    intercept: Intercept = True,
     batch_sizes: Annotated[
         str | None,
         _candidates("--batch-sizes", "-b", metavar="LIST", help="Such as 32,64,128; powers of two if not given."),

@@ -461,8 +461,10 @@ class _Run:
 
     def _objectives(self, candidate: _Candidate, stretch: _Stretch, result: Result | None) -> list[float]:
         """Return the objective over all rows at the end of each epoch."""
-        ended = result is not None and result.status in (Status.ran_all_epochs, Status.stopped)
-        if result is None or not ended:
+        if result is not None and result.status is Status.interrupted:
+            # Whoever presses Ctrl-C should not wait for more passes.
+            return cast("list[float]", result.history.running_objective[: len(stretch.points)].tolist())
+        if result is None or result.status is Status.diverged:
             return self._problem.values(stretch.points)
         objectives = [*self._problem.values(stretch.points[:-1]), float(result.fun)]
         if candidate.resumes or candidate.batch_size < self._problem.rows:
@@ -484,8 +486,9 @@ class _Run:
 
     def _exploded(self, objectives: list[float]) -> bool:
         last = objectives[-1] if objectives else self._problem.begin
-        rise = last - self._problem.begin
-        return rise > 0 and not rise < (EXPLOSION - 1) * self._problem.scale
+        scale = self._problem.scale
+        # From an objective of zero, which has no scale, only what is no number any more is an explosion.
+        return last == math.inf or (scale > 0 and last - self._problem.begin > (EXPLOSION - 1) * scale)
 
     def _look(self, x: NDArray[Any], gradient: NDArray[Any] | None) -> float | None:
         """Return the noise scale, None where a callable does not take single rows."""

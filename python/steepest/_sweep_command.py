@@ -11,7 +11,7 @@ from rich.console import Console
 
 from steepest._extras import require
 from steepest._fit import Plan, Refused, _loss, _number, _penalty, complain
-from steepest._results import Interrupted, Status
+from steepest._results import Interrupted
 from steepest._sweep import sweep
 from steepest._sweep_result import SweepResult
 from steepest._table import read_table
@@ -71,19 +71,11 @@ def run_sweep(
             raise Refused(str(error)) from None
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         complain(f"warning: {message}", 0)
-    _show(console, result)
+    console.print(result)
     _write(console, result, files)
     if code == 0 and result.best is not None and result.best["diverged"]:
         return 1
     return code
-
-
-def _show(console: Console, result: SweepResult) -> None:
-    if result.table:
-        console.print(result)
-    elif result.status is not Status.ran_all_epochs:
-        console.print(result.message, markup=False, highlight=False)
-    console.print(result.advice, markup=False, highlight=False)
 
 
 def _write(console: Console, result: SweepResult, files: Mapping[str, Path | None]) -> None:

@@ -133,7 +133,7 @@ def _draw_steps(result: SweepResult, ax: Any, colors: Any) -> None:
         ax.plot(steps[lost], ends[lost], "X", color=color, ms=9, mec="white", zorder=4)
         if len(groups) == 1 and len(mine) <= MOST_NAMED:
             for step, end in zip(steps[np.isfinite(ends)], ends[np.isfinite(ends)], strict=True):
-                place = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center", "va": "bottom"}
+                place = {"xytext": (-5, 5), "textcoords": "offset points", "ha": "right", "va": "bottom"}
                 ax.annotate(f"{end:.4g}", (step, end), fontsize="x-small", color="0.35", **place)
     ends = np.array([row["objective"] for row in rows])
     ends = ends[np.isfinite(ends)]

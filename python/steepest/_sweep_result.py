@@ -92,19 +92,17 @@ class SweepResult:
         return "\n".join([*map("  ".join, lines), self._about(), self.advice])
 
     def __rich__(self) -> Any:
-        """Return the table for rich's consoles, the best candidate in bold."""
-        tables = require("rich.table", extra="cli")
+        """Return what rich's consoles print: the table, the best candidate in bold, and the advice."""
+        tables, text = require("rich.table", extra="cli"), require("rich.text", extra="cli").Text
         box = require("rich.box", extra="cli").SIMPLE_HEAD
-        table = tables.Table(
-            box=box, pad_edge=False, padding=(0, 0, 0, 1), caption=self._about(), caption_justify="left"
-        )
+        table = tables.Table(box=box, pad_edge=False, padding=(0, 0, 0, 1))
         names, rows = self.cells()
         for name in names:
             table.add_column(name, justify="right")
         for row, cells in zip(self.table, rows, strict=True):
-            style = "bold" if row is self.best else "red" if row["diverged"] else None
-            table.add_row(*cells, style=style)
-        return table
+            table.add_row(*cells, style="bold" if row is self.best else "red" if row["diverged"] else None)
+        about = text(self._about(), style="dim")
+        return require("rich.console", extra="cli").Group(table, about, text(""), text(self.advice))
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Return the names of the columns and the cells of each candidate, as they are printed.
@@ -274,7 +272,8 @@ def _won(result: SweepResult, best: Mapping[str, Any]) -> str:
     if not other_sizes:
         key = "step_size" if shown_step(second["step_size"]) != shown_step(best["step_size"]) else "method"
         name = f"step size {shown_step(second[key])}" if key == "step_size" else method_name(second[key])
-    return f"{words}, {second['time_to_target'] / best['time_to_target']:.2g} times sooner than {name}"
+    factor = second["time_to_target"] / best["time_to_target"]
+    return f"{words}, " + (f"hardly sooner than {name}" if factor < 1.05 else f"{factor:.2g} times sooner than {name}")
 
 
 def _noise_says(result: SweepResult, best: Mapping[str, Any]) -> str:

@@ -1,0 +1,112 @@
+"""The benchmarks run: on so few rows that nothing is measured, but everything is called."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+PNG = b"\x89PNG\r\n\x1a\n"
+SMALL = ["--megabytes", "0.1", "--reference-updates", "20"]
+
+
+def run(*arguments: object) -> str:
+    """Run Python in the project's root and return what it printed."""
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def pytest_run(*arguments: object) -> str:
+    return run("-m", "pytest", "benchmarks", "-q", "-p", "no:cacheprovider", *SMALL, *arguments)
+
+
+def test_every_benchmark_runs():
+    last = pytest_run("--benchmark-disable").strip().splitlines()[-1]
+    assert re.fullmatch(r"\d+ passed in .*", last), last
+    # Every loss in two types, five ways each, at the least.
+    assert int(last.split()[0]) > 17 * 2 * 5
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Return what pytest-benchmark writes down of a few benchmarks."""
+    path = tmp_path_factory.mktemp("measured") / "measured.json"
+    few = "sequential_read or (huber and float32) or (TestEpoch and 28-32)"
+    pytest_run("-k", few, "--benchmark-json", path, "--benchmark-max-time", "0.01", "--benchmark-min-rounds", "2")
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["benchmarks"]
+    return found
+
+
+def test_results_hold_speed_and_share_of_a_sequential_read(measured):
+    assert len({one["name"] for one in measured}) > 8
+    for one in measured:
+        extra = one["extra_info"]
+        assert extra["rows_per_second"] == pytest.approx(extra["rows"] / one["stats"]["median"]), one["name"]
+        assert extra["gigabytes_per_second"] == pytest.approx(extra["bytes"] / one["stats"]["median"] / 1e9)
+        share = extra["sequential_read_seconds"] / one["stats"]["median"]
+        assert extra["share_of_sequential_read"] == pytest.approx(share)
+
+
+def test_epochs_hold_the_objective_reached(measured):
+    objectives = {one["name"]: one["extra_info"]["objective"] for one in measured if "Epoch" in one["fullname"]}
+    assert {name.partition("[")[0] for name in objectives} == {"test_kernel", "test_reference"}
+    assert all(0 < objective < 0.7 for objective in objectives.values()), objectives
+
+
+def test_make_bench_writes_table_json_and_picture(tmp_path):
+    output = run(
+        "benchmarks/run.py", "--quick", "--gigabytes", "0.002", "--batch-sizes", "1", "32", "--repeats", "2",
+        "--json", tmp_path / "all.json", "--figure", tmp_path / "roof.png",
+    )  # fmt: skip
+    assert (tmp_path / "roof.png").read_bytes().startswith(PNG)
+    found = json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))
+    assert {"machine", "groups", "full_gradient", "constant", "textbook", "growth", "memory", "goals"} <= found.keys()
+    (group,) = found["groups"]
+    names = {(one["name"], one["batch"]) for one in group["contenders"]}
+    assert {("steepest", 1), ("steepest", 32), ("NumPy", 32), ("scikit-learn SGD", 1)} <= names
+    assert ("scikit-learn SGD", 32) not in names
+    for one in group["contenders"]:
+        assert one["rows"] > 0, one
+        assert min(one["seconds"]) > 0, one
+        assert 0 < one["objective"] < 0.7, one
+    for peer in found["missing"]:
+        assert f"{peer} is left out" in output
+    assert {goal["verdict"] for goal in found["goals"]} <= {"met", "least", "missed"}
+    for goal in found["goals"]:
+        assert goal["case"] in output
+
+
+def test_proof_of_the_order_draws_its_picture(tmp_path):
+    small = ["--sizes", "90000x28", "--batch-sizes", "256", "--seeds", "2"]
+    written = ["--figure", tmp_path / "order.png", "--json", tmp_path / "order.json"]
+    output = run("benchmarks/convergence.py", *small, *written)
+    assert (tmp_path / "order.png").read_bytes().startswith(PNG)
+    learnt = json.loads((tmp_path / "order.json").read_text(encoding="utf-8"))
+    assert {one["kind"] for one in learnt} == {"shuffled", "sorted by class", "sorted by time"}
+    for one in learnt:
+        assert one["kind"] in output
+        for order in ("full", "stream"):
+            first, second = one["objective"][order]
+            assert first != second, "another seed is another order"
+            assert min(*first, *second) > one["optimum"]
+    by_class = next(one for one in learnt if one["kind"] == "sorted by class")
+    final = {order: runs[0][-1] for order, runs in by_class["objective"].items()}
+    assert final["in sequence"] > 1.5 * final["full"], "sorted by class must be a hardship"
+
+
+def test_counts_of_instructions_are_kept_for_every_case():
+    kept = json.loads((BENCHMARKS / "instructions.json").read_text(encoding="utf-8"))
+    code = "import instructions, json; print(json.dumps([str(case) for case in instructions.all_cases()]))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True, check=True)
+    cases = json.loads(done.stdout)
+    assert len(set(cases)) == len(cases) > 10
+    assert set(cases) == set(kept["instructions_per_row"])
+    assert min(kept["instructions_per_row"].values()) > 1
