@@ -27,7 +27,7 @@ def pytest_run(*arguments: object) -> str:
     return run("-m", "pytest", "benchmarks", "-q", "-p", "no:cacheprovider", *SMALL, *arguments)
 
 
-def test_every_benchmark_runs():
+def test_every_benchmark_runs() -> None:
     last = pytest_run("--benchmark-disable").strip().splitlines()[-1]
     assert re.fullmatch(r"\d+ passed in .*", last), last
     # Every loss in two types, five ways each, at the least.
@@ -44,7 +44,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return found
 
 
-def test_results_hold_speed_and_share_of_a_sequential_read(measured):
+def test_results_hold_speed_and_share_of_a_sequential_read(measured: list[dict[str, Any]]) -> None:
     assert len({one["name"] for one in measured}) > 8
     for one in measured:
         extra = one["extra_info"]
@@ -54,13 +54,13 @@ def test_results_hold_speed_and_share_of_a_sequential_read(measured):
         assert extra["share_of_sequential_read"] == pytest.approx(share)
 
 
-def test_epochs_hold_the_objective_reached(measured):
+def test_epochs_hold_the_objective_reached(measured: list[dict[str, Any]]) -> None:
     objectives = {one["name"]: one["extra_info"]["objective"] for one in measured if "Epoch" in one["fullname"]}
     assert {name.partition("[")[0] for name in objectives} == {"test_kernel", "test_reference"}
     assert all(0 < objective < 0.7 for objective in objectives.values()), objectives
 
 
-def test_make_bench_writes_table_json_and_picture(tmp_path):
+def test_make_bench_writes_table_json_and_picture(tmp_path: Path) -> None:
     output = run(
         "benchmarks/run.py", "--quick", "--gigabytes", "0.002", "--batch-sizes", "1", "32", "--repeats", "2",
         "--json", tmp_path / "all.json", "--figure", tmp_path / "roof.png",
@@ -83,7 +83,7 @@ def test_make_bench_writes_table_json_and_picture(tmp_path):
         assert goal["case"] in output
 
 
-def test_proof_of_the_order_draws_its_picture(tmp_path):
+def test_proof_of_the_order_draws_its_picture(tmp_path: Path) -> None:
     small = ["--sizes", "90000x28", "--batch-sizes", "256", "--seeds", "2"]
     written = ["--figure", tmp_path / "order.png", "--json", tmp_path / "order.json"]
     output = run("benchmarks/convergence.py", *small, *written)
@@ -101,7 +101,7 @@ def test_proof_of_the_order_draws_its_picture(tmp_path):
     assert final["in sequence"] > 1.5 * final["full"], "sorted by class must be a hardship"
 
 
-def test_counts_of_instructions_are_kept_for_every_case():
+def test_counts_of_instructions_are_kept_for_every_case() -> None:
     kept = json.loads((BENCHMARKS / "instructions.json").read_text(encoding="utf-8"))
     code = "import instructions, json; print(json.dumps([str(case) for case in instructions.all_cases()]))"
     command = [sys.executable, "-c", code]

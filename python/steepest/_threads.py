@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
+from typing import Any
 
 
 def available_cores() -> int:
@@ -13,10 +16,21 @@ def available_cores() -> int:
 
 
 def default_threads() -> int:
-    """Return the threads a call uses when it is not told: the cores, unless ``OMP_NUM_THREADS`` says less.
+    """Return the threads a call uses when it is not told: the cores, unless somebody said less.
 
-    joblib's workers set that variable, so that fits inside them do not crowd each other out.
+    ``OMP_NUM_THREADS`` does, which joblib sets in its workers so that fits inside them do not crowd each other out, and
+    so do threadpoolctl's limits of BLAS and OpenMP, where threadpoolctl is in use.
     """
-    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    cores = available_cores()
-    return min(cores, int(limit)) if limit.isdigit() and int(limit) > 0 else cores
+    limits = [available_cores()]
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if said.isdigit() and int(said) > 0:
+        limits.append(int(said))
+    if "threadpoolctl" in sys.modules:
+        limits += [library["num_threads"] for library in _controller().info()]
+    return max(1, min(limits))
+
+
+@functools.lru_cache(maxsize=1)
+def _controller() -> Any:
+    """Return the libraries that threadpoolctl controls; to find them takes milliseconds, to ask them does not."""
+    return sys.modules["threadpoolctl"].ThreadpoolController()

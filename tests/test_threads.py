@@ -1,0 +1,76 @@
+"""How many threads are used when nobody says, and that it changes nothing but time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import threadpoolctl
+
+import steepest as st
+from steepest import _threads
+
+
+def test_all_cores_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delitem(sys.modules, "threadpoolctl")
+    assert _threads.default_threads() == _threads.available_cores() >= 1
+
+
+@pytest.mark.parametrize(("said", "limit"), [("1", 1), ("1,4", 1), ("100000", 100000), ("", 100000), ("no", 100000)])
+def test_the_environment_may_say_less(said: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "threadpoolctl")
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert _threads.default_threads() == min(limit, _threads.available_cores())
+
+
+def test_threadpoolctl_may_say_less() -> None:
+    with threadpoolctl.threadpool_limits(1):
+        assert _threads.default_threads() == 1
+
+
+@pytest.mark.parametrize("batch_size", [300, 5000, 40_000])
+@pytest.mark.parametrize("layout", ["C", "F", "strided"])
+@pytest.mark.parametrize("shuffle", ["stream", "full", False])
+def test_the_bits_do_not_depend_on_threads(batch_size: int, layout: str, shuffle: str | bool) -> None:
+    X, y = st.data.logistic(40_000, 60, seed=1)
+    assert X.nbytes > 8 << 20, "the streaming order shuffles less fully"
+    if layout != "C":
+        X = np.asfortranarray(X) if layout == "F" else np.repeat(X, 2, axis=1)[:, ::2]
+    found = [
+        st.minimize(
+            "log_loss",
+            (X, y),
+            method="sgd",
+            batch_size=batch_size,
+            epochs=2,
+            shuffle=shuffle,
+            seed=3,
+            n_threads=threads,
+        )
+        for threads in (1, 2, 3, 8)
+    ]
+    assert np.ptp(found[0].x) > 0.1
+    for other in found[1:]:
+        assert np.array_equal(found[0].x, other.x)
+        assert found[0].fun == other.fun
+        assert np.array_equal(found[0].history.running_objective, other.history.running_objective)
+
+
+def test_a_fork_after_a_fit_with_threads_can_fit() -> None:
+    program = """
+import os
+import numpy as np
+import steepest as st
+X, y = st.data.logistic(100_000, 20, seed=0)
+fit = lambda: st.minimize("log_loss", (X, y), method="gd", epochs=5, n_threads=2).x
+before = fit()
+child = os.fork()
+if child == 0:
+    os._exit(0 if np.array_equal(fit(), before) else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), np.array_equal(fit(), before))
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert run.stdout.split() == ["0", "True"], run.stderr
