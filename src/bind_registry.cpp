@@ -114,6 +114,22 @@ py::array_t<double> penalty_prox(std::size_t penalty, const std::vector<double>&
   return point;
 }
 
+/// The rows of one epoch in the streaming order, batch by batch as the loop asks for them.
+py::array_t<std::uint32_t> stream_order(std::int64_t n, std::int64_t row_bytes, std::int64_t batch_size,
+                                        bool column_major, std::uint64_t seed, std::uint64_t epoch) {
+  const Streaming streaming = streaming_for(n, row_bytes, batch_size, column_major);
+  const auto order = streaming.streams ? order_stream(n, seed, streaming) : order_full(n, seed, false);
+  py::array_t<std::uint32_t> rows(n);
+  std::uint32_t* to = rows.mutable_data();
+  order->start(epoch);
+  for (std::int64_t done = 0; done < n;) {
+    const Segment segment = order->next(std::min(batch_size, n - done));
+    for (std::int64_t i = 0; i < segment.count; ++i) *to++ = std::uint32_t(segment[i]);
+    done += segment.count;
+  }
+  return rows;
+}
+
 }  // namespace
 
 void bind_registry(py::module_& m) {
@@ -129,6 +145,7 @@ void bind_registry(py::module_& m) {
   m.def("penalty_smooth_gradient", &penalty_smooth_gradient);
   m.def("penalty_prox", &penalty_prox);
   m.def("full_order", &full_order);
+  m.def("stream_order", &stream_order);
   m.def("level", [] { return std::string(kernels().level); });
   m.def("vector_bytes", [] { return kernels().vector_bytes; });
   m.def("levels", &available_levels);
