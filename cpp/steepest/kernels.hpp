@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "steepest/geometry.hpp"
 #include "steepest/rows.hpp"
 
 namespace steepest {
@@ -85,11 +86,19 @@ struct RuleKernels {
 };
 
 template <class T>
+struct OpKernels {
+  /// n results of an elementwise operation whose operands step by 0 or 1; null for other operations.
+  void (*line)(std::int64_t n, const T* const* in, const std::int64_t* step, T* out, std::int32_t option);
+  void (*run)(const Geometry&, std::int32_t option, const T* const* in, T* out);
+};
+
+template <class T>
 struct KernelsOf {
   RowKernels<T> rows;
   const LossKernels<T>* losses;
   const PenaltyKernels<T>* penalties;
   const RuleKernels<T>* rules;
+  const OpKernels<T>* ops;
 };
 
 struct Kernels {

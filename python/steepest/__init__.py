@@ -1,6 +1,6 @@
 """Minimize losses over large data by following the gradient, at the speed the memory allows."""
 
-from steepest import data, gradients, losses, optim, penalties, reference, schedules, search
+from steepest import autodiff, data, gradients, losses, optim, penalties, reference, schedules, search
 from steepest._config import show_config
 from steepest._convexity import is_convex
 from steepest._data import DataCopyWarning
@@ -8,6 +8,8 @@ from steepest._minimize import StepTolerance, minimize
 from steepest._results import ConvergenceWarning, History, Interrupted, Result, Status
 from steepest._sweep import sweep
 from steepest._sweep_result import SweepResult
+from steepest.autodiff import *  # noqa: F403
+from steepest.autodiff import __all__ as _autodiff_names
 from steepest.objective import Objective
 from steepest.penalties import L1, L2, ElasticNet
 
@@ -26,6 +28,7 @@ __all__ = [
     "Status",
     "StepTolerance",
     "SweepResult",
+    "autodiff",
     "data",
     "gradients",
     "is_convex",
@@ -38,4 +41,5 @@ __all__ = [
     "search",
     "show_config",
     "sweep",
+    *_autodiff_names,
 ]

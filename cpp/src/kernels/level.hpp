@@ -14,6 +14,8 @@ const PenaltyKernels<float>* penalty_kernels_f32();
 const PenaltyKernels<double>* penalty_kernels_f64();
 const RuleKernels<float>* rule_kernels_f32();
 const RuleKernels<double>* rule_kernels_f64();
+const OpKernels<float>* op_kernels_f32();
+const OpKernels<double>* op_kernels_f64();
 
 const Kernels& table();
 

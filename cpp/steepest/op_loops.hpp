@@ -1,0 +1,299 @@
+// The loops that operations of the graph run: compiled once per CPU level, on geometries made elsewhere.
+#pragma once
+
+#include "steepest/geometry.hpp"
+#include "steepest/simd_math.hpp"
+
+namespace steepest::STEEPEST_LEVEL::loops {
+
+using Index = std::int64_t;
+template <class T>
+using Vector = Simd<T, lanes<T>>;
+
+/// Calls line(in, out) for every line along the last axis of a geometry.
+template <class T, class Line>
+STEEPEST_INLINE void for_each_line(const Geometry& g, const T* const* in, int inputs, T* out, Line line) {
+  if (g.count == 0) return;
+  const T* from[3];
+  for (int k = 0; k < inputs; ++k) from[k] = in[k];
+  Index at[max_axes] = {};
+  for (;;) {
+    line(from, out);
+    int axis = g.axes - 2;
+    for (; axis >= 0; --axis) {
+      const auto i = std::size_t(axis);
+      for (int k = 0; k < inputs; ++k) from[k] += g.stride[std::size_t(k)][i];
+      out += g.stride[3][i];
+      if (++at[i] < g.size[i]) break;
+      for (int k = 0; k < inputs; ++k) from[k] -= g.size[i] * g.stride[std::size_t(k)][i];
+      out -= g.size[i] * g.stride[3][i];
+      at[i] = 0;
+    }
+    if (axis < 0) return;
+  }
+}
+
+template <class V, class T>
+STEEPEST_INLINE V operand(const T* from, Index step, Index i) {
+  return step ? V::load(from + i) : V(*from);
+}
+
+template <class Op, class V, class T>
+STEEPEST_INLINE V apply(const T* const* in, const Index* step, Index i, std::int32_t option) {
+  if constexpr (Op::arity == 1) {
+    if constexpr (requires(V v) { Op::forward(v, option); })
+      return Op::forward(operand<V>(in[0], step[0], i), option);
+    else
+      return Op::forward(operand<V>(in[0], step[0], i));
+  } else if constexpr (Op::arity == 2) {
+    return Op::forward(operand<V>(in[0], step[0], i), operand<V>(in[1], step[1], i));
+  } else {
+    return Op::forward(operand<V>(in[0], step[0], i), operand<V>(in[1], step[1], i), operand<V>(in[2], step[2], i));
+  }
+}
+
+/// n results of an elementwise operation; operands step by 0 or 1.
+template <class Op, class T>
+STEEPEST_INLINE void line(Index n, const T* const* in, const Index* step, T* out, std::int32_t option) {
+  constexpr int N = lanes<T>;
+  Index i = 0;
+  for (; i + N <= n; i += N) apply<Op, Vector<T>>(in, step, i, option).store(out + i);
+  for (; i < n; ++i) apply<Op, Simd<T, 1>>(in, step, i, option).store(out + i);
+}
+
+/// out = the combination of the middle of three extents. Lanes of float move on to double now and then.
+template <class Step, class T>
+void reduce(const Geometry& g, const T* in, T* out) {
+  constexpr int N = lanes<T>;
+  const auto [outer, n, inner] = g.extent;
+  for (Index o = 0; o < outer; ++o, in += n * inner, out += inner) {
+    if (inner == 1) {
+      *out = Step::template along<T>(in, n);
+      continue;
+    }
+    Index j = 0;
+    for (; j + N <= inner; j += N) Step::template across<Vector<T>>(in + j, n, inner).store(out + j);
+    for (; j < inner; ++j) Step::template across<Simd<T, 1>>(in + j, n, inner).store(out + j);
+  }
+}
+
+struct Sum {
+  template <class T>
+  STEEPEST_INLINE static T along(const T* in, Index n) {
+    constexpr int N = lanes<T>;
+    double total = 0;
+    Index i = 0;
+    while (i + N <= n) {
+      const Index stop = n - i > 128 * N ? i + 128 * N : n;
+      Vector<T> even(0.0), odd(0.0);
+      for (; i + 2 * N <= stop; i += 2 * N) {
+        even = even + Vector<T>::load(in + i);
+        odd = odd + Vector<T>::load(in + i + N);
+      }
+      for (; i + N <= stop; i += N) even = even + Vector<T>::load(in + i);
+      total += double((even + odd).sum());
+    }
+    for (; i < n; ++i) total += double(in[i]);
+    return T(total);
+  }
+  template <class V>
+  STEEPEST_INLINE static V across(const typename V::Scalar* in, Index n, Index stride) {
+    V total(0.0);
+    while (n > 0) {
+      const Index some = n > 128 ? 128 : n;
+      V sum(0.0);
+      for (Index i = 0; i < some; ++i, in += stride) sum = sum + V::load(in);
+      total = total + sum;
+      n -= some;
+    }
+    return total;
+  }
+};
+
+struct Max {
+  template <class T>
+  STEEPEST_INLINE static T along(const T* in, Index n) {
+    using One = Simd<T, 1>;
+    One largest = One::load(in);
+    for (Index i = 1; i < n; ++i) largest = ops::maximum(largest, One::load(in + i));
+    return largest.v;
+  }
+  template <class V>
+  STEEPEST_INLINE static V across(const typename V::Scalar* in, Index n, Index stride) {
+    V largest = V::load(in);
+    for (Index i = 1; i < n; ++i) largest = ops::maximum(largest, V::load(in + i * stride));
+    return largest;
+  }
+};
+
+struct LogSumExp {
+  /// The shift that keeps exponentials in range; an infinite maximum is the answer by itself.
+  template <class V>
+  STEEPEST_INLINE static V shift(V largest) {
+    return ops::select(ops::abs(largest) < V(Format<typename V::Scalar>::infinity), largest, V(0.0));
+  }
+  template <class T>
+  STEEPEST_INLINE static T along(const T* in, Index n) {
+    constexpr int N = lanes<T>;
+    using One = Simd<T, 1>;
+    const One m = shift(One(Max::along<T>(in, n)));
+    const Vector<T> by(double(m.v));
+    Vector<T> sum(0.0);
+    Index i = 0;
+    for (; i + N <= n; i += N) sum = sum + ops::exp(Vector<T>::load(in + i) - by);
+    One total(sum.sum());
+    for (; i < n; ++i) total = total + ops::exp(One::load(in + i) - m);
+    return (m + ops::log(total)).v;
+  }
+  template <class V>
+  STEEPEST_INLINE static V across(const typename V::Scalar* in, Index n, Index stride) {
+    const V m = shift(Max::across<V>(in, n, stride));
+    V sum(0.0);
+    for (Index i = 0; i < n; ++i) sum = sum + ops::exp(V::load(in + i * stride) - m);
+    return m + ops::log(sum);
+  }
+};
+
+template <class T>
+void read(const Geometry& g, const T* in, T* out) {
+  const auto last = std::size_t(g.axes - 1);
+  const Index n = g.size[last], step = g.stride[0][last];
+  const T* begin = in + g.start[0];
+  for_each_line(g, &begin, 1, out, [&](const T* const* from, T* to) {
+    if (step == 1)
+      __builtin_memcpy(to, *from, std::size_t(n) * sizeof(T));
+    else
+      for (Index i = 0; i < n; ++i) to[i] = (*from)[i * step];
+  });
+}
+
+template <class T>
+void write(const Geometry& g, const T* in, T* out) {
+  for (Index i = 0; i < g.count; ++i) out[i] = T(0);
+  const auto last = std::size_t(g.axes - 1);
+  const Index n = g.size[last], from_step = g.stride[0][last], to_step = g.stride[3][last];
+  for (int axis = 0; axis < g.axes; ++axis)
+    if (g.size[std::size_t(axis)] == 0) return;
+  for_each_line(g, &in, 1, out + g.start[1], [&](const T* const* from, T* to) {
+    for (Index i = 0; i < n; ++i) to[i * to_step] = (*from)[i * from_step];
+  });
+}
+
+/// Whether a number names one of `rows` rows; the way back counts negative numbers from the end.
+template <class T>
+STEEPEST_INLINE Index row_of(T number, Index rows) {
+  if (!(number >= T(-rows) && number < T(rows))) return -1;
+  const Index row = Index(number);
+  if (T(row) != number) return -1;
+  return row < 0 ? row + rows : row;
+}
+
+/// A number that names no row gives a row that is not a number.
+template <class T>
+void take(const Geometry& g, const T* table, const T* numbers, T* out) {
+  const auto [count, inner, rows] = g.extent;
+  for (Index i = 0; i < count; ++i, out += inner) {
+    const Index row = row_of(numbers[i], rows);
+    for (Index j = 0; j < inner; ++j) out[j] = row < 0 ? T(__builtin_nan("")) : table[row * inner + j];
+  }
+}
+
+template <class T>
+void put(const Geometry& g, const T* from, const T* numbers, T* table) {
+  const auto [count, inner, rows] = g.extent;
+  for (Index i = 0; i < g.count; ++i) table[i] = T(0);
+  for (Index i = 0; i < count; ++i, from += inner) {
+    const Index row = row_of(numbers[i], rows);
+    if (row < 0) continue;
+    for (Index j = 0; j < inner; ++j) table[row * inner + j] += from[j];
+  }
+}
+
+template <class T>
+void join(const Geometry& g, const T* a, const T* b, T* out) {
+  const auto [outer, first, second] = g.extent;
+  for (Index o = 0; o < outer; ++o, a += first, b += second, out += first + second) {
+    __builtin_memcpy(out, a, std::size_t(first) * sizeof(T));
+    __builtin_memcpy(out + first, b, std::size_t(second) * sizeof(T));
+  }
+}
+
+template <class T>
+STEEPEST_INLINE T dot(const T* a, const T* b, Index n) {
+  constexpr int N = lanes<T>;
+  Vector<T> even(0.0), odd(0.0);
+  Index i = 0;
+  for (; i + 2 * N <= n; i += 2 * N) {
+    even = Vector<T>::load(a + i) * Vector<T>::load(b + i) + even;
+    odd = Vector<T>::load(a + i + N) * Vector<T>::load(b + i + N) + odd;
+  }
+  T total = (even + odd).sum();
+  for (; i < n; ++i) total += a[i] * b[i];
+  return total;
+}
+
+/// `Rows` rows of C by `Registers` registers, or by some single columns: C = A B with B's rows contiguous.
+template <int Rows, class V, int Registers, class T>
+STEEPEST_INLINE void tile(Index k, const T* a, Index row_step, Index step, const T* b, Index n, T* c) {
+  V sum[Rows][Registers];
+  for (int r = 0; r < Rows; ++r)
+    for (int q = 0; q < Registers; ++q) sum[r][q] = V(0.0);
+  for (Index p = 0; p < k; ++p) {
+    V x[Registers];
+    for (int q = 0; q < Registers; ++q) x[q] = V::load(b + p * n + q * V::size);
+    for (int r = 0; r < Rows; ++r) {
+      const V w(a[r * row_step + p * step]);
+      for (int q = 0; q < Registers; ++q) sum[r][q] = w * x[q] + sum[r][q];
+    }
+  }
+  for (int r = 0; r < Rows; ++r)
+    for (int q = 0; q < Registers; ++q) sum[r][q].store(c + r * n + q * V::size);
+}
+
+template <int Rows, class T>
+STEEPEST_INLINE void tile_row(Index n, Index k, const T* a, Index row_step, Index step, const T* b, T* c) {
+  constexpr int N = lanes<T>;
+  Index j = 0;
+  for (; j + 2 * N <= n; j += 2 * N) tile<Rows, Vector<T>, 2>(k, a, row_step, step, b + j, n, c + j);
+  for (; j + N <= n; j += N) tile<Rows, Vector<T>, 1>(k, a, row_step, step, b + j, n, c + j);
+  for (; j < n; ++j) tile<Rows, Simd<T, 1>, 1>(k, a, row_step, step, b + j, n, c + j);
+}
+
+/// One matrix product, A of m x k (bit 0 of option: stored transposed), B of k x n (bit 1: stored transposed).
+template <class T>
+void product(const Geometry& g, std::int32_t option, const T* a, const T* b, T* c) {
+  const auto [m, n, k] = g.extent;
+  const Index row_step = option & 1 ? 1 : k, step = option & 1 ? m : 1;
+  if (option & 2) {
+    for (Index i = 0; i < m; ++i)
+      for (Index j = 0; j < n; ++j) {
+        if (step == 1) {
+          c[i * n + j] = dot(a + i * row_step, b + j * k, k);
+        } else {
+          T total = 0;
+          for (Index p = 0; p < k; ++p) total += a[i * row_step + p * step] * b[j * k + p];
+          c[i * n + j] = total;
+        }
+      }
+    return;
+  }
+  if (n == 1 && step == 1) {
+    for (Index i = 0; i < m; ++i) c[i] = dot(a + i * row_step, b, k);
+    return;
+  }
+  Index i = 0;
+  for (; i + 4 <= m; i += 4) tile_row<4>(n, k, a + i * row_step, row_step, step, b, c + i * n);
+  for (; i < m; ++i) tile_row<1>(n, k, a + i * row_step, row_step, step, b, c + i * n);
+}
+
+template <class T>
+void contract(const Geometry& g, std::int32_t option, const T* const* in, T* out) {
+  if (g.count == 0) return;
+  const auto last = std::size_t(g.axes - 1);
+  for_each_line(g, in, 2, out, [&](const T* const* from, T* to) {
+    for (Index i = 0; i < g.size[last]; ++i)
+      product(g, option, from[0] + i * g.stride[0][last], from[1] + i * g.stride[1][last], to + i * g.stride[3][last]);
+  });
+}
+
+}  // namespace steepest::STEEPEST_LEVEL::loops

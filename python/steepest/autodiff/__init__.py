@@ -1,0 +1,13 @@
+"""Your own loss: a computation graph, backpropagation, and functions traced into the compiled loop (B2, E1).
+
+Eager tensors compute at once and remember how; `loss` traces a function once and runs it in the loop of ``minimize``.
+"""
+
+from steepest import _core
+from steepest.autodiff._functions import *  # noqa: F403
+from steepest.autodiff._functions import __all__ as _function_names
+from steepest.autodiff._tensor import grad, no_grad, tensor
+
+Tensor = _core.Tensor
+
+__all__ = ["Tensor", "grad", "no_grad", "tensor", *_function_names]
