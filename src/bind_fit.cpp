@@ -17,6 +17,7 @@
 #include "outside.h"
 #include "steepest/fit.hpp"
 #include "steepest/registry.hpp"
+#include "sums.hpp"
 
 namespace py = pybind11;
 using namespace steepest;
@@ -62,6 +63,9 @@ class Problem {
     pointwise_ = sum.get();
     sum_ = std::move(sum);
   }
+
+  /// A sum made by another chapter.
+  explicit Problem(SumHandle<T>& handle) : X_(handle.owner), sum_(std::move(handle.sum)) {}
 
   /// A loss outside the core; the capsule keeps it alive.
   explicit Problem(py::capsule outside) : X_(outside) {
@@ -342,6 +346,7 @@ void bind_problem(py::module_& m, const char* name) {
            py::arg("epochs_before"), py::arg("updates_before"), py::arg("step_tolerance"), py::arg("tolerance"),
            py::arg("strong_convexity"), py::arg("exact_history"), py::arg("on_epoch"), py::arg("threads") = 1,
            py::arg("keep_history") = true);
+  problem.def(py::init<SumHandle<T>&>());
   if constexpr (std::is_same_v<T, double>) problem.def(py::init<py::capsule>());
   m.def("all_finite", &all_finite<T>, py::arg().noconvert());
 }

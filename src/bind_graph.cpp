@@ -461,6 +461,12 @@ Ref operand(py::handle object, Number like) {
   return node_from(numbers, like);
 }
 
+Shape shape_from(py::handle sizes) {
+  Shape shape;
+  for (const py::handle size : sizes) shape.push(py::cast<Index>(size));
+  return shape;
+}
+
 void bind_graph(py::module_& m) {
   bind_tensor(m);
   m.def("set_recording", [](bool on) {

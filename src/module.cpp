@@ -6,6 +6,7 @@
 PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   m.doc() = "The compiled core of steepest. Not public: the package around it checks and documents.";
   bind_registry(m);
-  bind_fit(m);
   bind_graph(m);
+  bind_trace(m);
+  bind_fit(m);
 }

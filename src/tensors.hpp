@@ -21,5 +21,5 @@ steepest::Ref operand(pybind11::handle object, steepest::Number like);
 /// A new leaf from anything that NumPy makes an array of.
 steepest::Ref node_from(const pybind11::object& data, steepest::Number number);
 
-/// Sizes from Python; -1 stays, for the caller to make sense of.
+/// A shape from a sequence of whole numbers.
 steepest::Shape shape_from(pybind11::handle sizes);

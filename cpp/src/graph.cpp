@@ -142,6 +142,8 @@ Ref detached(const Ref& a) {
 Ref make(int op, std::span<const Ref> inputs, const Shape& shape, std::int32_t option, const Detail* detail) {
   for (const Ref& input : inputs)
     if (input->traced()) return Trace::of(*input).make(op, inputs, shape, option, detail);
+  // A number repeated for every row is not known before the rows are.
+  if (shape.has_rows()) return Trace::recorded_now().make(op, inputs, shape, option, detail);
   Ref node(new Node);
   node->op = std::int16_t(op);
   node->number = inputs[0]->number;

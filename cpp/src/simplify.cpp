@@ -14,6 +14,8 @@ bool is(const Ref& a) {
 
 Ref of(const Ref& a, int k = 0) { return Ref(a->input[k]); }
 
+bool is_number(const Ref& a) { return !a->traced() && a->shape.axes == 0; }
+
 template <class Op>
 Ref call(const Ref& a) {
   return elementwise(op_of<Op>, {&a, 1});
@@ -26,6 +28,30 @@ Ref one_plus_exp(const Ref& a) {
     if (is_constant(of(a, k), 1) && is<Exp>(of(a, 1 - k))) return of(of(a, 1 - k));
   return {};
 }
+
+/// A product or sum with a choice goes into the choice, where one side of it is zero: what is not chosen is then not
+/// computed with, be it infinite.
+bool chooses_zero(const Ref& a) { return is<Where>(a) && (is_constant(of(a, 1), 0) || is_constant(of(a, 2), 0)); }
+
+Ref chosen_product(const Ref& choice, const Ref& b) {
+  const Ref yes = of(choice, 1), no = of(choice, 2);
+  return where(of(choice), is_constant(yes, 0) ? yes : yes * b, is_constant(no, 0) ? no : no * b);
+}
+
+Ref chosen_sum(const Ref& a, const Ref& b) {
+  const auto sum = [](const Ref& x, const Ref& y) { return is_constant(x, 0) ? y : is_constant(y, 0) ? x : x + y; };
+  return where(of(a), sum(of(a, 1), of(b, 1)), sum(of(a, 2), of(b, 2)));
+}
+
+/// The number that a product begins with, and the rest; empty where there is none.
+Ref factor_of(const Ref& a) {
+  if (is<Multiply>(a))
+    for (const int k : {0, 1})
+      if (is_number(of(a, k))) return of(a, k);
+  return {};
+}
+
+Ref rest_of(const Ref& a) { return is_number(of(a, 0)) ? of(a, 1) : of(a, 0); }
 
 Ref simplified_log(const Ref& a) {
   if (const Ref u = one_plus_exp(a)) return softplus(u);
@@ -56,6 +82,8 @@ Ref simplified_unary(int op, const Ref& a) {
   case op_of<Negative>:
     if (is<Negative>(a)) return of(a);
     if (is<Subtract>(a)) return of(a, 1) - of(a, 0);
+    if (const Ref factor = factor_of(a)) return (-factor) * rest_of(a);
+    if (chooses_zero(a)) return chosen_product(a, constant(-1.0, a->number));
     break;
   case op_of<Abs>:
     if (is<Abs>(a)) return a;
@@ -73,6 +101,7 @@ Ref simplified_add(const Ref& a, const Ref& b) {
     if (is_constant(x, 0)) return other;
     if (is<Negative>(x)) return other - of(x);
   }
+  if (chooses_zero(a) && chooses_zero(b) && of(a) == of(b)) return chosen_sum(a, b);
   return {};
 }
 
@@ -89,16 +118,18 @@ Ref simplified_multiply(const Ref& a, const Ref& b) {
     const Ref &x = k == 0 ? a : b, &other = k == 0 ? b : a;
     if (is_constant(x, 1)) return other;
     if (is_constant(x, -1)) return -other;
-    // Two constants meet: c (d u) is (cd) u.
-    if (!x->traced() && is<Multiply>(other))
-      for (const int j : {0, 1})
-        if (!of(other, j)->traced()) return (x * of(other, j)) * of(other, 1 - j);
+    if (is<Negative>(other)) return is_number(x) ? (-x) * of(other) : -(x * of(other));
+    // Numbers come first: c (d u) is (cd) u, and (c u) v is c (u v).
+    if (const Ref factor = factor_of(other))
+      return is_number(x) ? (x * factor) * rest_of(other) : factor * (x * rest_of(other));
+    if (chooses_zero(other)) return chosen_product(other, x);
   }
   return {};
 }
 
 Ref simplified_divide(const Ref& a, const Ref& b) {
   if (is_constant(b, 1)) return a;
+  if (is_number(b) && b->item() != 0) return a * (constant(1.0, b->number) / b);
   if (const Ref u = one_plus_exp(b)) {
     if (is_constant(a, 1)) return sigmoid(-u);
     if (is<Exp>(a) && of(a) == u) return sigmoid(u);

@@ -42,6 +42,11 @@ Trace& Trace::of(const Node& node) {
   return *current;
 }
 
+Trace& Trace::recorded_now() {
+  if (!current) throw std::runtime_error("no function is being traced by this thread");
+  return *current;
+}
+
 Ref Trace::new_leaf(const Shape& shape) {
   Ref node(new Node);
   node->number = number_;
@@ -81,16 +86,29 @@ Ref Trace::make(int op, std::span<const Ref> inputs, const Shape& shape, std::in
   const OpSpec& spec = op_specs()[std::size_t(op)];
   Ref in[3];
   for (std::size_t k = 0; k < inputs.size(); ++k) in[k] = inputs[k]->traced() ? inputs[k] : canonical(inputs[k]);
-  if (spec.loops == Loops::elementwise && inputs.size() > 1) {
+  if (spec.loops == Loops::elementwise) {
+    const auto is_repeated = [](const Ref& a) { return a->op == op_of<operations::Broadcast> && a->traced(); };
+    // What is the same number in every place is computed once.
+    Ref numbers[3];
+    bool all_known = true;
+    for (std::size_t k = 0; k < inputs.size(); ++k) {
+      numbers[k] = is_repeated(in[k]) ? Ref(in[k]->input[0]) : in[k];
+      all_known = all_known && !numbers[k]->traced();
+    }
+    if (all_known && shape.has_rows()) return broadcast_to(elementwise(op, {numbers, inputs.size()}, option), shape);
     // Elementwise loops broadcast by themselves, as long as some input has the full shape.
     for (std::size_t k = 0; k < inputs.size(); ++k) {
-      if (in[k]->op != op_of<operations::Broadcast> || !in[k]->traced()) continue;
-      Shape rest = in[k]->input[0]->shape;
+      const bool single = !in[k]->traced() && in[k]->shape.axes > 0 && in[k]->shape.count() == 1;
+      if (!is_repeated(in[k]) && !single) continue;
+      const Ref smaller = single ? canonical(constant(in[k]->item(), number_)) : Ref(in[k]->input[0]);
+      Shape rest = smaller->shape;
       for (std::size_t other = 0; other < inputs.size(); ++other)
         if (other != k) rest = broadcast(rest, in[other]->shape);
-      if (rest == shape) in[k] = Ref(in[k]->input[0]);
+      if (rest == shape) in[k] = smaller;
     }
   }
+  if (op == op_of<operations::Broadcast> && !in[0]->traced() && in[0]->shape.count() == 1)
+    in[0] = canonical(constant(in[0]->item(), number_));
   if (Ref simpler = simplified(op, in, shape, option)) return simpler;
 
   const std::span<const Ref> final_inputs(in, inputs.size());

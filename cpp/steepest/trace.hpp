@@ -46,6 +46,8 @@ class Trace {
 
   /// The trace that a node belongs to; throws std::runtime_error unless this thread is recording it.
   static Trace& of(const Node& node);
+  /// The trace that this thread is recording; throws std::runtime_error where it is none.
+  static Trace& recorded_now();
 
  private:
   Ref new_leaf(const Shape& shape);

@@ -18,9 +18,10 @@ from steepest._data import FLOATS, Data, as_array, check_data, narrowed, require
 from steepest._outside import is_outside, outside_problem
 from steepest._progress import Reporter, make_reporter
 from steepest._results import ConvergenceWarning, History, Interrupted, Result, Status
-from steepest._stepping import default_steps, given_steps
+from steepest._stepping import Steps, default_steps, given_steps
 from steepest._threads import default_threads
 from steepest._warnings import warn
+from steepest.autodiff._loss import TracedLoss, TracedProblem
 from steepest.objective import make_problem, resolve_loss
 
 # Without a batch size, data of up to this many numbers is descended as a whole.
@@ -93,15 +94,15 @@ def minimize(
 
     Parameters
     ----------
-    loss : str, Loss, or pair of callables or C function pointers
-        A name of ``st.losses.available()``, an object such as ``st.losses.Huber(delta=2.0)``, or a loss outside the
-        core: ``(loss_fn, grad_fn)``, Python callables of ``(theta, batch)`` that return means over the batch, or a C
-        function pointer (``scipy.LowLevelCallable``, a numba ``cfunc``, ctypes).
+    loss : str, Loss, traced loss, or pair of callables or C function pointers
+        A name of ``st.losses.available()``, an object such as ``st.losses.Huber(delta=2.0)``, a function under
+        ``@st.loss``, or a loss outside the core: ``(loss_fn, grad_fn)``, Python callables of ``(theta, batch)`` that
+        return means over the batch, or a C function pointer (``scipy.LowLevelCallable``, a numba ``cfunc``, ctypes).
     data : (X, y) or y
         A tuple is rows X of shape (n, d), float32 or float64 with any strides, and targets y of shape (n,). Any other
         array-like is the y of the constant model, whose only parameter is its prediction. Nothing is written to, and X
-        is never copied without a ``DataCopyWarning``.
-    x0 : array_like or Result, optional
+        is never copied without a ``DataCopyWarning``. Traced losses take a tuple of arrays with the rows as axis 0.
+    x0 : array_like, nested dictionary of them (for traced losses) or Result, optional
         Start; zeros by default. A result goes on where that run ended: its seed, its order of rows, its schedule.
     method : str or Rule, optional
         "gd" (full batches), "sgd", or a rule of ``st.optim``. By default small data is descended as a whole and large
@@ -176,7 +177,7 @@ def minimize(
     (True, (5,))
     """
     before = x0 if isinstance(x0, Result) and "state" in x0 else None  # what a search found is but a point
-    start = x0.x.reshape(x0.x_shape) if isinstance(x0, Result) else x0
+    start = _start_of(x0) if isinstance(x0, Result) else x0
     penalty = penalties.resolve(penalty)
     rule, full = _resolve_method(method)
     max_epochs = _count(epochs, "epochs") if epochs is not None else None
@@ -202,6 +203,10 @@ def minimize(
     steps = given_steps(step_size, rule.lr) or default_steps(
         model.loss, model.data, penalty, fit_intercept, size, searching=asked or method is None, asked=asked
     )
+    if model.traced is not None and not full and steps.stepping == "line_search":
+        steps = Steps("distance", (0, (1.0,)))
+    if shuffle is True and isinstance(loss, TracedLoss) and loss.whole_batch:
+        shuffle = "full"  # a stream hands out batches in pieces
     reporter = make_reporter(progress, max_epochs, n, model.start)
     watcher = _Watcher(callback, reporter) if callback is not None or reporter is not None else None
     state = _state(rule, model, before)
@@ -254,6 +259,7 @@ class _Model(NamedTuple):
     data: Data | None
     owner: Any
     shape: tuple[int, ...]
+    traced: TracedProblem | None = None
 
 
 def _make_model(
@@ -278,17 +284,15 @@ def _make_model(
         problem, owner = outside_problem(loss, data, start)
         x = np.array(0.0 if start is None else start, dtype=np.float64).ravel()
         _check_start(x, problem.parameters)
-        return _Model(
-            problem,
-            problem.rows,
-            problem.rows,
-            x,
-            x.size,
-            None,
-            None,
-            owner,
-            np.shape(start) if start is not None else (),
-        )
+        shape = np.shape(start) if start is not None else ()
+        return _Model(problem, problem.rows, problem.rows, x, x.size, None, None, owner, shape)
+    if isinstance(loss, TracedLoss):
+        if fit_intercept:
+            raise ValueError("fit_intercept does not go with a traced loss: make it a parameter")
+        traced = loss.problem(data, start, sample_weight, check_finite)
+        problem, x = traced.problem, traced.start
+        _check_start(x, traced.layout.size)
+        return _Model(problem, problem.rows, traced.numbers, x, x.size, None, None, None, traced.layout.shape, traced)
     resolved = resolve_loss(loss)
     checked = check_data(resolved, data, sample_weight, fit_intercept, check_finite)
     problem = make_problem(resolved, checked, fit_intercept)
@@ -303,6 +307,11 @@ def _make_model(
         _check_start(x, problem.parameters)
     features = problem.parameters - fit_intercept
     return _Model(problem, problem.rows, problem.rows * features, x, features, resolved, checked, None, x.shape)
+
+
+def _start_of(result: Result) -> Any:
+    """Return where a run ended, in the shape or structure that its parameters had."""
+    return result["params"] if "params" in result else result.x.reshape(result.x_shape)
 
 
 def _check_start(x: NDArray[Any], parameters: int) -> None:
@@ -466,6 +475,7 @@ def _make_result(outcome: dict[str, Any], model: _Model, seed: int, keep_history
     if status is Status.interrupted:
         fun, jac = columns[1][-1] if columns.size else math.nan, np.full_like(jac, math.nan)
     intercept = x[model.features :]
+    layout = model.traced.layout if model.traced is not None and model.traced.layout.nested else None
     return Result(
         x=x,
         x_shape=model.shape,
@@ -485,6 +495,7 @@ def _make_result(outcome: dict[str, Any], model: _Model, seed: int, keep_history
         classes=None if model.data is None else model.data.classes,
         gap=outcome["gap"] if math.isfinite(outcome["gap"]) else None,
         state=outcome["state"],
+        **({} if layout is None else {"params": layout.unflat(x)}),
     )
 
 

@@ -6,8 +6,9 @@ Eager tensors compute at once and remember how; `loss` traces a function once an
 from steepest import _core
 from steepest.autodiff._functions import *  # noqa: F403
 from steepest.autodiff._functions import __all__ as _function_names
+from steepest.autodiff._loss import TracedLoss, loss
 from steepest.autodiff._tensor import grad, no_grad, tensor
 
 Tensor = _core.Tensor
 
-__all__ = ["Tensor", "grad", "no_grad", "tensor", *_function_names]
+__all__ = ["Tensor", "TracedLoss", "grad", "loss", "no_grad", "tensor", *_function_names]

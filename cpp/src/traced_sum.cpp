@@ -1,0 +1,102 @@
+#include <algorithm>
+#include <cmath>
+
+#include "steepest/tape.hpp"
+
+namespace steepest {
+namespace {
+
+using Index = std::int64_t;
+
+/// Operations run on blocks of this many rows at most: their results are still in the first-level cache when they are read.
+constexpr Index most_block_rows = 256, least_block_rows = 16;
+constexpr Index block_bytes = 64 * 1024;
+
+/// How much work is worth a handshake between threads; the overhead of a part is that of a block.
+constexpr Index part_bytes = 32 * 1024;
+constexpr Index most_parts = 16;
+
+}  // namespace
+
+template <class T>
+TracedSum<T>::TracedSum(std::shared_ptr<const Program> value, std::shared_ptr<const Program> gradient, Data data)
+    : kernels_(kernels_of<T>(kernels())), value_(std::move(value)), gradient_(std::move(gradient)),
+      data_(std::move(data)) {
+  row_bytes_ = std::max<Index>(gradient_->row_numbers(), 1) * Index(sizeof(T));
+  for (const DenseRows<T>& input : data_.inputs) row_bytes_ += input.features * Index(sizeof(T));
+  block_ = std::clamp(block_bytes / row_bytes_, least_block_rows, most_block_rows);
+  block_ = std::max<Index>(1, std::min(block_, data_.rows));
+  if (gradient_->whole()) block_ = 1;
+  const Index parts = std::min(most_parts, data_.rows * row_bytes_ / part_bytes + 1);
+  partial_.resize(std::size_t(parts * parameters()));
+  values_.resize(std::size_t(most_parts));
+  use(nullptr);
+}
+
+template <class T>
+void TracedSum<T>::use(Team* team) {
+  team_ = team;
+  const auto threads = std::size_t(team ? team->threads() : 1);
+  while (gradient_tapes_.size() < threads) {
+    gradient_tapes_.emplace_back(gradient_, block_);
+    value_tapes_.emplace_back(value_, block_);
+  }
+}
+
+template <class T>
+double TracedSum<T>::add(const Segment& segment, const T* x, T* gradient) {
+  return in_parts(gradient_tapes_, segment, x, gradient);
+}
+
+template <class T>
+double TracedSum<T>::value(const Segment& segment, const T* x) {
+  return in_parts(value_tapes_, segment, x, nullptr);
+}
+
+template <class T>
+double TracedSum<T>::in_parts(std::vector<Tape<T>>& tapes, const Segment& segment, const T* x, T* gradient) {
+  last_x_ = x;
+  const Index wanted = gradient_->whole() ? 1 : segment.count * row_bytes_ / part_bytes;
+  const Index parts = std::clamp<Index>(wanted, 1, std::min(most_parts, segment.count));
+  if (parts == 1) return tapes[0].run(data_.inputs, segment, x, gradient);
+  const Index k = parameters();
+  const auto piece = [&](std::uint32_t i, int thread) {
+    const Index from = segment.count * i / parts, to = segment.count * (i + 1) / parts;
+    T* own = gradient ? partial_.data() + Index(i) * k : nullptr;
+    if (own) std::fill_n(own, k, T(0));
+    values_[i] = tapes[std::size_t(thread)].run(data_.inputs, segment.part(from, to - from), x, own);
+  };
+  if (team_)
+    team_->run(std::uint32_t(parts), piece);
+  else
+    for (Index i = 0; i < parts; ++i) piece(std::uint32_t(i), 0);
+  double total = 0;
+  for (Index i = 0; i < parts; ++i) {
+    total += values_[std::size_t(i)];
+    if (gradient) kernels_.rows.add(partial_.data() + i * k, k, gradient);
+  }
+  return total;
+}
+
+template <class T>
+std::string TracedSum<T>::complaint(const Segment& segment) const {
+  for (std::size_t input = 0; input < data_.inputs.size(); ++input) {
+    const DenseRows<T>& rows = data_.inputs[input];
+    for (Index i = 0; i < segment.count; ++i)
+      for (Index j = 0; j < rows.features; ++j)
+        if (const T number = rows.data[segment[i] * rows.row_stride + j * rows.column_stride]; !std::isfinite(number))
+          return "data " + std::to_string(input) + " holds " + (std::isnan(number) ? "NaN" : "an infinity") +
+                 ", first in row " + std::to_string(segment[i]) +
+                 (rows.features > 1 ? ", column " + std::to_string(j) : "");
+  }
+  for (Index j = 0; last_x_ && j < parameters(); ++j)
+    if (!std::isfinite(last_x_[j])) return {};
+  if (!last_x_) return {};
+  const std::string fault = Tape<T>(gradient_, block_).first_fault(data_.inputs, segment, last_x_);
+  return fault.empty() ? fault : "the loss is not finite: " + fault;
+}
+
+template class TracedSum<float>;
+template class TracedSum<double>;
+
+}  // namespace steepest

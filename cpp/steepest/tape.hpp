@@ -1,0 +1,173 @@
+// Running a traced function over blocks of rows, in the loop of every other loss.
+//
+// A Program is the traced value and its gradient, put in order once: what depends on parameters alone runs once per call,
+// what depends on rows runs on blocks of up to 256 rows whose intermediate results stay in the first-level cache, sums over
+// rows are added up, and what depends on those runs at the end. Products of rows with a vector go through the kernels of
+// the rows, in place, so that every layout of rows works. A Tape is a Program with the memory of one thread: it is planned
+// once, and nothing is allocated per batch.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "steepest/kernels.hpp"
+#include "steepest/objective.hpp"
+#include "steepest/trace.hpp"
+
+namespace steepest {
+
+/// What a traced function returns.
+enum class Result {
+  row_losses,   ///< one loss per row, shape (B,)
+  batch_loss,   ///< one number per batch, a mean over it; rows may mix, and are seen whole
+  plain_value,  ///< one number of the parameters alone
+};
+
+/// One loss per row from what a function returned: a mean over rows at the root, and sums and multiples of such means, are
+/// stripped. Throws std::invalid_argument where rows mix otherwise or there is no loss per row.
+Ref row_losses_of(const Trace& trace, const Ref& root);
+
+struct Step {
+  enum class Kind : std::uint8_t { operation, predict, slope };
+  Kind kind = Kind::operation;
+  std::int32_t op = 0, option = 0;
+  const Detail* detail = nullptr;
+  int inputs = 0;
+  int in[3] = {};   ///< slots; of predict and slope: the row input first
+  int out = 0;      ///< slot
+  int add_to = -1;  ///< the slot that collects the blocks' results; the slope adds to it directly
+  Shape in_shape[3], out_shape;
+};
+
+struct Slot {
+  enum class Place : std::uint8_t { parameter, constant, rows, scratch };
+  Place place = Place::scratch;
+  Shape shape;
+  int memory = -1;  ///< which piece of scratch memory
+  int number = 0;   ///< of the parameter or the row input
+  Ref constant;
+};
+
+class Program {
+ public:
+  /// The sum over rows of `loss`, or of weight * loss with the last row input as the weight, with the gradients by the
+  /// trace's parameters where wanted.
+  Program(const Trace& trace, const Ref& loss, Result result, bool weighted, bool with_gradient);
+
+  const std::vector<Slot>& slots() const { return slots_; }
+  /// Shapes of the pieces of scratch memory; slots whose lives do not meet share one.
+  const std::vector<Shape>& memory() const { return memory_; }
+  const std::vector<Step>& before() const { return before_; }
+  const std::vector<Step>& per_block() const { return per_block_; }
+  const std::vector<Step>& after() const { return after_; }
+  /// Slots that collect sums over blocks, zero at first.
+  const std::vector<int>& collectors() const { return collectors_; }
+  int value() const { return value_; }
+  /// The slots of the gradients by parameter; -1 where the loss does not depend on one.
+  const std::vector<int>& gradients() const { return gradients_; }
+  /// Whether a row input is read by operations, or only by products with vectors.
+  const std::vector<char>& loaded() const { return loaded_; }
+  const std::vector<char>& viewed() const { return viewed_; }
+  int row_count() const { return row_count_; }
+  bool whole() const { return whole_; }
+  std::int64_t parameters() const { return parameters_; }
+  const std::vector<std::int64_t>& offsets() const { return offsets_; }
+  /// Numbers per row that a block touches.
+  std::int64_t row_numbers() const { return row_numbers_; }
+
+ private:
+  class Planner;
+
+  std::vector<Slot> slots_;
+  std::vector<Shape> memory_;
+  std::vector<Step> before_, per_block_, after_;
+  std::vector<int> collectors_, gradients_;
+  std::vector<char> loaded_, viewed_;
+  std::vector<std::int64_t> offsets_;
+  std::vector<Ref> kept_;
+  int value_ = -1, row_count_ = -1;
+  bool whole_ = false;
+  std::int64_t parameters_ = 0, row_numbers_ = 0;
+};
+
+template <class T>
+class Tape {
+ public:
+  Tape(std::shared_ptr<const Program> program, std::int64_t most_rows);
+
+  /// The sum over the rows of a segment of the inputs; its gradient is added to `gradient` unless that is null or the
+  /// program has none.
+  double run(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x, T* gradient);
+  /// Which operation first gives a number that is not finite from numbers that are; empty where none does.
+  std::string first_fault(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x);
+
+ private:
+  struct Bound {
+    std::int64_t rows = -1;
+    std::vector<Geometry> geometries;
+  };
+  struct View {
+    DenseRows<T> rows;
+    Segment segment;
+  };
+
+  void begin(const T* x);
+  void grow(std::int64_t rows);
+  void bind(std::int64_t rows);
+  void load(const std::vector<DenseRows<T>>& inputs, const Segment& block);
+  void run_step(const Step& step, const Geometry& geometry);
+  std::string fault_of(const Step& step, std::int64_t rows, const Segment& block) const;
+  static void geometries_of(const std::vector<Step>& steps, std::int64_t rows, std::vector<Geometry>& geometries);
+
+  std::shared_ptr<const Program> program_;
+  const KernelsOf<T>& kernels_;
+  std::int64_t block_rows_, capacity_ = 0;
+  Handle<Memory> arena_;
+  std::vector<T*> piece_;     // by number of memory
+  std::vector<const T*> at_;  // by slot
+  std::vector<View> views_;
+  std::vector<Geometry> before_, after_;
+  // Two sizes of blocks alternate: the whole ones and the remainder of a batch.
+  Bound bound_[4];
+  std::size_t used_ = 0, next_ = 0;
+};
+
+/// The losses of a traced function over data, as the loop knows them.
+template <class T>
+class TracedSum final : public RowSum<T> {
+ public:
+  struct Data {
+    std::vector<DenseRows<T>> inputs;  ///< in the order of the trace's row inputs; the weight last where there is one
+    std::int64_t rows = 0;
+    bool weighted = false;
+    double mean_weight = 1;
+  };
+
+  TracedSum(std::shared_ptr<const Program> value, std::shared_ptr<const Program> gradient, Data data);
+
+  std::int64_t rows() const override { return data_.rows; }
+  std::int64_t parameters() const override { return gradient_->parameters(); }
+  double mean_weight() const override { return data_.mean_weight; }
+  double add(const Segment& segment, const T* x, T* gradient) override;
+  double value(const Segment& segment, const T* x) override;
+  void use(Team* team) override;
+  std::int64_t block_rows() const override { return gradient_->whole() ? data_.rows : 8192; }
+  std::string complaint(const Segment& segment) const override;
+
+ private:
+  double in_parts(std::vector<Tape<T>>& tapes, const Segment& segment, const T* x, T* gradient);
+
+  const KernelsOf<T>& kernels_;
+  std::shared_ptr<const Program> value_, gradient_;
+  Data data_;
+  std::int64_t row_bytes_, block_;
+  Team* team_ = nullptr;
+  std::vector<Tape<T>> value_tapes_, gradient_tapes_;  // one per thread
+  std::vector<T> partial_;
+  std::vector<double> values_;
+  const T* last_x_ = nullptr;
+};
+
+}  // namespace steepest
