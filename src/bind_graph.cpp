@@ -181,7 +181,8 @@ Ref basic_index(const Ref& a, const py::tuple& index) {
 
 bool is_basic(py::handle item) {
   return item.is_none() || item.is(py::ellipsis()) || PySlice_Check(item.ptr()) ||
-         (PyIndex_Check(item.ptr()) && !PyBool_Check(item.ptr()) && !tensor_in(item));
+         (PyIndex_Check(item.ptr()) && !PyBool_Check(item.ptr()) && !tensor_in(item) &&
+          !py::isinstance<py::array>(item));
 }
 
 Ref index_of(const Ref& a, const py::object& index) {
@@ -376,6 +377,7 @@ void bind_tensor(py::module_& m) {
                                return v.node()->shape.count();
                              })
       .def_property_readonly("dtype", [](const Variable& v) { return dtype_of(v.node()->number); })
+      .def_property_readonly("_node", [](const Variable& v) { return std::uintptr_t(v.node().get()); })
       .def_property_readonly("traced", [](const Variable& v) { return v.node()->traced(); })
       .def_property_readonly("is_leaf", &Variable::is_leaf)
       .def_property(
@@ -475,6 +477,14 @@ void bind_graph(py::module_& m) {
     return before;
   });
   m.def("recording", &recording);
+  m.def("watch", &watch);
+  py::register_exception_translator([](std::exception_ptr error) {
+    try {
+      if (error) std::rethrow_exception(error);
+    } catch (const UndefinedValue& undefined) {
+      PyErr_SetString(PyExc_FloatingPointError, undefined.what());
+    }
+  });
   m.def("live_nodes", &live_nodes);
   m.def("nodes", &nodes);
   m.def("ops", [] {

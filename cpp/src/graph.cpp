@@ -15,7 +15,7 @@ namespace {
 
 using Index = std::int64_t;
 
-thread_local bool recording_now = true;
+thread_local bool recording_now = true, watching_now = false;
 std::atomic<std::int64_t> living{0};
 
 template <class T>
@@ -40,7 +40,26 @@ void compute(Node& node, std::span<const Ref> inputs) {
              out);
 }
 
+template <class T>
+bool holds_nan(const Node& node) {
+  const T* numbers = static_cast<const T*>(node.data());
+  return std::any_of(numbers, numbers + node.shape.count(), [](T number) { return number != number; });
+}
+
+template <class T>
+void check_defined(const Node& node, std::string_view name, std::span<const Ref> inputs) {
+  if (!holds_nan<T>(node)) return;
+  std::string shapes;
+  for (const Ref& input : inputs) {
+    if (holds_nan<T>(*input)) return;
+    shapes += (shapes.empty() ? "" : " and ") + input->shape.text();
+  }
+  throw UndefinedValue(std::string(name) + " gave NaN from numbers that are none, of shape " + shapes);
+}
+
 }  // namespace
+
+bool watch(bool on) { return std::exchange(watching_now, on); }
 
 // --- memory --------------------------------------------------------------------------------------
 
@@ -159,6 +178,8 @@ Ref make(int op, std::span<const Ref> inputs, const Shape& shape, std::int32_t o
   } else {
     compute<float>(*node, inputs);
   }
+  if (watching_now)
+    (node->number == Number::f64 ? check_defined<double> : check_defined<float>)(*node, spec.name, inputs);
   if (recording_now && !spec.mask)
     for (const Ref& input : inputs) node->needs_gradient = node->needs_gradient || input->needs_gradient;
   if (node->needs_gradient) {

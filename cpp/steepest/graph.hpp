@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -111,6 +112,14 @@ struct Node {
   /// The only number, as a double.
   double item() const;
 };
+
+/// A number became NaN where watching for that was asked for.
+struct UndefinedValue : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Whether this thread watches for NaN arising from numbers that are none; returns what was before.
+bool watch(bool on);
 
 /// How many nodes there are, for those who look for leaks.
 std::int64_t live_nodes();

@@ -132,6 +132,7 @@ struct WholePower : Unary {
   }
   template <class G>
   static G derivative(int, const G* x, const G& y, const G& g) {
+    if (y->option == 0) return 0.0 * g;
     return g * (double(y->option) * whole_power(x[0], y->option - 1));
   }
 };

@@ -12,6 +12,7 @@ from scipy.linalg.blas import dsyrk
 
 from steepest import _core, losses, penalties
 from steepest._data import Data, as_array, check_data, require_numeric
+from steepest.autodiff._loss import TracedLoss
 
 GRAM_COLUMNS = 2000  # beyond, the Gram matrix costs more than the descent it would help
 GRAM_ROWS = 4096
@@ -22,8 +23,8 @@ class Objective:
 
     Parameters
     ----------
-    loss : str or Loss
-        A name of ``st.losses.available()`` or an object.
+    loss : str, Loss or traced loss
+        A name of ``st.losses.available()``, an object, or a function under ``@st.loss``.
     data : (X, y) or y
         Rows of shape (n, d) with targets of shape (n,), or targets alone for the constant model.
     penalty : Penalty or str, optional
@@ -34,6 +35,8 @@ class Objective:
         Whether the last parameter is an intercept.
     check_finite : bool
         Whether X is searched for NaN and infinities first.
+    x0 : array_like or nested dictionary, optional
+        Gives the parameters of a traced loss their shapes, where the data does not; x is always flat.
 
     Attributes
     ----------
@@ -52,19 +55,30 @@ class Objective:
 
     def __init__(
         self,
-        loss: str | losses.Loss,
+        loss: str | losses.Loss | TracedLoss,
         data: Any,
         penalty: str | penalties.Penalty | None = None,
         *,
         sample_weight: ArrayLike | None = None,
         fit_intercept: bool = False,
         check_finite: bool = True,
+        x0: Any = None,
     ) -> None:
-        self.loss = resolve_loss(loss)
         self.penalty = penalties.resolve(penalty)
         self.fit_intercept = bool(fit_intercept)
-        self._data = check_data(self.loss, data, sample_weight, self.fit_intercept, check_finite)
-        self._problem = make_problem(self.loss, self._data, self.fit_intercept)
+        self.loss: losses.Loss | TracedLoss
+        self._data: Data | None = None
+        if isinstance(loss, TracedLoss):
+            if fit_intercept:
+                raise ValueError("fit_intercept does not go with a traced loss: make it a parameter")
+            self.loss = loss
+            traced = loss.problem(data, x0, sample_weight, check_finite)
+            self._problem, self._dtype = traced.problem, traced.start.dtype
+        else:
+            self.loss = resolve_loss(loss)
+            self._data = check_data(self.loss, data, sample_weight, self.fit_intercept, check_finite)
+            self._problem = make_problem(self.loss, self._data, self.fit_intercept)
+            self._dtype = self._data.y.dtype
         self.n_parameters: int = self._problem.parameters
         self._penalised = self.n_parameters - self.fit_intercept
 
@@ -93,7 +107,7 @@ class Objective:
         require_numeric(points, "points")
         if points.ndim != 2 or points.shape[1] != self.n_parameters:
             raise ValueError(f"points must have shape (m, {self.n_parameters}), not {points.shape}")
-        result: NDArray[np.float64] = self._problem.values(np.ascontiguousarray(points, dtype=self._data.y.dtype))
+        result: NDArray[np.float64] = self._problem.values(np.ascontiguousarray(points, dtype=self._dtype))
         if self.penalty is not None:
             result += [self._penalty_value(point) for point in points]
         return result
@@ -147,7 +161,7 @@ class Objective:
         >>> round(st.Objective("mse", [12.0, 16.0]).smoothness(), 6)
         2.0
         """
-        if self.loss.curvature is None:
+        if self._data is None or self.loss.curvature is None:
             raise ValueError(
                 f"{self.loss.name} has no curvature bound, so no step size follows from it; "
                 'use step_size="auto", which finds one on the way'
@@ -160,7 +174,7 @@ class Objective:
     def _parameters(self, x: ArrayLike) -> NDArray[Any]:
         array = as_array(x, "x")
         require_numeric(array, "x")
-        x = np.ascontiguousarray(array, dtype=self._data.y.dtype).ravel()
+        x = np.ascontiguousarray(array, dtype=self._dtype).ravel()
         if x.size != self.n_parameters:
             raise ValueError(f"x must have {self.n_parameters} parameters, not {x.size}")
         return x

@@ -20,6 +20,7 @@ from steepest._data import as_array
 from steepest._minimize import _check_start, _count, _resolve_seed
 from steepest._outside import evaluate, is_outside, outside_problem
 from steepest._results import History, Interrupted, Result, Status
+from steepest.autodiff._loss import Layout, TracedLoss
 from steepest.losses import Loss
 from steepest.objective import Objective
 from steepest.penalties import Penalty
@@ -261,15 +262,17 @@ class Surface:
         self._objective: Objective | None = None
         self.classes: NDArray[Any] | None = None
         if _is_built_in(loss) or not (callable(loss) or is_outside(loss)):
-            objective = Objective(loss, data, penalty, sample_weight=sample_weight, fit_intercept=fit_intercept)
+            objective = Objective(
+                loss, data, penalty, sample_weight=sample_weight, fit_intercept=fit_intercept, x0=start
+            )
             self._objective = objective
             self._value: Callable[[NDArray[Any]], float] = objective.value
             self.size = objective.n_parameters
             self.features = self.size - objective.fit_intercept
             self.shape: tuple[int, ...] = (self.size,)
-            self.dtype = objective._data.y.dtype
-            self.classes = objective._data.classes
-            products = len(objective._data.y) * self.size
+            self.dtype = objective._dtype
+            self.classes = None if objective._data is None else objective._data.classes
+            products = objective._problem.rows * self.size
             self.block_points = max(1, min(BLOCK_POINTS, BLOCK_BYTES // (8 * self.size), BLOCK_PRODUCTS // products))
         else:
             if sample_weight is not None:
@@ -283,7 +286,7 @@ class Surface:
             self.block_points = 1
         self.start = np.zeros(self.size)
         if start is not None:
-            given = as_array(start, "x0").ravel()
+            given = Layout(start).flat(np.float64) if isinstance(loss, TracedLoss) else as_array(start, "x0").ravel()
             if given.dtype.kind not in "biuf":
                 raise TypeError(f"x0 must hold real numbers; its dtype is {given.dtype}")
             _check_start(given, self.size)
@@ -306,7 +309,7 @@ class Surface:
 
 def _is_built_in(loss: Any) -> bool:
     """Tell whether a loss is one of the core's: these are callable too."""
-    return isinstance(loss, (str, Loss))
+    return isinstance(loss, (str, Loss, TracedLoss))
 
 
 class _Best:

@@ -4,11 +4,26 @@ Eager tensors compute at once and remember how; `loss` traces a function once an
 """
 
 from steepest import _core
+from steepest.autodiff._compile import CompiledFunction, compile
+from steepest.autodiff._draw import Graph, graph
 from steepest.autodiff._functions import *  # noqa: F403
 from steepest.autodiff._functions import __all__ as _function_names
 from steepest.autodiff._loss import TracedLoss, loss
-from steepest.autodiff._tensor import grad, no_grad, tensor
+from steepest.autodiff._tensor import detect_anomaly, grad, no_grad, tensor
 
 Tensor = _core.Tensor
 
-__all__ = ["Tensor", "TracedLoss", "grad", "loss", "no_grad", "tensor", *_function_names]
+__all__ = [
+    "CompiledFunction",
+    "Graph",
+    "Tensor",
+    "TracedLoss",
+    "compile",
+    "detect_anomaly",
+    "grad",
+    "graph",
+    "loss",
+    "no_grad",
+    "tensor",
+    *_function_names,
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, overload
+from typing import Any, ClassVar, NamedTuple, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -89,7 +89,11 @@ class TracedLoss:
         The function's.
     whole_batch : bool
         Whether the function sees batches whole and returns one number for each.
+    curvature : None
+        No bound of it is known.
     """
+
+    curvature: ClassVar[float | None] = None
 
     def __init__(self, function: Callable[..., Any], whole_batch: bool = False) -> None:
         if not callable(function):

@@ -144,6 +144,34 @@ class no_grad(contextlib.ContextDecorator):
         _core.set_recording(self._before.pop())
 
 
+class detect_anomaly(contextlib.ContextDecorator):
+    """Raise where an operation gives NaN from numbers that are none, also in the backward pass.
+
+    Raises
+    ------
+    FloatingPointError
+        Naming the operation.
+
+    Examples
+    --------
+    >>> import steepest as st
+    >>> with st.detect_anomaly():
+    ...     st.log(st.tensor(-1.0))
+    Traceback (most recent call last):
+    ...
+    FloatingPointError: log gave NaN from numbers that are none, of shape ()
+    """
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(_core.watch(True))
+
+    def __exit__(self, *_: object) -> None:
+        _core.watch(self._before.pop())
+
+
 # --- what the class has besides arithmetic --------------------------------------------------------
 
 
@@ -181,6 +209,7 @@ _FUNCTIONS = {
     for name in functions.__all__
     if callable(getattr(np, name, None)) and not isinstance(getattr(np, name), np.ufunc)
 }
+_FUNCTIONS |= {np.shape: lambda a: a.shape, np.ndim: lambda a: a.ndim, np.size: lambda a: a.size}
 
 
 def _array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
