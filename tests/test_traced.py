@@ -1,6 +1,7 @@
 """Losses traced from Python functions: as good as the built-in ones, and clear about what cannot be traced."""
 
 import gc
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -425,3 +426,38 @@ def test_nodes_of_a_trace_die_with_its_loss() -> None:
     del loss
     gc.collect()
     assert _core.live_nodes() == before
+
+
+def test_traced_losses_are_pickled_by_name() -> None:
+    assert pickle.loads(pickle.dumps(logistic)) is logistic
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        pickle.dumps(st.loss(lambda w, x, y: x @ w))
+
+
+def test_names_may_be_used_again_in_place() -> None:
+    @st.loss
+    def in_place(w: Any, x: Any, y: Any) -> Any:
+        z = x @ w
+        z *= -1
+        z *= y
+        y = y * 1.0
+        y += 1
+        return st.softplus(z)
+
+    options: dict[str, Any] = {"method": "sgd", "step_size": 0.05, "epochs": 2, "seed": 0}
+    expected = st.minimize(logistic, data(), **options).x
+    np.testing.assert_allclose(st.minimize(in_place, data(), **options).x, expected, rtol=1e-12)
+
+
+def test_long_traces_need_no_stack() -> None:
+    def chain(x: Any) -> Any:
+        for k in range(20_000):
+            x = st.where(x > k % 3 - 1.5, x * 1.0001 + 0.001, st.sin(x))
+        return x
+
+    value, gradient = st.compile(chain)(0.3)
+    x = st.tensor(0.3, requires_grad=True)
+    eager = chain(x)
+    eager.backward()
+    assert value == pytest.approx(eager.item(), rel=1e-9)
+    assert gradient == pytest.approx(x.grad.item(), rel=1e-9)

@@ -34,11 +34,11 @@ void Variable::assign(const Ref& value) {
     throw std::runtime_error(
         "a tensor that requires a gradient was changed in place where the change would be recorded; "
         "do it under no_grad()");
-  if (recording() && (node_->needs_gradient || value->needs_gradient)) {
+  if (node_->traced() || value->traced() || (recording() && (node_->needs_gradient || value->needs_gradient))) {
     node_ = value;  // a computed tensor: the name now stands for the new node
     return;
   }
-  if (node_->uses > 1 || node_->op != leaf || value->traced()) {
+  if (node_->uses > 1 || node_->op != leaf) {
     Ref fresh = value->uses > 1 || value->needs_gradient || value->op != leaf ? detached(value) : value;
     fresh->needs_gradient = is_leaf() && node_->needs_gradient;
     fresh->owner = node_->owner;

@@ -271,7 +271,7 @@ class Program::Planner {
   std::vector<int> free_;
 };
 
-Program::Program(const Trace& trace, const Ref& loss, Result result, bool weighted, bool with_gradient)
+Program::Program(Trace& trace, const Ref& loss, Result result, bool weighted, bool with_gradient)
     : whole_(result != Result::row_losses) {
   Ref value = loss;
   if (result == Result::row_losses) {
@@ -279,7 +279,7 @@ Program::Program(const Trace& trace, const Ref& loss, Result result, bool weight
     constexpr int rows[] = {0};
     value = reduce("sum", value, rows, false);
   } else if (result == Result::batch_loss) {
-    value = value * const_cast<Trace&>(trace).row_count();
+    value = value * trace.row_count();
   }
   std::vector<Ref> ends{value};
   std::vector<Ref> found(trace.parameters().size());

@@ -30,8 +30,12 @@ Ref one_plus_exp(const Ref& a) {
 }
 
 /// A product or sum with a choice goes into the choice, where one side of it is zero: what is not chosen is then not
-/// computed with, be it infinite.
-bool chooses_zero(const Ref& a) { return is<Where>(a) && (is_constant(of(a, 1), 0) || is_constant(of(a, 2), 0)); }
+/// computed with, be it infinite. Choices within choices stay, or a chain of them would cost its square.
+bool chooses_zero(const Ref& a) {
+  if (!is<Where>(a)) return false;
+  const Ref yes = of(a, 1), no = of(a, 2);
+  return (is_constant(yes, 0) && !is<Where>(no)) || (is_constant(no, 0) && !is<Where>(yes));
+}
 
 Ref chosen_product(const Ref& choice, const Ref& b) {
   const Ref yes = of(choice, 1), no = of(choice, 2);

@@ -54,7 +54,7 @@ class Program {
  public:
   /// The sum over rows of `loss`, or of weight * loss with the last row input as the weight, with the gradients by the
   /// trace's parameters where wanted.
-  Program(const Trace& trace, const Ref& loss, Result result, bool weighted, bool with_gradient);
+  Program(Trace& trace, const Ref& loss, Result result, bool weighted, bool with_gradient);
 
   const std::vector<Slot>& slots() const { return slots_; }
   /// Shapes of the pieces of scratch memory; slots whose lives do not meet share one.

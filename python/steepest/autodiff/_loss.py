@@ -102,11 +102,17 @@ class TracedLoss:
         self.whole_batch = bool(whole_batch)
         self.name = str(getattr(function, "__name__", type(function).__name__))
         self.__name__ = self.name
+        self.__qualname__ = str(getattr(function, "__qualname__", self.name))
+        self.__module__ = function.__module__
         self.__doc__ = function.__doc__
         self._programs: dict[Any, Any] = {}
 
     def __repr__(self) -> str:
         return f"<traced loss {self.name}>"
+
+    def __reduce__(self) -> str:
+        # By its name, as functions are pickled.
+        return self.__qualname__
 
     def __call__(self, parameters: Any, *batch: Any) -> Tensor:
         """Return what the function returns, computed at once."""

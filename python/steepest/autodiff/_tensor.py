@@ -292,5 +292,30 @@ _methods = {
 }
 for _name in functions.METHODS:
     _methods[_name] = getattr(functions, _name)
+_class.__doc__ = """Numbers of one dtype, float64 or float32, that remember what they were computed from (E1).
+
+Arithmetic, comparisons (numbers 0 and 1), indexing and the functions of steepest on tensors make tensors. Values never
+change behind a name's back: an in-place operation gives the tensor a new value, and arrays and graphs made before keep
+the old one. Masks and comparisons have no derivative.
+
+Attributes
+----------
+shape, ndim, size, dtype
+    As of arrays.
+requires_grad : bool
+    Whether gradients are computed by it, or through it.
+grad : Tensor or None
+    What ``backward()`` added up; of leaves alone.
+is_leaf : bool
+    Whether it was not computed from others.
+
+Examples
+--------
+>>> import steepest as st
+>>> w = st.tensor([1.0, 2.0], requires_grad=True)
+>>> (w * w).sum().backward()
+>>> w.grad
+tensor([2., 4.])
+"""
 for _name, _method in _methods.items():
     setattr(_class, _name, _method)
