@@ -24,6 +24,7 @@ from steepest._results import ConvergenceWarning, Interrupted, Result, Status
 from steepest._stepping import default_steps, given_steps
 from steepest._sweep_result import SweepResult, counted, find_best, method_name, shown_step
 from steepest._threads import default_threads
+from steepest.autodiff import TracedLoss
 from steepest.search import Surface
 
 __all__ = ["sweep"]
@@ -261,6 +262,8 @@ class _Problem:
     ) -> None:
         if callable(loss) and not is_outside(loss) and not hasattr(loss, "curvature"):
             raise TypeError(f"loss must be a name, a loss object or a pair (loss_fn, grad_fn), not {loss!r}")
+        if isinstance(loss, TracedLoss):
+            raise TypeError(f"sweep takes losses of the core or outside it, not the traced {loss!r}")
         self.surface = Surface(loss, data, penalty, sample_weight, fit_intercept, start)
         self.objective = self.surface._objective
         self.outside = self.objective is None

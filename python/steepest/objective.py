@@ -66,8 +66,8 @@ class Objective:
     ) -> None:
         self.penalty = penalties.resolve(penalty)
         self.fit_intercept = bool(fit_intercept)
-        self.loss: losses.Loss | TracedLoss
-        self._data: Data | None = None
+        self.loss: Any
+        self._data: Any = None  # of the core's losses only
         if isinstance(loss, TracedLoss):
             if fit_intercept:
                 raise ValueError("fit_intercept does not go with a traced loss: make it a parameter")
