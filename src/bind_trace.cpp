@@ -84,9 +84,8 @@ DenseRows<T> view_of(const py::array& array, Index rows) {
 }
 
 template <class T>
-SumHandle<T> traced_sum(const Programs& programs, const py::list& arrays, bool weighted, double mean_weight) {
+SumHandle<T> traced_sum(const Programs& programs, const py::list& arrays, double mean_weight) {
   typename TracedSum<T>::Data data;
-  data.weighted = weighted;
   data.mean_weight = mean_weight;
   data.rows = py::len(arrays) ? py::cast<py::array>(arrays[0]).shape(0) : 0;
   for (const py::handle array : arrays) data.inputs.push_back(view_of<T>(py::cast<py::array>(array), data.rows));

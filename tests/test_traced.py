@@ -1,5 +1,6 @@
 """Losses traced from Python functions: as good as the built-in ones, and clear about what cannot be traced."""
 
+import concurrent.futures
 import gc
 import pickle
 from collections.abc import Callable
@@ -251,6 +252,32 @@ def test_whole_batches_may_mix_rows() -> None:
     np.testing.assert_allclose(result.x, w.numpy(), rtol=1e-10)
     with pytest.raises(ValueError, match="sample_weight"):
         st.minimize(spread, (X, y), sample_weight=np.ones(500))
+
+
+@pytest.mark.parametrize("shuffle", [True, False, "full", "once", np.random.default_rng(0).permutation(500)], ids=str)
+def test_whole_batches_arrive_whole(shuffle: Any) -> None:
+    @st.loss(whole_batch=True)
+    def size(w: Any, x: Any, y: Any) -> Any:
+        return st.log(x.shape[0]) + 1e-9 * st.mean(x @ w)
+
+    result = st.minimize(size, data(), method="sgd", step_size=0.1, batch_size=150, epochs=2, shuffle=shuffle, seed=0)
+    expected = (450 * np.log(150) + 50 * np.log(50)) / 500
+    np.testing.assert_allclose(result.history["running_objective"], expected, rtol=1e-7)
+    assert result.fun == pytest.approx(np.log(500), rel=1e-7)
+    with pytest.raises(ValueError, match="stream"):
+        st.minimize(size, data(), shuffle="stream")
+
+
+def test_one_loss_serves_several_threads() -> None:
+    fresh = st.loss(lambda w, x, y: st.softplus(-y * (x @ w)))
+    expected = [st.minimize(logistic, data(d=d), method="sgd", step_size=0.1, seed=0).x for d in range(1, 9)]
+
+    def work(d: int) -> Any:
+        return st.minimize(fresh, data(d=d), method="sgd", step_size=0.1, seed=0).x
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for ours, theirs in zip(pool.map(work, range(1, 9)), expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
 def test_the_constant_model_and_other_data_imply_their_parameters() -> None:

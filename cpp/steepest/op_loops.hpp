@@ -61,7 +61,7 @@ STEEPEST_INLINE void line(Index n, const T* const* in, const Index* step, T* out
   for (; i < n; ++i) apply<Op, Simd<T, 1>>(in, step, i, option).store(out + i);
 }
 
-/// out = the combination of the middle of three extents. Lanes of float move on to double now and then.
+/// out = the combination of the middle of three extents.
 template <class Step, class T>
 void reduce(const Geometry& g, const T* in, T* out) {
   constexpr int N = lanes<T>;
@@ -77,6 +77,7 @@ void reduce(const Geometry& g, const T* in, T* out) {
   }
 }
 
+/// Along memory, sums of a lane move on to double now and then; across it, they are added up in two levels.
 struct Sum {
   template <class T>
   STEEPEST_INLINE static T along(const T* in, Index n) {

@@ -26,6 +26,17 @@ struct Binary {
   static constexpr Loops loops = Loops::elementwise;
   static constexpr int arity = 2;
 };
+struct Commutative : Binary {
+  static constexpr bool commutative = true;
+};
+template <class Kind>
+struct Mask : Kind {
+  static constexpr bool mask = true;
+  template <class G>
+  static G derivative(int, const G*, const G&, const G&) {
+    return {};
+  }
+};
 struct Ternary {
   static constexpr Loops loops = Loops::elementwise;
   static constexpr int arity = 3;
@@ -47,20 +58,8 @@ struct Taking {
   static constexpr int arity = 2;
 };
 
-#define STEEPEST_MASK(a_op_b)                                                                                          \
-  static constexpr bool mask = true;                                                                                   \
-  template <class V>                                                                                                   \
-  STEEPEST_INLINE static V forward(V a, V b) {                                                                         \
-    return ops::select(a_op_b, V(1.0), V(0.0));                                                                        \
-  }                                                                                                                    \
-  template <class G>                                                                                                   \
-  static G derivative(int, const G*, const G&, const G&) {                                                             \
-    return {};                                                                                                         \
-  }
-
-struct Add : Binary {
+struct Add : Commutative {
   static constexpr std::string_view name = "add", formula = "a + b";
-  static constexpr bool commutative = true;
   template <class V>
   STEEPEST_INLINE static V forward(V a, V b) {
     return a + b;
@@ -83,9 +82,8 @@ struct Subtract : Binary {
   }
 };
 
-struct Multiply : Binary {
+struct Multiply : Commutative {
   static constexpr std::string_view name = "multiply", formula = "a * b";
-  static constexpr bool commutative = true;
   template <class V>
   STEEPEST_INLINE static V forward(V a, V b) {
     return a * b;
@@ -137,9 +135,8 @@ struct WholePower : Unary {
   }
 };
 
-struct Maximum : Binary {
+struct Maximum : Commutative {
   static constexpr std::string_view name = "maximum", formula = "maximum(a, b)";
-  static constexpr bool commutative = true;
   template <class V>
   STEEPEST_INLINE static V forward(V a, V b) {
     return ops::maximum(a, b);
@@ -150,9 +147,8 @@ struct Maximum : Binary {
   }
 };
 
-struct Minimum : Binary {
+struct Minimum : Commutative {
   static constexpr std::string_view name = "minimum", formula = "minimum(a, b)";
-  static constexpr bool commutative = true;
   template <class V>
   STEEPEST_INLINE static V forward(V a, V b) {
     return ops::minimum(a, b);
@@ -164,56 +160,59 @@ struct Minimum : Binary {
 };
 
 /// The share of maximum(a, b) that is a's: 1, 0, or 1/2 in a tie.
-struct Share : Binary {
+struct Share : Mask<Binary> {
   static constexpr std::string_view name = "share", formula = "where(a == b, 0.5, a > b)";
-  static constexpr bool mask = true;
   template <class V>
   STEEPEST_INLINE static V forward(V a, V b) {
     return ops::select(a > b, V(1.0), ops::select(a == b, V(0.5), V(0.0)));
   }
-  template <class G>
-  static G derivative(int, const G*, const G&, const G&) {
-    return {};
+};
+
+struct Less : Mask<Binary> {
+  static constexpr std::string_view name = "less", formula = "a < b";
+  template <class V>
+  STEEPEST_INLINE static V forward(V a, V b) {
+    return ops::select(a < b, V(1.0), V(0.0));
   }
 };
 
-struct Less : Binary {
-  static constexpr std::string_view name = "less", formula = "a < b";
-  STEEPEST_MASK(a < b)
-};
-
-struct LessEqual : Binary {
+struct LessEqual : Mask<Binary> {
   static constexpr std::string_view name = "less_equal", formula = "a <= b";
-  STEEPEST_MASK(a <= b)
+  template <class V>
+  STEEPEST_INLINE static V forward(V a, V b) {
+    return ops::select(a <= b, V(1.0), V(0.0));
+  }
 };
 
-struct Greater : Binary {
+struct Greater : Mask<Binary> {
   static constexpr std::string_view name = "greater", formula = "a > b";
-  STEEPEST_MASK(a > b)
+  template <class V>
+  STEEPEST_INLINE static V forward(V a, V b) {
+    return ops::select(a > b, V(1.0), V(0.0));
+  }
 };
 
-struct GreaterEqual : Binary {
+struct GreaterEqual : Mask<Binary> {
   static constexpr std::string_view name = "greater_equal", formula = "a >= b";
-  STEEPEST_MASK(a >= b)
+  template <class V>
+  STEEPEST_INLINE static V forward(V a, V b) {
+    return ops::select(a >= b, V(1.0), V(0.0));
+  }
 };
 
-struct Equal : Binary {
+struct Equal : Mask<Commutative> {
   static constexpr std::string_view name = "equal", formula = "a == b";
-  static constexpr bool commutative = true;
-  STEEPEST_MASK(a == b)
+  template <class V>
+  STEEPEST_INLINE static V forward(V a, V b) {
+    return ops::select(a == b, V(1.0), V(0.0));
+  }
 };
 
-struct NotEqual : Binary {
+struct NotEqual : Mask<Commutative> {
   static constexpr std::string_view name = "not_equal", formula = "a != b";
-  static constexpr bool mask = true;
-  static constexpr bool commutative = true;
   template <class V>
   STEEPEST_INLINE static V forward(V a, V b) {
     return ops::select(a == b, V(0.0), V(1.0));
-  }
-  template <class G>
-  static G derivative(int, const G*, const G&, const G&) {
-    return {};
   }
 };
 
@@ -255,16 +254,11 @@ struct Abs : Unary {
   }
 };
 
-struct Sign : Unary {
+struct Sign : Mask<Unary> {
   static constexpr std::string_view name = "sign", formula = "sign(a)";
-  static constexpr bool mask = true;
   template <class V>
   STEEPEST_INLINE static V forward(V a) {
     return ops::select(a == a, ops::sign(a), a);
-  }
-  template <class G>
-  static G derivative(int, const G*, const G&, const G&) {
-    return {};
   }
 };
 
@@ -581,8 +575,6 @@ struct Reshape {
     return reshape(g, x[0]->shape);
   }
 };
-
-#undef STEEPEST_MASK
 
 }  // namespace operations
 

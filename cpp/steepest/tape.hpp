@@ -141,7 +141,6 @@ class TracedSum final : public RowSum<T> {
   struct Data {
     std::vector<DenseRows<T>> inputs;  ///< in the order of the trace's row inputs; the weight last where there is one
     std::int64_t rows = 0;
-    bool weighted = false;
     double mean_weight = 1;
   };
 

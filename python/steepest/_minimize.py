@@ -205,8 +205,10 @@ def minimize(
     )
     if model.traced is not None and not full and steps.stepping == "line_search":
         steps = Steps("distance", (0, (1.0,)))
-    if shuffle is True and isinstance(loss, TracedLoss) and loss.whole_batch:
-        shuffle = "full"  # a stream hands out batches in pieces
+    if isinstance(loss, TracedLoss) and loss.whole_batch:
+        if isinstance(shuffle, str) and shuffle == "stream":
+            raise ValueError('shuffle="stream" hands out batches in pieces; this loss needs them whole: use "full"')
+        shuffle = "full" if shuffle is True else shuffle
     reporter = make_reporter(progress, max_epochs, n, model.start)
     watcher = _Watcher(callback, reporter) if callback is not None or reporter is not None else None
     state = _state(rule, model, before)

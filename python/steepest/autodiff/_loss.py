@@ -149,7 +149,7 @@ class TracedLoss:
         programs = self._program(layout, arrays, sample_weight is not None, isinstance(data, tuple))
         suffix = "32" if dtype == np.float32 else "64"
         make, kind = getattr(_core, f"traced_sum{suffix}"), getattr(_core, f"Problem{suffix}")
-        problem = kind(make(programs, arrays, sample_weight is not None, mean_weight))
+        problem = kind(make(programs, arrays, mean_weight))
         return TracedProblem(problem, layout, layout.flat(dtype), sum(array.size for array in arrays))
 
     def _program(self, layout: Layout, arrays: list[NDArray[Any]], weighted: bool, is_tuple: bool) -> Any:
