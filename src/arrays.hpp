@@ -17,7 +17,7 @@ steepest::DenseRows<T> dense_rows(const pybind11::object& array, std::int64_t n)
   if (array.is_none()) return {nullptr, n, 0, 0, 1};
   const auto X = pybind11::reinterpret_borrow<pybind11::array>(array);
   const auto item = std::int64_t(sizeof(T));
-  if (X.ndim() != 2 || X.shape(0) != n || !X.dtype().is(pybind11::dtype::of<T>()) || X.strides(0) % item ||
+  if (X.ndim() != 2 || X.shape(0) != n || !X.dtype().equal(pybind11::dtype::of<T>()) || X.strides(0) % item ||
       X.strides(1) % item)
     throw std::invalid_argument("X must be 2-D, aligned and of the dtype of y");
   // The stride of an axis of one is arbitrary in NumPy.

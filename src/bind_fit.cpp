@@ -90,29 +90,21 @@ class Problem {
   double value(Contiguous<T> x) {
     check(x.size());
     const T* at = x.data();
-    double total;
-    {
-      py::gil_scoped_release release;
-      const std::lock_guard<std::mutex> alone(mutex_);
-      total = full_sum<T>(*sum_, at, nullptr, patient_poll());
-    }
-    return total / (double(sum_->rows()) * sum_->mean_weight());
+    double total = 0;
+    alone([&] { total = full_sum<T>(*sum_, at, nullptr, patient_poll()); });
+    return total / rows_times_weight();
   }
 
   py::tuple value_and_gradient(Contiguous<T> x) {
     check(x.size());
     const T* at = x.data();
     py::array_t<double> gradient(sum_->parameters());
-    double* to = gradient.mutable_data();
-    const double scale = 1 / (double(sum_->rows()) * sum_->mean_weight());
-    double total;
-    {
-      py::gil_scoped_release release;
-      const std::lock_guard<std::mutex> alone(mutex_);
+    double *to = gradient.mutable_data(), total = 0;
+    alone([&] {
       total = full_sum<T>(*sum_, at, to, patient_poll());
-      for (Index j = 0; j < sum_->parameters(); ++j) to[j] *= scale;
-    }
-    return py::make_tuple(total / (double(sum_->rows()) * sum_->mean_weight()), gradient);
+      for (Index j = 0; j < sum_->parameters(); ++j) to[j] /= rows_times_weight();
+    });
+    return py::make_tuple(total / rows_times_weight(), gradient);
   }
 
   /// The objective's loss part at each of several points: rows are read once for all of them.
@@ -123,21 +115,42 @@ class Problem {
     py::array_t<double> result(count);
     double* to = result.mutable_data();
     const T* from = points.data();
-    {
-      py::gil_scoped_release release;
-      const std::lock_guard<std::mutex> alone(mutex_);
+    alone([&] {
       const auto poll = patient_poll();
       std::fill_n(to, count, 0.0);
       const Index block = std::min<Index>(sum_->block_rows(), sum_->rows());
       for (Index row = 0; row < sum_->rows(); row += block)
         for (Index p = 0; p < count; ++p, poll())
           to[p] += sum_->value({row, nullptr, std::min(block, sum_->rows() - row)}, from + p * k);
-      for (Index p = 0; p < count; ++p) to[p] /= double(sum_->rows()) * sum_->mean_weight();
-    }
+      for (Index p = 0; p < count; ++p) to[p] /= rows_times_weight();
+    });
     return result;
   }
 
+  int threads = 1;  ///< that a pass over much data may use
+
  private:
+  /// Without the GIL, one evaluation at a time, and with helpers where the data is worth them.
+  template <class Work>
+  void alone(const Work& work) {
+    py::gil_scoped_release release;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (threads < 2 || sum_->rows() * sum_->row_bytes() < worth_threads) return work();
+    Team team(std::min(threads, 16));
+    sum_->use(&team);
+    try {
+      work();
+    } catch (...) {
+      sum_->use(nullptr);
+      throw;
+    }
+    sum_->use(nullptr);
+  }
+
+  double rows_times_weight() const { return double(sum_->rows()) * sum_->mean_weight(); }
+
+  static constexpr Index worth_threads = Index(16) << 20;
+
   void check(Index parameters) const {
     if (parameters != sum_->parameters())
       throw std::invalid_argument("x has " + std::to_string(parameters) + " parameters, the problem " +
@@ -165,7 +178,7 @@ std::unique_ptr<Order> make_order(const py::object& order, Index rows, std::uint
     if (name == "once") return order_full(rows, seed, true);
     return order_in_sequence(rows);
   }
-  return order_given(rows, [order](std::uint64_t epoch) {
+  return order_given([order](std::uint64_t epoch) {
     py::gil_scoped_acquire acquire;
     const auto given = py::cast<Contiguous<std::uint32_t>>(order(epoch));
     return std::vector<std::uint32_t>(given.data(), given.data() + given.size());
@@ -338,6 +351,7 @@ void bind_problem(py::module_& m, const char* name) {
   problem.def(py::init<std::size_t, std::vector<double>, py::object, Contiguous<T>, py::object, bool, double>())
       .def_property_readonly("rows", [](Problem<T>& p) { return p.sum().rows(); })
       .def_property_readonly("parameters", [](Problem<T>& p) { return p.sum().parameters(); })
+      .def_readwrite("threads", &Problem<T>::threads)
       .def("value", &Problem<T>::value)
       .def("values", &Problem<T>::values)
       .def("value_and_gradient", &Problem<T>::value_and_gradient)

@@ -457,7 +457,7 @@ Ref operand(py::handle object, Number like) {
   if (!numbers) throw py::error_already_set();
   const char kind = numbers.dtype().kind();
   if (kind != 'f' && kind != 'i' && kind != 'u' && kind != 'b') return {};
-  if (is_array && kind == 'f' && numbers.ndim() > 0 && !numbers.dtype().is(dtype_of(like)))
+  if (is_array && kind == 'f' && numbers.ndim() > 0 && !numbers.dtype().equal(dtype_of(like)))
     throw py::type_error("an array of " + py::str(numbers.dtype()).cast<std::string>() + " meets a tensor of " +
                          name_of(like) + "; convert one with .astype(...)");
   return node_from(numbers, like);

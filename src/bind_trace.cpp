@@ -74,7 +74,7 @@ py::list names_of(const std::vector<Step>& steps) {
 template <class T>
 DenseRows<T> view_of(const py::array& array, Index rows) {
   if (array.ndim() == 2) return dense_rows<T>(array, rows);
-  if (array.ndim() < 1 || array.shape(0) != rows || !array.dtype().is(py::dtype::of<T>()) ||
+  if (array.ndim() < 1 || array.shape(0) != rows || !array.dtype().equal(py::dtype::of<T>()) ||
       array.strides(0) % Index(sizeof(T)))
     throw std::invalid_argument("a row input is an aligned array of the dtype of the trace, as long as the others");
   Index features = 1;

@@ -557,3 +557,29 @@ def test_peak_memory_of_a_fit(layout: str) -> None:
         assert ended.returncode == 0, ended.stderr
         more, allowed = map(int, ended.stdout.split())
         assert more <= allowed
+
+
+def test_masks_are_not_lost() -> None:
+    masked = np.ma.array([1.0, 2.0, 99.0], mask=[0, 0, 1])
+    with pytest.raises(TypeError, match=r"y is a masked array.*weigh"):
+        st.minimize("mse", masked)
+    with pytest.raises(TypeError, match="X is a masked array"):
+        st.minimize("mse", (np.ma.array(np.ones((3, 1))), [1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize("name", ["batch_size", "epochs", "seed", "step_size", "n_threads"])
+def test_truth_is_no_number(name: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=name):
+        st.minimize("mse", [1.0, 2.0], **{name: True})
+
+
+def test_rows_whose_squares_leave_their_dtype() -> None:
+    X = np.ones((50, 2), dtype=np.float32) * np.float32(1e30)
+    with pytest.raises(ValueError, match="too large"):
+        st.minimize("squared_error", (X, np.ones(50)), method="gd")
+
+
+def test_more_threads_than_the_system_gives() -> None:
+    X, y = st.data.logistic(100_000, 28, seed=0)
+    few, many = (st.minimize("log_loss", (X, y), n_threads=n, method="gd", epochs=2).x for n in (1, 100_000))
+    assert np.array_equal(few, many)

@@ -1,12 +1,15 @@
 """What a run tells and when it ends: history, callback, progress, tolerances, divergence, starts and results."""
 
+import copy
 import math
 import pickle
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.optimize import linprog
 
 import steepest as st
 from steepest import reference
@@ -503,3 +506,38 @@ def test_evaluations_are_counted() -> None:
     result = st.minimize((value, gradient), P5, x0=0.0, method="sgd", batch_size=2, step_size=0.1, epochs=4)
     assert result.nit == 12
     assert result.nfev == calls["gradient"] == calls["value"] == 13
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e6])
+@pytest.mark.parametrize("seed", range(12))
+def test_the_median_is_found_with_nothing_else(seed: int, scale: float) -> None:
+    """Where the loss has no slope to trust, steps circle the minimum until they are told to assume it closer."""
+    y = np.random.default_rng(seed).normal(size=20) * scale
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = st.minimize("absolute_error", y)
+    assert result.fun == pytest.approx(np.abs(y - np.median(y)).mean(), rel=1e-4)
+
+
+def test_least_absolute_deviations_reach_the_linear_program() -> None:
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(100, 3)), rng.normal(size=100)
+    result = st.minimize("absolute_error", (X, y))
+    best = linprog(
+        np.r_[np.zeros(6), np.ones(200) / 100],
+        A_eq=np.hstack([X, -X, np.eye(100), -np.eye(100)]),
+        b_eq=y,
+        bounds=(0, None),
+    ).fun
+    assert result.fun == pytest.approx(best, rel=1e-2)
+
+
+def test_a_result_keeps_its_views_when_pickled() -> None:
+    X, y = st.data.logistic(200, 3, seed=0)
+    result = st.minimize("log_loss", (X, y), fit_intercept=True, method="gd", epochs=3)
+    for other in (pickle.loads(pickle.dumps(result)), copy.deepcopy(result), result.copy()):
+        assert isinstance(other, st.Result)
+        assert np.array_equal(other.x, result.x)
+        assert np.shares_memory(other.x, other.coef)
+        assert np.shares_memory(other.x, other.intercept)
+        assert np.array_equal(other.predict(X), result.predict(X))

@@ -1,7 +1,9 @@
 """The objective: value and gradient against NumPy and differences, bounds of its curvature, bad input (B3, B4)."""
 
+import copy
 import itertools
 import math
+import pickle
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -435,3 +437,25 @@ def test_points_that_are_none() -> None:
         with pytest.raises(ValueError, match=r"points must have shape \(m, 4\), not"):
             objective.values(wrong)
     assert objective.values(np.zeros((0, 4))).shape == (0,)
+
+
+def test_an_objective_can_be_pickled_and_copied() -> None:
+    X, y = st.data.logistic(300, 4, seed=2)
+    objective = st.Objective(
+        "log_loss", (X, y), st.L2(0.1), sample_weight=np.linspace(0.5, 1.5, 300), fit_intercept=True
+    )
+    x = np.linspace(-1, 1, 5)
+    for other in (pickle.loads(pickle.dumps(objective)), copy.deepcopy(objective)):
+        assert other.value(x) == objective.value(x)
+        assert np.array_equal(other.gradient(x), objective.gradient(x))
+
+
+def test_threads_change_no_bit_of_a_value() -> None:
+    X, y = st.data.logistic(200_000, 30, seed=2)
+    objective = st.Objective("log_loss", (X, y))
+    x = np.linspace(-1, 1, 30)
+    found = []
+    for threads in (1, 2, 5):
+        objective._problem.threads = threads
+        found.append((objective.value(x), *objective.value_and_gradient(x)[1]))
+    assert found[0] == found[1] == found[2]

@@ -15,12 +15,14 @@ using Clock = std::chrono::steady_clock;
 
 /// Starting a thread costs as much as reading this many bytes.
 constexpr Index worth_threads = Index(1) << 20;
+constexpr int most_threads = 16;  // as many as the parts that a segment is cut into
 
 /// An objective this many times the scale of the data at the start has left for good.
 constexpr double explosion = 1e6;
 
 /// Epochs over which progress is judged: single epochs may well go up, and those of a line search or of subgradients do.
 constexpr std::size_t patience = 5, uneven_patience = 50;
+constexpr int most_narrowings = 8;
 
 /// Line search: the share of the step's squared length over the step size by which an accepted step must stay below the
 /// worst of as many last points, and by how much the step size changes from one point to the next.
@@ -102,11 +104,11 @@ Fit<T>::~Fit() {
 template <class T>
 void Fit<T>::run() {
   if (options_.threads > 1 && n_ * sum_.row_bytes() >= worth_threads) {
-    team_ = std::make_unique<Team>(options_.threads);
+    team_ = std::make_unique<Team>(std::min(options_.threads, most_threads));
     sum_.use(team_.get());
   }
-  Pacer pacer(options_.poll, std::max<Index>(parameters_, 8));
-  pacer_ = std::make_unique<Pacer>(pacer);
+  pacer_ = std::make_unique<Pacer>(options_.poll, std::max<Index>(parameters_, 8));
+  order_->poll = options_.poll;
   // The natural size of the objective, by which an explosion is told from a bad start.
   scale_ = natural_scale();
   const Index last = epoch_ + options_.epochs;
@@ -356,6 +358,15 @@ Status Fit<T>::judge_progress(double objective) {
   const std::size_t seen = recent_best_.size();
   const std::size_t back = full_batch_ && options_.stepping != Stepping::schedule ? uneven_patience : patience;
   const bool stalled = seen > back && recent_best_[seen - 1 - back] - recent_best_.back() <= hardly;
+  if (stalled && full_batch_ && options_.stepping == Stepping::distance && narrowed_ < most_narrowings) {
+    // Subgradient steps circle the minimum at the distance they assume: begin again at the best point, much closer.
+    ++narrowed_;
+    x_ = start_ = best_x_;
+    farthest_ *= 0.1;
+    squared_gradients_ = 0;
+    recent_best_.clear();
+    return Status::running;
+  }
   return stalled ? Status::no_progress : Status::running;
 }
 
@@ -390,6 +401,9 @@ void Fit<T>::finish() {
   if (!(objective_ <= best_accepted_) && !best_accepted_x_.empty()) {
     // The last step of a line search is judged here, or by nobody.
     x_ = best_accepted_x_;
+    objective_ = evaluate_full(true);
+  } else if (options_.stepping == Stepping::distance && full_batch_ && !(objective_ <= best_objective_)) {
+    x_ = best_x_;
     objective_ = evaluate_full(true);
   } else if (status_ != Status::diverged && exploded(objective_)) {
     diverge();

@@ -78,7 +78,7 @@ class Full final : public Permuted {
     position_ = 0;
     if (once_ && started_) return;
     started_ = true;
-    shuffle(generator_of(seed_, once_ ? 0 : epoch), Index(order_.size()), order_.data());
+    shuffle(generator_of(seed_, once_ ? 0 : epoch), Index(order_.size()), order_.data(), poll);
   }
 
  private:
@@ -121,7 +121,7 @@ class Stream final : public Order {
   }
 
   Segment next(Index limit) override {
-    if (made_ - first_ < limit + lookahead) refill(limit);
+    if (made_ - first_ < limit + lookahead) refill();
     const Index count = std::min(limit, made_ - first_);
     const Segment segment{0, window_.data() + first_, count, made_ - first_ - count};
     first_ += count;
@@ -132,7 +132,7 @@ class Stream final : public Order {
   static constexpr Index window_rows = 4096, lookahead = 256;
 
   /// Moves what is left to the front and fills the rest of the window.
-  void refill(Index) {
+  void refill() {
     std::copy(window_.begin() + first_, window_.begin() + made_, window_.begin());
     made_ -= first_;
     first_ = 0;
@@ -188,7 +188,7 @@ class Stream final : public Order {
 
 // Two passes of a distribution shuffle: every row draws a bucket, buckets are shuffled where they fit the cache. Uniform
 // draws into buckets followed by uniform orders inside them are a uniform order of the whole, whatever the buckets' sizes.
-void shuffle(CounterGenerator random, Index n, std::uint32_t* order) {
+void shuffle(CounterGenerator random, Index n, std::uint32_t* order, const std::function<void()>& poll) {
   constexpr Index bucket_rows = Index(1) << 15;  // 128 KB of offsets
   int bits = 0;
   while (bits < 10 && (n >> bits) > bucket_rows) ++bits;
@@ -200,12 +200,17 @@ void shuffle(CounterGenerator random, Index n, std::uint32_t* order) {
   constexpr Index per_word = 6;
   const std::uint64_t mask = (std::uint64_t(1) << bits) - 1;
   std::vector<std::uint32_t> end(std::size_t(mask) + 1);
+  const auto now_and_then = [&poll](Index i) {
+    if (poll && i % (per_word << 16) == 0) poll();
+  };
   for (Index i = 0; i < n; i += per_word) {
+    now_and_then(i);
     std::uint64_t word = random[std::uint64_t(i / per_word)];
     for (Index k = i; k < std::min(i + per_word, n); ++k, word >>= 10) ++end[word & mask];
   }
   std::exclusive_scan(end.begin(), end.end(), end.begin(), 0u);
   for (Index i = 0; i < n; i += per_word) {
+    now_and_then(i);
     std::uint64_t word = random[std::uint64_t(i / per_word)];
     for (Index k = i; k < std::min(i + per_word, n); ++k, word >>= 10) order[end[word & mask]++] = std::uint32_t(k);
   }
@@ -213,6 +218,7 @@ void shuffle(CounterGenerator random, Index n, std::uint32_t* order) {
   for (std::size_t b = 0; b <= mask; ++b) {
     fisher_yates({mix(random.key ^ (0xd1b54a32d192ed03u * (b + 1)))}, Index(end[b]) - from, order + from);
     from = end[b];
+    if (poll) poll();
   }
 }
 
@@ -240,7 +246,7 @@ Streaming streaming_for(Index rows, Index row_bytes, Index batch_size, bool colu
   return {streams, turn, std::max<Index>(turn, block / row_bytes), batch_size};
 }
 
-std::unique_ptr<Order> order_given(Index, std::function<std::vector<std::uint32_t>(std::uint64_t)> give) {
+std::unique_ptr<Order> order_given(std::function<std::vector<std::uint32_t>(std::uint64_t)> give) {
   return std::make_unique<Given>(std::move(give));
 }
 

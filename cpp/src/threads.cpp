@@ -1,6 +1,7 @@
 #include "steepest/threads.hpp"
 
 #include <chrono>
+#include <system_error>
 
 namespace steepest {
 namespace {
@@ -19,7 +20,11 @@ constexpr auto awake = std::chrono::microseconds(200);
 }  // namespace
 
 Team::Team(int threads) {
-  for (int thread = 1; thread < threads; ++thread) helpers_.emplace_back([this, thread] { help(thread); });
+  try {
+    for (int thread = 1; thread < threads; ++thread) helpers_.emplace_back([this, thread] { help(thread); });
+  } catch (const std::system_error&) {
+    // The system gives no more threads: the work is the same with those that there are.
+  }
 }
 
 Team::~Team() {

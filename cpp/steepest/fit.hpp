@@ -122,7 +122,7 @@ class Fit {
   bool by_rows_ = false;  // one row per update, plain descent: the parameters stay in registers
   double l1_ = 0, l2_ = 0;
   std::vector<T> steps_;
-  std::vector<T> x_, state_, gradient_, partial_, epoch_start_, best_x_, start_;
+  std::vector<T> x_, state_, gradient_, epoch_start_, best_x_, start_;
   std::vector<double> full_gradient_;
   std::vector<Epoch> history_;
   std::unique_ptr<Pacer> pacer_;
@@ -143,6 +143,7 @@ class Fit {
   bool step_taken_back_ = false;
   // distance over gradients
   double farthest_ = 0, squared_gradients_ = 0;
+  int narrowed_ = 0;
   std::vector<double> recent_best_;
 };
 

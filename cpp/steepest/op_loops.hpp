@@ -298,3 +298,21 @@ void contract(const Geometry& g, std::int32_t option, const T* const* in, T* out
 }
 
 }  // namespace steepest::STEEPEST_LEVEL::loops
+
+namespace steepest::STEEPEST_LEVEL {
+
+template <class... Os>
+struct OpList {
+  static constexpr std::size_t size = sizeof...(Os);
+};
+
+/// Where an operation stands in the list.
+template <class Op, class... Os>
+constexpr int position_in(OpList<Os...>) {
+  constexpr bool found[] = {std::is_same_v<Op, Os>...};
+  for (int i = 0; i < int(sizeof...(Os)); ++i)
+    if (found[i]) return i;
+  return -1;
+}
+
+}  // namespace steepest::STEEPEST_LEVEL

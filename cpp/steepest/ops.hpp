@@ -578,11 +578,6 @@ struct Reshape {
 
 }  // namespace operations
 
-template <class... Os>
-struct OpList {
-  static constexpr std::size_t size = sizeof...(Os);
-};
-
 /// The registration: an operation is in the library when its name stands here.
 using Ops =
     OpList<operations::Add, operations::Subtract, operations::Multiply, operations::Divide, operations::Power,
@@ -594,14 +589,5 @@ using Ops =
            operations::Sigmoid, operations::Softplus, operations::Erf, operations::Sum, operations::Max,
            operations::LogSumExp, operations::MatMul, operations::Transpose, operations::Broadcast, operations::Slice,
            operations::Embed, operations::Take, operations::Put, operations::Join, operations::Reshape>;
-
-/// Where an operation stands in the list.
-template <class Op, class... Os>
-constexpr int position_in(OpList<Os...>) {
-  constexpr bool found[] = {std::is_same_v<Op, Os>...};
-  for (int i = 0; i < int(sizeof...(Os)); ++i)
-    if (found[i]) return i;
-  return -1;
-}
 
 }  // namespace steepest::STEEPEST_LEVEL

@@ -40,11 +40,13 @@ constexpr CounterGenerator generator_of(std::uint64_t seed, std::uint64_t epoch)
 }
 
 /// Writes 0 ... n-1 in an order uniform over all n! of them, for n < 2^32.
-void shuffle(CounterGenerator random, std::int64_t n, std::uint32_t* order);
+void shuffle(CounterGenerator random, std::int64_t n, std::uint32_t* order, const std::function<void()>& poll = {});
 
 class Order {
  public:
   virtual ~Order() = default;
+  /// Called now and then while a long epoch is begun; throws to interrupt.
+  std::function<void()> poll;
   /// Begins an epoch; epochs may be begun in any sequence.
   virtual void start(std::uint64_t epoch) = 0;
   /// The next rows of the epoch, at most `limit` and at least one of them while any is left.
@@ -64,6 +66,6 @@ std::unique_ptr<Order> order_stream(std::int64_t rows, std::uint64_t seed, Strea
 /// What suits rows of this many bytes in batches of this size; streams = 0 where a full shuffle costs no more.
 Streaming streaming_for(std::int64_t rows, std::int64_t row_bytes, std::int64_t batch_size, bool column_major);
 /// Asks for a permutation of all rows at the start of every epoch; the answer is used as it is, so it must have been checked.
-std::unique_ptr<Order> order_given(std::int64_t rows, std::function<std::vector<std::uint32_t>(std::uint64_t)> give);
+std::unique_ptr<Order> order_given(std::function<std::vector<std::uint32_t>(std::uint64_t)> give);
 
 }  // namespace steepest

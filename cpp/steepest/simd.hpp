@@ -77,7 +77,7 @@ struct Simd {
 
   Simd() = default;
   STEEPEST_INLINE Simd(Native native) : v(native) {}
-  STEEPEST_INLINE explicit Simd(double number) : v(Native{} + T(number)) {}
+  STEEPEST_INLINE explicit Simd(double number) : v(T(number) - Native{}) {}  // less zero is no operation
 
   STEEPEST_INLINE static Simd load(const T* from) {
     Simd result;

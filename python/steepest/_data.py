@@ -64,6 +64,10 @@ def check_data(loss: Loss, data: Any, sample_weight: Any, fit_intercept: bool, c
 def as_array(values: Any, what: str) -> NDArray[Any]:
     """Return an ndarray without a copy where the object offers its memory."""
     if isinstance(values, np.ndarray):
+        if isinstance(values, np.ma.MaskedArray):
+            raise TypeError(
+                f"{what} is a masked array, whose mask would be lost: drop the masked rows or weigh them zero"
+            )
         return values
     if hasattr(values, "tocsr"):
         raise TypeError(f"{what} is a SciPy sparse matrix; only dense rows are read: pass {what}.toarray()")
@@ -72,7 +76,8 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
     try:
         return np.asarray(values)
     except ValueError as error:
-        raise ValueError(f"{what} is no regular array: {error}") from None
+        hint = "; a pair is a tuple (X, y)" if isinstance(values, list) and len(values) == 2 else ""
+        raise ValueError(f"{what} is no regular array: {error}{hint}") from None
 
 
 def as_rows(values: Any) -> NDArray[Any]:

@@ -103,7 +103,8 @@ def minimize(
         array-like is the y of the constant model, whose only parameter is its prediction. Nothing is written to, and X
         is never copied without a ``DataCopyWarning``. Traced losses take a tuple of arrays with the rows as axis 0.
     x0 : array_like, nested dictionary of them (for traced losses) or Result, optional
-        Start; zeros by default. A result goes on where that run ended: its seed, its order of rows, its schedule.
+        Start; zeros by default. A result goes on where that run ended: its seed, its order of rows, its schedule; with
+        steps from a schedule or computed beforehand, bit for bit as one longer run.
     method : str or Rule, optional
         "gd" (full batches), "sgd", or a rule of ``st.optim``. By default small data is descended as a whole and large
         data in mini-batches, until progress ends.
@@ -281,7 +282,7 @@ def _make_model(
         if check_finite:
             for i, part in enumerate(data if isinstance(data, tuple) else (data,)):
                 array = np.asarray(part)
-                if array.dtype in FLOATS and array.ndim:
+                if array.dtype in FLOATS and array.ndim and array.size:
                     require_finite(array.reshape(len(array), -1), f"data[{i}]" if isinstance(data, tuple) else "data")
         problem, owner = outside_problem(loss, data, start)
         x = np.array(0.0 if start is None else start, dtype=np.float64).ravel()
@@ -346,7 +347,9 @@ def _count(value: Any, name: str) -> int:
     try:
         count = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be a whole number, not {value!r}") from None
+        count = None
+    if count is None or isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number, not {value!r}")
     if count < 1:
         raise ValueError(f"{name} must be at least 1, not {count}")
     return count
@@ -380,14 +383,16 @@ def _resolve_seed(seed: Any, before: Result | None) -> int:
     try:
         number = operator.index(seed)
     except TypeError:
-        raise TypeError(f"seed must be a whole number or None, not {seed!r}") from None
+        number = None
+    if number is None or isinstance(seed, bool):
+        raise TypeError(f"seed must be a whole number or None, not {seed!r}")
     if not 0 <= number < 1 << 64:
         raise ValueError(f"seed must lie in [0, 2**64), not {number}")
     return number
 
 
 def _resolve_history(history: Any) -> bool:
-    if history not in (True, False, "running", "exact"):
+    if not isinstance(history, (bool, np.bool_)) and history not in ("running", "exact"):
         raise ValueError(f'history must be "running", "exact" or a bool, not {history!r}')
     return bool(history == "exact")
 
@@ -463,6 +468,8 @@ def _make_result(outcome: dict[str, Any], model: _Model, seed: int, keep_history
     ended_early = (Status.converged, Status.no_progress, Status.stopped)
     success = status in ended_early or (status is Status.ran_all_epochs and not limited)
     message = MESSAGES[status]
+    if status is Status.diverged and outcome["nit"] == 0:
+        message = "The objective is not finite at the start: the numbers in the data or x0 are too large."
     if status is Status.ran_all_epochs and limited:
         message = "The tolerance was not met within the epochs allowed; more epochs or another step_size may help."
     columns = outcome["history"]

@@ -8,8 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-STYLES = (True, False, "bar", "lines", "textbook")
-
 
 class Reporter(Protocol):
     """What a run tells after every epoch."""
@@ -23,9 +21,11 @@ class Reporter(Protocol):
 
 def make_reporter(progress: Any, epochs: int, rows: int, start: NDArray[Any]) -> Reporter | None:
     """Return what shows the progress of a run, None for silence."""
+    if isinstance(progress, np.bool_):
+        progress = bool(progress)
     if progress is False:
         return None
-    if progress not in STYLES:
+    if progress is not True and progress not in ("bar", "lines", "textbook"):
         raise ValueError(f'progress must be a bool, "bar", "lines" or "textbook", not {progress!r}')
     if progress == "textbook":
         return Textbook(start)

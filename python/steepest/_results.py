@@ -52,6 +52,13 @@ class Result(OptimizeResult):  # type: ignore[misc]
         An upper bound of ``fun - optimum``, where one is known.
     """
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _with_views, (type(self), dict(self))
+
+    def copy(self) -> Result:
+        """Return a shallow copy."""
+        return type(self)(self)
+
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the raw predictions for rows X, shape (n, d); the constant model predicts the same for all.
 
@@ -68,6 +75,17 @@ class Result(OptimizeResult):  # type: ignore[misc]
         if X.ndim != 2 or X.shape[1] != self.coef.shape[0]:
             raise ValueError(f"X must have shape (n, {self.coef.shape[0]}), not {X.shape}")
         return np.asarray(X @ self.coef + self.intercept)
+
+
+def _with_views(kind: type[Result], fields: dict[str, Any]) -> Result:
+    """Restore a result: its coefficients and intercept are views of x again."""
+    result = kind(fields)
+    if {"x", "coef", "intercept"} <= result.keys() and isinstance(result.coef, np.ndarray):
+        size = result.coef.size
+        result["coef"] = result.x[:size].reshape(result.coef.shape)
+        if result.x.size > size:
+            result["intercept"] = result.x[size:].reshape(np.shape(result.intercept))
+    return result
 
 
 class History(OptimizeResult):  # type: ignore[misc]

@@ -40,7 +40,7 @@ def given_steps(step_size: Any, lr: float | None) -> Steps | None:
         return Steps("schedule", (step_size._index, step_size._values))
     if isinstance(step_size, numbers.Real):
         step = float(step_size)
-        if not 0 < step < math.inf:
+        if isinstance(step_size, bool) or not 0 < step < math.inf:
             raise ValueError(f"step_size must be positive and finite, not {step_size!r}")
         return constant(step)
     if callable(step_size):
@@ -102,9 +102,12 @@ def default_steps(
 
 def _finite(curvature: float, data: Data) -> float:
     """Return the curvature, or say which row makes it not finite."""
-    if not math.isfinite(curvature) and data.X is not None:
+    small = curvature > 0 and np.asarray(1 / curvature, dtype=data.y.dtype) == 0
+    if (not math.isfinite(curvature) or small) and data.X is not None:
         require_finite(data.X, "X")
-        raise OverflowError("X is too large: the squares of its rows overflow; scale its columns or give a step_size")
+        raise ValueError(
+            "X is too large: the squares of its rows leave the range of its dtype; scale its columns or give a step"
+        )
     return curvature
 
 

@@ -79,8 +79,8 @@ class SweepResult:
 
     @property
     def success(self) -> bool:
-        """Whether every candidate was measured as asked."""
-        return self.status is Status.ran_all_epochs
+        """Whether every candidate was measured as asked, and one of them at least did not diverge."""
+        return self.status is Status.ran_all_epochs and not all(row["diverged"] for row in self.table)
 
     def __repr__(self) -> str:
         return f"<SweepResult of {len(self.table)} candidates: {self.advice}>"

@@ -12,6 +12,7 @@ from scipy.linalg.blas import dsyrk
 
 from steepest import _core, losses, penalties
 from steepest._data import Data, as_array, check_data, require_numeric
+from steepest._threads import default_threads
 from steepest.autodiff._loss import TracedLoss
 
 GRAM_COLUMNS = 2000  # beyond, the Gram matrix costs more than the descent it would help
@@ -79,8 +80,19 @@ class Objective:
             self._data = check_data(self.loss, data, sample_weight, self.fit_intercept, check_finite)
             self._problem = make_problem(self.loss, self._data, self.fit_intercept)
             self._dtype = self._data.y.dtype
+        self._problem.threads = default_threads()
         self.n_parameters: int = self._problem.parameters
         self._penalised = self.n_parameters - self.fit_intercept
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._data is None:
+            raise TypeError("an Objective of a traced loss cannot be pickled: make it anew from the loss and the data")
+        return {name: value for name, value in vars(self).items() if name != "_problem"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._problem = make_problem(self.loss, self._data, self.fit_intercept)
+        self._problem.threads = default_threads()
 
     def value(self, x: ArrayLike) -> float:
         """Return the objective at x, shape (n_parameters,).
