@@ -120,8 +120,9 @@ struct MulticlassHinge {
     const V label = rows.label(), own = own_score(rows, label), zero(0.0);
     V total(0.0), over(0.0);
     for (std::int64_t k = 0; k < rows.classes; ++k) {
-      const V missing = ops::select(label == V(double(k)), zero, rows.score(k) - own + V(margin));
-      const V counts = ops::select(missing > zero, V(1.0), zero);
+      // A class on the boundary counts: otherwise a start at zero would never move where the margin is zero.
+      const V missing = ops::select(label == V(double(k)), V(-1.0), rows.score(k) - own + V(margin));
+      const V counts = ops::select(missing >= zero, V(1.0), zero);
       total = total + ops::max(missing, zero);
       over = over + counts;
       rows.set_slope(k, counts);
@@ -147,15 +148,16 @@ struct CrammerSinger {
   template <class Rows, class V = typename Rows::Vector>
   STEEPEST_INLINE V operator()(const Rows& rows) const {
     const V label = rows.label(), own = own_score(rows, label), zero(0.0);
-    V worst(0.0), at = label;
+    V worst(-Format<typename V::Scalar>::infinity), at = label;
     for (std::int64_t k = 0; k < rows.classes; ++k) {
-      const V missing = ops::select(label == V(double(k)), zero, rows.score(k) - own + V(margin));
-      const auto above = missing > worst;
+      const V missing = rows.score(k) - own + V(margin);
+      const auto above = ops::select(label == V(double(k)), worst, missing) > worst;
       worst = ops::select(above, missing, worst);
       at = ops::select(above, V(double(k)), at);
     }
+    at = ops::select(worst >= zero, at, label);  // on the boundary too, for the sake of a start at zero
     for (std::int64_t k = 0; k < rows.classes; ++k) rows.set_slope(k, indicator(at, k) - indicator(label, k));
-    return worst;
+    return ops::max(worst, zero);
   }
 };
 
