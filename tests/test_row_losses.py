@@ -386,11 +386,11 @@ def test_the_loop_follows_numpy(name: str, dtype: Any) -> None:
 @each_name
 def test_threads_give_the_same_bits(name: str, dtype: Any) -> None:
     loss = st.losses.get(name)
-    X, y, _, _ = problem(loss, 2500, 30, 6, dtype)
+    X, y, _, _ = problem(loss, 12_000, 30, 6, dtype)
     for order in ("full", "stream", False):
         runs = [
             st.minimize(
-                loss, (X, y), batch_size=1000, epochs=3, shuffle=order, seed=5, n_threads=threads, fit_intercept=True
+                loss, (X, y), batch_size=5000, epochs=3, shuffle=order, seed=5, n_threads=threads, fit_intercept=True
             ).x
             for threads in (1, 2, 3, 5)
         ]
