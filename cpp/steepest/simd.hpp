@@ -77,7 +77,8 @@ struct Simd {
 
   Simd() = default;
   STEEPEST_INLINE Simd(Native native) : v(native) {}
-  STEEPEST_INLINE explicit Simd(double number) : v(Native{} + T(number)) {}
+  /// Minus zero changes no number, so compilers leave the subtraction out (plus zero would change -0).
+  STEEPEST_INLINE explicit Simd(double number) : v(T(number) - Native{}) {}
 
   STEEPEST_INLINE static Simd load(const T* from) {
     Simd result;
