@@ -45,23 +45,29 @@ std::function<void()> patient_poll() {
 template <class T>
 class Problem {
  public:
+  /// `scores`: how many each row has, where the loss is one of several; 0 for a pointwise loss.
   Problem(std::size_t loss, std::vector<double> params, py::object X, Contiguous<T> y, py::object weight,
-          bool intercept, double mean_weight)
+          bool intercept, double mean_weight, Index scores)
       : X_(std::move(X)), y_(std::move(y)), weight_(std::move(weight)) {
-    typename PointwiseSum<T>::Data data;
-    data.rows = dense_rows<T>(X_, y_.size());
+    const Index rows = y_.shape(0);
+    RowData<T> data;
+    data.rows = dense_rows<T>(X_, rows);
     column_major_ = data.rows.column_major() && !data.rows.row_major();
     data.y = y_.data();
     if (!weight_.is_none()) {
       const auto weights = py::cast<Contiguous<T>>(weight_);
-      if (weights.size() != y_.size()) throw std::invalid_argument("as many weights as rows are needed");
+      if (weights.size() != rows) throw std::invalid_argument("as many weights as rows are needed");
       data.weight = weights.data();
     }
     data.intercept = intercept;
     data.mean_weight = mean_weight;
-    auto sum = std::make_unique<PointwiseSum<T>>(loss, std::move(params), data);
-    pointwise_ = sum.get();
-    sum_ = std::move(sum);
+    if (!scores) {
+      sum_ = std::make_unique<PointwiseSum<T>>(loss, std::move(params), data);
+      return;
+    }
+    if (y_.size() != rows * (row_loss_specs()[loss].target == Target::labels ? 1 : scores))
+      throw std::invalid_argument("y must have a label per row, or as many targets as there are scores");
+    sum_ = std::make_unique<ScoresSum<T>>(loss, std::move(params), data, scores);
   }
 
   /// A sum made by another chapter.
@@ -85,7 +91,7 @@ class Problem {
 
   RowSum<T>& sum() { return *sum_; }
   bool column_major() const { return column_major_; }
-  Index row_bytes() const { return std::max<Index>(sum_->penalised(), 1) * Index(sizeof(T)); }
+  Index row_bytes() const { return std::max<Index>(sum_->row_bytes(), 1); }
 
   double value(Contiguous<T> x) {
     check(x.size());
@@ -163,7 +169,6 @@ class Problem {
   bool column_major_ = false;
   std::unique_ptr<RowSum<T>> sum_;
   std::mutex mutex_;  // a sum has scratch memory: one evaluation at a time
-  PointwiseSum<T>* pointwise_ = nullptr;
 };
 
 std::unique_ptr<Order> make_order(const py::object& order, Index rows, std::uint64_t seed, Index row_bytes,
@@ -348,7 +353,7 @@ bool all_finite(py::array_t<T> array) {
 template <class T>
 void bind_problem(py::module_& m, const char* name) {
   py::class_<Problem<T>> problem(m, name);
-  problem.def(py::init<std::size_t, std::vector<double>, py::object, Contiguous<T>, py::object, bool, double>())
+  problem.def(py::init<std::size_t, std::vector<double>, py::object, Contiguous<T>, py::object, bool, double, Index>())
       .def_property_readonly("rows", [](Problem<T>& p) { return p.sum().rows(); })
       .def_property_readonly("parameters", [](Problem<T>& p) { return p.sum().parameters(); })
       .def_readwrite("threads", &Problem<T>::threads)

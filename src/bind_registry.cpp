@@ -40,9 +40,9 @@ py::dict common(const Spec& spec) {
   return d;
 }
 
-py::dict registry() {
-  py::list losses, penalties, rules, schedules;
-  for (const LossSpec& spec : loss_specs()) {
+py::list losses_of(std::span<const LossSpec> specs) {
+  py::list list;
+  for (const LossSpec& spec : specs) {
     py::dict d = common(spec);
     d["link"] = text(name_of(spec.link));
     d["target"] = text(name_of(spec.target));
@@ -50,8 +50,13 @@ py::dict registry() {
     d["curvature"] = spec.curvature == no_curvature_bound ? py::object(py::none()) : py::cast(spec.curvature);
     d["convex"] = spec.convex;
     d["smooth"] = spec.smooth;
-    losses.append(d);
+    list.append(d);
   }
+  return list;
+}
+
+py::dict registry() {
+  py::list penalties, rules, schedules;
   for (const PenaltySpec& spec : penalty_specs()) {
     py::dict d = common(spec);
     d["separable"] = spec.separable;
@@ -66,7 +71,8 @@ py::dict registry() {
   }
   for (const ScheduleSpec& spec : schedule_specs()) schedules.append(common(spec));
   py::dict all;
-  all["losses"] = losses;
+  all["losses"] = losses_of(loss_specs());
+  all["row_losses"] = losses_of(row_loss_specs());
   all["penalties"] = penalties;
   all["rules"] = rules;
   all["schedules"] = schedules;
@@ -83,6 +89,20 @@ void pointwise(std::size_t loss, const std::vector<double>& params, Contiguous<T
     throw std::invalid_argument("arrays of different lengths");
   py::gil_scoped_release release;
   kernels_of<T>(kernels()).losses[loss].pointwise(params.data(), n, from_y, from_z, to_value, to_slope);
+}
+
+/// The same for K scores per row; z and slope hold the scores of all rows class by class, y a label per row or K targets.
+template <class T>
+void row_pointwise(std::size_t loss, const std::vector<double>& params, Contiguous<T> y, Contiguous<T> z,
+                   py::array_t<T> value, py::array_t<T> slope) {
+  const T *from_y = y.data(), *from_z = z.data();
+  T *to_value = value.mutable_data(), *to_slope = slope.mutable_data();
+  const auto n = value.size(), classes = z.shape(0);
+  const auto targets = row_loss_specs()[loss].target == Target::labels ? 1 : classes;
+  if (z.size() != n * classes || slope.size() != n * classes || y.size() != n * targets)
+    throw std::invalid_argument("arrays of different lengths");
+  py::gil_scoped_release release;
+  kernels_of<T>(kernels()).row_losses[loss].pointwise(params.data(), n, classes, n, from_y, from_z, to_value, to_slope);
 }
 
 py::array_t<std::uint32_t> full_order(std::int64_t n, std::uint64_t seed, std::uint64_t epoch) {
@@ -140,6 +160,10 @@ void bind_registry(py::module_& m) {
   m.def("pointwise", &pointwise<float>, py::arg(), py::arg(), py::arg().noconvert(), py::arg().noconvert(),
         py::arg().noconvert(), py::arg().noconvert());
   m.def("pointwise", &pointwise<double>, py::arg(), py::arg(), py::arg().noconvert(), py::arg().noconvert(),
+        py::arg().noconvert(), py::arg().noconvert());
+  m.def("row_pointwise", &row_pointwise<float>, py::arg(), py::arg(), py::arg().noconvert(), py::arg().noconvert(),
+        py::arg().noconvert(), py::arg().noconvert());
+  m.def("row_pointwise", &row_pointwise<double>, py::arg(), py::arg(), py::arg().noconvert(), py::arg().noconvert(),
         py::arg().noconvert(), py::arg().noconvert());
   m.def("penalty_value", &penalty_value);
   m.def("penalty_smooth_gradient", &penalty_smooth_gradient);

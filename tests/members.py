@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Long = np.longdouble
 
-FUNCTIONS = (np.abs, np.cos, np.cosh, np.exp, np.floor, np.log, np.log1p, np.maximum, np.sum, np.where)
+FUNCTIONS = (np.abs, np.cos, np.cosh, np.exp, np.floor, np.log, np.log1p, np.max, np.maximum, np.sum, np.where)
 FORMULA_NAMES: dict[str, Any] = {f.__name__: f for f in FUNCTIONS} | {"abs": np.abs}
 FORMULA_NAMES["pi"] = 4 * np.arctan(Long(1))
 

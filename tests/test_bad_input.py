@@ -101,7 +101,7 @@ def test_unchecked_rows_are_noticed_on_the_way(options: dict[str, Any], layout: 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf])
 @pytest.mark.parametrize("batch_size", [1, 4, N])
-@pytest.mark.parametrize("name", st.losses.available())
+@pytest.mark.parametrize("name", st.losses.available("pointwise"))
 def test_an_infinity_that_the_loss_hides(name: str, batch_size: int, value: float) -> None:
     """A prediction far on the right side costs nothing and has no slope, yet its row is to be named."""
     y = SIGNS if st.losses.get(name).target == "binary" else np.abs(Y) + 0.1
@@ -165,7 +165,7 @@ def test_structured_and_sparse_and_other_things() -> None:
         refused(ValueError, "X must be 2-D", data=(nothing, Y))
 
 
-@pytest.mark.parametrize("name", st.losses.available())
+@pytest.mark.parametrize("name", st.losses.available("pointwise"))
 def test_targets_outside_the_domain(name: str) -> None:
     loss = st.losses.get(name)
     positive = np.abs(Y) + 0.1

@@ -143,13 +143,18 @@ def test_fit_is_minimize(dtype: Any, intercept: bool) -> None:
 
 @pytest.mark.parametrize("name", st.losses.available())
 def test_every_loss_can_be_chosen(name: str) -> None:
-    X, y = rows(labels=st.losses.get(name).target == "binary")
-    y = y if st.losses.get(name).target == "binary" else np.exp(y)
+    loss = st.losses.get(name)
+    X, y = rows(labels=loss.target in ("binary", "labels"))
+    y = y if loss.target in ("binary", "labels") else np.exp(y)
+    if loss.kind == "scores" and loss.target != "labels":
+        y = np.stack([y, np.roll(y, 1)], axis=1)
     np.savez("rows.npz", X=X, y=y)
     document = fitted("rows.npz", "--loss", name.upper(), "-e", 3, "-s", 1)
     expected = st.minimize(name, (X, y), epochs=3, seed=1, fit_intercept=True)
-    assert document["loss"] == {"name": name, **st.losses.get(name).params}
+    assert document["loss"] == {"name": name, **loss.params}
     assert document["coef"] == expected.coef.tolist()
+    assert document["intercept"] == expected.intercept.tolist()
+    assert document["classes"] == (None if expected.classes is None else expected.classes.tolist())
 
 
 @pytest.mark.parametrize("method", METHODS)

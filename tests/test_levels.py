@@ -15,7 +15,7 @@ TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 LEVELS = st._core.levels()
 # What a level computes.
-CHECKED = ("test_kernels.py", "test_losses.py", "test_transcendentals.py", "test_penalties.py")
+CHECKED = ("test_kernels.py", "test_losses.py", "test_row_losses.py", "test_transcendentals.py", "test_penalties.py")
 # The reference to the exception handler is the same in every object file, whatever it is compiled for.
 SHARED = {"DW.ref.__gxx_personality_v0"}
 
@@ -97,11 +97,18 @@ cases = itertools.product(("f4", "f8"), (False, True), widths)
 for (dtype, at_the_end, d), n in zip(cases, itertools.cycle((1, 2, 3, 7, 8, 9, 17, 33))):
     X = random.normal(size=(n, d)).astype(dtype)
     y, weight, out = (fenced(random.uniform(1, 2, size=n).astype(dtype), at_the_end) for _ in range(3))
+    K = 1 + d % 13
+    several = fenced(random.normal(size=(n, K)).astype(dtype), at_the_end)
     rows, columns = fenced(X, at_the_end), fenced(X.T.copy(), at_the_end).T
     for view in (rows, columns, rows[::-1], columns[:, ::-1], rows[:, ::-1]):
         for name in ("squared_error", "poisson"):
             objective = st.Objective(name, (view, y), sample_weight=weight, fit_intercept=True)
             objective.value_and_gradient(np.full(d + 1, 0.1))
+        for name in ("multi_squared_error", "multi_huber"):
+            st.Objective(name, (view, several), fit_intercept=True).value_and_gradient(np.full(K * (d + 1), 0.1))
+        if n > 2:
+            labels = np.arange(n) % min(n, K + 1)
+            st.minimize("softmax", (view, labels), shuffle=np.arange(n)[::-1], method="sgd", epochs=1, batch_size=3)
         st.minimize("mse", (view, y), shuffle=np.arange(n)[::-1], method="sgd", step_size=1e-9, epochs=2, batch_size=3)
     st.losses.get("gamma").pointwise(y, weight, out=out)
     st._core.pointwise(1, (), y, weight, out, y)

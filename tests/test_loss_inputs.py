@@ -12,7 +12,7 @@ import steepest as st
 from members import rows
 from tolerances import DTYPES, tolerances
 
-NAMES = st.losses.available()
+NAMES = st.losses.available("pointwise")
 BINARY = [name for name in NAMES if st.losses.get(name).target == "binary"]
 
 each_name = pytest.mark.parametrize("name", NAMES)

@@ -22,8 +22,8 @@ from members import Array
 from steepest.gradients import check_gradient, numerical_gradient
 from tolerances import DTYPES, tolerances
 
-NAMES = st.losses.available()
-LOSSES = members.variants(st.losses)
+NAMES = st.losses.available("pointwise")
+LOSSES = members.variants(st.losses, NAMES)
 CURVED = [loss for loss in LOSSES if loss.curvature is not None]
 PENALTIES = [None, st.L2(0.3), st.L1(0.2), st.ElasticNet(0.4, 0.25)]
 P5 = np.array([12.1, 12.8, 14.9, 16.3, 17.2])

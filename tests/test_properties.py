@@ -12,7 +12,7 @@ import steepest as st
 
 Array = NDArray[Any]
 
-BOUNDED = [name for name in st.losses.available() if st.losses.get(name).curvature is not None]
+BOUNDED = [name for name in st.losses.available("pointwise") if st.losses.get(name).curvature is not None]
 RESIDUAL = [
     "squared_error",
     "mse",
@@ -54,7 +54,7 @@ def weights_of(seed: int, n: int) -> Array:
 
 def test_the_residual_losses_are_those() -> None:
     """The losses of y - z, which are unchanged when both move."""
-    for name in st.losses.available():
+    for name in st.losses.available("pointwise"):
         loss = st.losses.get(name)
         if loss.target == "real":
             moved, still = (loss.pointwise([1.0 + shift, 5.0 + shift], [2.0 + shift, 3.0 + shift]) for shift in (4, 0))
@@ -187,7 +187,7 @@ def test_moving_the_targets_moves_the_constant(name: str, data: some.DataObject)
         assert best[1] == pytest.approx(best[0], rel=1e-5, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", st.losses.available())
+@pytest.mark.parametrize("name", st.losses.available("pointwise"))
 @few
 @given(data=some.data())
 def test_fun_is_the_objective_at_x(name: str, data: some.DataObject) -> None:

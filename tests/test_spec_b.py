@@ -13,7 +13,7 @@ import steepest as st
 
 Array = NDArray[Any]
 
-BOUNDED = [name for name in st.losses.available() if st.losses.get(name).curvature is not None]
+BOUNDED = [name for name in st.losses.available("pointwise") if st.losses.get(name).curvature is not None]
 
 
 def rows_and_targets(target: str, n: int = 90, d: int = 6, seed: int = 5) -> tuple[Array, Array]:

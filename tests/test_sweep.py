@@ -163,7 +163,10 @@ def test_d5_fall_and_explosion(methods: Any) -> None:
 @pytest.mark.parametrize("loss", [*st.losses.available(), PAIR])
 def test_divergence_never_raises(loss: Any) -> None:
     X, y = rows(200)
-    y = np.exp(X[:, 0]) if isinstance(loss, str) and st.losses.get(loss).target != "binary" else y
+    if isinstance(loss, str):
+        member = st.losses.get(loss)
+        y = y if member.target in ("binary", "labels") else np.exp(X[:, 0])
+        y = np.stack([y, y[::-1]], axis=1) if member.kind == "scores" and member.target != "labels" else y
     data, x0 = (X * 30, y) if isinstance(loss, str) else y, None if isinstance(loss, str) else 0.5
     steps = [1e-6, 1e30, 1e160, 1e300, None]
     with warnings.catch_warnings():

@@ -48,7 +48,7 @@ def data(n: int = 500, d: int = 5, seed: int = 0, dtype: Any = np.float64) -> tu
 # --- as the built-in losses ---
 
 
-@pytest.mark.parametrize("name", st.losses.available())
+@pytest.mark.parametrize("name", st.losses.available("pointwise"))
 def test_formulas_traced_have_the_gradients_of_the_built_in_losses(name: str) -> None:
     rng, loss = np.random.default_rng(1), st.losses.get(name)
     X, y = rng.normal(size=(300, 28)), targets(loss, rng, 300)
@@ -63,7 +63,7 @@ def test_formulas_traced_have_the_gradients_of_the_built_in_losses(name: str) ->
         assert twin.value(w) == pytest.approx(value, rel=1e-14)
 
 
-@pytest.mark.parametrize("name", sorted(set(st.losses.available()) - OVERFLOWS))
+@pytest.mark.parametrize("name", sorted(set(st.losses.available("pointwise")) - OVERFLOWS))
 @pytest.mark.parametrize("margin", [-1000.0, 1000.0])
 def test_formulas_traced_are_finite_far_out(name: str, margin: float) -> None:
     loss = st.losses.get(name)

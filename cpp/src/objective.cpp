@@ -10,8 +10,6 @@ namespace {
 
 using Index = std::int64_t;
 
-/// Rows are read twice, for the prediction and for the gradient: a chunk of this size is still in cache the second time.
-constexpr Index chunk_bytes = 64 * 1024;
 constexpr Index most_chunk_rows = 2048, least_chunk_rows = 16;
 
 /// A part is worth a handshake between threads, some hundred nanoseconds on an idle machine and more on a busy one, when
@@ -19,41 +17,40 @@ constexpr Index most_chunk_rows = 2048, least_chunk_rows = 16;
 constexpr Index part_bytes = 32 * 1024;
 constexpr Index most_parts = 16;
 
+template <class T>
+Index bytes_of(const DenseRows<T>& rows) {
+  return std::max<Index>(rows.features, 1) * Index(sizeof(T));
+}
+
 }  // namespace
 
 template <class T>
-PointwiseSum<T>::PointwiseSum(std::size_t loss, std::vector<double> params, Data data)
-    : kernels_(kernels_of<T>(kernels())), loss_(kernels_.losses[loss]), params_(std::move(params)), data_(data) {
-  row_bytes_ = std::max<Index>(data.rows.features, 1) * Index(sizeof(T));
-  chunk_rows_ = std::clamp(chunk_bytes / row_bytes_, least_chunk_rows, most_chunk_rows);
+DenseSum<T>::DenseSum(const RowData<T>& data, Index parameters, const Cut& cut)
+    : kernels_(kernels_of<T>(kernels())), data_(data), cut_(cut), row_bytes_(bytes_of(data.rows)) {
+  chunk_rows_ = std::clamp(cut.chunk_bytes / (row_bytes_ + cut.scratch_bytes), least_chunk_rows, most_chunk_rows);
   chunk_rows_ = std::max<Index>(1, std::min(chunk_rows_, data.rows.rows));
-  partial_.resize(std::size_t(std::min(most_parts, data.rows.rows * row_bytes_ / part_bytes + 1) * parameters()));
+  partial_.resize(std::size_t(parts_of(data.rows.rows) * parameters));
   values_.resize(std::size_t(most_parts));
-  use(nullptr);
 }
 
 template <class T>
-void PointwiseSum<T>::use(Team* team) {
+void DenseSum<T>::use(Team* team) {
   team_ = team;
   scratch_.resize(std::size_t(team ? team->threads() : 1));
-  for (Scratch& s : scratch_)
-    for (auto* buffer : {&s.y, &s.weight, &s.prediction, &s.slope}) buffer->resize(std::size_t(chunk_rows_));
+  for (Scratch& scratch : scratch_) reserve(scratch);
 }
 
 template <class T>
-bool PointwiseSum<T>::descend(const Segment& segment, const T* step, double l1, double l2, T* x, double& objectives) {
-  if (data_.rows.constant() || !data_.rows.row_major()) return false;
-  objectives = loss_.descend(params_.data(), data_.rows, segment,
-                             {data_.y, data_.weight, step, x, data_.intercept, l1, l2, data_.mean_weight});
-  return true;
+Index DenseSum<T>::parts_of(Index rows) const {
+  const Index most = std::min(most_parts, rows / cut_.part_rows);
+  return std::max<Index>(1, std::min(rows * row_bytes_ / part_bytes, most));
 }
 
 template <class T>
-double PointwiseSum<T>::in_parts(const Segment& segment, const T* x, T* gradient) {
-  const Index parts =
-      std::clamp<Index>(segment.count * row_bytes_ / part_bytes, 1, std::min(most_parts, segment.count));
+double DenseSum<T>::in_parts(const Segment& segment, const T* x, T* gradient) {
+  const Index parts = parts_of(segment.count);
   if (parts == 1) return walk(segment, x, gradient, scratch_[0]);
-  const Index k = parameters();
+  const Index k = this->parameters();
   const auto piece = [&](std::uint32_t i, int thread) {
     const Index from = segment.count * i / parts, to = segment.count * (i + 1) / parts;
     T* own = gradient ? partial_.data() + Index(i) * k : nullptr;
@@ -73,44 +70,30 @@ double PointwiseSum<T>::in_parts(const Segment& segment, const T* x, T* gradient
 }
 
 template <class T>
-std::pair<DenseRows<T>, Segment> PointwiseSum<T>::readable(const Segment& chunk, Scratch& scratch) const {
+double DenseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const {
   const DenseRows<T>& rows = data_.rows;
-  if (rows.constant() || rows.row_major() || rows.column_major()) return {rows, chunk};
-  scratch.packed.resize(std::size_t(chunk_rows_ * rows.features));
-  kernels_.rows.pack(rows, chunk, scratch.packed.data());
-  return {{scratch.packed.data(), chunk.count, rows.features, rows.features, 1}, {0, nullptr, chunk.count}};
-}
-
-template <class T>
-double PointwiseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const {
-  const T intercept = data_.intercept ? x[data_.rows.features] : T(0);
+  const bool in_place = rows.constant() || rows.row_major() || (rows.column_major() && !cut_.packs_columns);
   double total = 0;
   for (Index from = 0; from < segment.count; from += chunk_rows_) {
-    const Segment chunk = segment.part(from, std::min(chunk_rows_, segment.count - from));
-    const auto [rows, visible] = readable(chunk, scratch);
-    T *z = scratch.prediction.data(), *slope = scratch.slope.data();
-    const bool by_columns = rows.column_major() && !rows.constant();
-    (by_columns ? kernels_.rows.predict_columns : kernels_.rows.predict)(rows, visible, x, intercept, z);
-    const T* y = data_.y + chunk.begin;
-    const T* weight = data_.weight ? data_.weight + chunk.begin : nullptr;
-    if (chunk.offset) {
-      kernels_.rows.gather(data_.y, chunk, scratch.y.data());
-      y = scratch.y.data();
-      if (weight) {
-        kernels_.rows.gather(data_.weight, chunk, scratch.weight.data());
-        weight = scratch.weight.data();
-      }
+    const Segment given = segment.part(from, std::min(chunk_rows_, segment.count - from));
+    Chunk chunk{rows, given, given, data_.weight ? data_.weight + given.begin : nullptr};
+    if (!in_place) {
+      scratch.packed.resize(std::size_t(chunk_rows_ * rows.features));
+      kernels_.rows.pack(rows, given, scratch.packed.data());
+      chunk.rows = {scratch.packed.data(), given.count, rows.features, rows.features, 1};
+      chunk.visible = {0, nullptr, given.count};
     }
-    total += loss_.reduce(params_.data(), chunk.count, y, z, weight, slope);
-    if (!gradient) continue;
-    (by_columns ? kernels_.rows.accumulate_columns : kernels_.rows.accumulate)(rows, visible, slope, gradient);
-    if (data_.intercept) gradient[data_.rows.features] += kernels_.rows.sum(slope, chunk.count);
+    if (given.offset && chunk.weight) {
+      kernels_.rows.gather(data_.weight, given, scratch.weight.data());
+      chunk.weight = scratch.weight.data();
+    }
+    total += evaluate(chunk, x, gradient, scratch);
   }
   return total;
 }
 
 template <class T>
-std::string PointwiseSum<T>::complaint(const Segment& segment) const {
+std::string DenseSum<T>::complaint(const Segment& segment) const {
   const DenseRows<T>& rows = data_.rows;
   const auto say = [](const char* what, Index row, T number) {
     return std::string(what) + " holds " + (std::isnan(number) ? "NaN" : "an infinity") + ", first in row " +
@@ -118,7 +101,10 @@ std::string PointwiseSum<T>::complaint(const Segment& segment) const {
   };
   for (Index i = 0; i < segment.count; ++i) {
     const Index row = segment[i];
-    if (!std::isfinite(data_.y[row])) return say("y", row, data_.y[row]);
+    for (Index k = 0; k < cut_.targets; ++k) {
+      const T number = data_.y[row * cut_.targets + k];
+      if (!std::isfinite(number)) return say("y", row, number);
+    }
     if (data_.weight && !std::isfinite(data_.weight[row])) return say("sample_weight", row, data_.weight[row]);
     for (Index j = 0; j < rows.features; ++j) {
       const T number = rows.data[row * rows.row_stride + j * rows.column_stride];
@@ -126,6 +112,47 @@ std::string PointwiseSum<T>::complaint(const Segment& segment) const {
     }
   }
   return {};
+}
+
+/// Rows are read twice, for the prediction and for the gradient: a chunk of this size is still in cache the second time.
+template <class T>
+PointwiseSum<T>::PointwiseSum(std::size_t loss, std::vector<double> params, const RowData<T>& data)
+    : DenseSum<T>(data, (data.rows.constant() ? 1 : data.rows.features) + data.intercept,
+                  {.chunk_bytes = 64 * 1024, .scratch_bytes = 0, .part_rows = 1}),
+      loss_(kernels_.losses[loss]), params_(std::move(params)) {
+  this->use(nullptr);
+}
+
+template <class T>
+void PointwiseSum<T>::reserve(Scratch& s) const {
+  for (auto* buffer : {&s.y, &s.weight, &s.prediction, &s.slope}) buffer->resize(std::size_t(chunk_rows_));
+}
+
+template <class T>
+bool PointwiseSum<T>::descend(const Segment& segment, const T* step, double l1, double l2, T* x, double& objectives) {
+  if (data_.rows.constant() || !data_.rows.row_major()) return false;
+  objectives = loss_.descend(params_.data(), data_.rows, segment,
+                             {data_.y, data_.weight, step, x, data_.intercept, l1, l2, data_.mean_weight});
+  return true;
+}
+
+template <class T>
+double PointwiseSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const {
+  const auto& [rows, visible, given, weight] = chunk;
+  const T intercept = data_.intercept ? x[data_.rows.features] : T(0);
+  T *z = scratch.prediction.data(), *slope = scratch.slope.data();
+  const bool by_columns = !rows.row_major() && !rows.constant();
+  (by_columns ? kernels_.rows.predict_columns : kernels_.rows.predict)(rows, visible, x, intercept, z);
+  const T* y = data_.y + given.begin;
+  if (given.offset) {
+    kernels_.rows.gather(data_.y, given, scratch.y.data());
+    y = scratch.y.data();
+  }
+  const double total = loss_.reduce(params_.data(), given.count, y, z, weight, slope);
+  if (!gradient) return total;
+  (by_columns ? kernels_.rows.accumulate_columns : kernels_.rows.accumulate)(rows, visible, slope, gradient);
+  if (data_.intercept) gradient[data_.rows.features] += kernels_.rows.sum(slope, given.count);
+  return total;
 }
 
 template <class T>
@@ -174,6 +201,8 @@ class OutsideSum final : public RowSum<double> {
 
 std::unique_ptr<RowSum<double>> outside_sum(OutsideLoss loss) { return std::make_unique<OutsideSum>(std::move(loss)); }
 
+template class DenseSum<float>;
+template class DenseSum<double>;
 template class PointwiseSum<float>;
 template class PointwiseSum<double>;
 template double full_sum(RowSum<float>&, const float*, double*, const std::function<void()>&);

@@ -5,15 +5,26 @@
 #include "steepest/losses.hpp"
 #include "steepest/optim.hpp"
 #include "steepest/penalties.hpp"
+#include "steepest/row_losses.hpp"
 #include "steepest/schedules.hpp"
 
 namespace steepest {
 namespace {
 
 template <class... Ls>
-constexpr auto specs_of(STEEPEST_LEVEL::LossList<Ls...>) {
+constexpr auto specs_of_losses() {
   return std::array{LossSpec{Ls::name, Ls::summary, Ls::formula, Ls::link, Ls::target, Ls::curvature, Ls::convex,
                              Ls::smooth, std::span<const Param>(Ls::params)}...};
+}
+
+template <class... Ls>
+constexpr auto specs_of(STEEPEST_LEVEL::LossList<Ls...>) {
+  return specs_of_losses<Ls...>();
+}
+
+template <class... Ls>
+constexpr auto specs_of(STEEPEST_LEVEL::RowLossList<Ls...>) {
+  return specs_of_losses<Ls...>();
 }
 
 template <class... Ps>
@@ -34,6 +45,7 @@ constexpr auto specs_of(schedules::ScheduleList<Ss...>) {
 }
 
 constexpr auto losses_table = specs_of(STEEPEST_LEVEL::Losses{});
+constexpr auto row_losses_table = specs_of(STEEPEST_LEVEL::RowLosses{});
 constexpr auto penalties_table = specs_of(STEEPEST_LEVEL::Penalties{});
 constexpr auto rules_table = specs_of(STEEPEST_LEVEL::Rules{});
 constexpr auto schedules_table = specs_of(schedules::Schedules{});
@@ -41,6 +53,7 @@ constexpr auto schedules_table = specs_of(schedules::Schedules{});
 }  // namespace
 
 std::span<const LossSpec> loss_specs() { return losses_table; }
+std::span<const LossSpec> row_loss_specs() { return row_losses_table; }
 std::span<const PenaltySpec> penalty_specs() { return penalties_table; }
 std::span<const RuleSpec> rule_specs() { return rules_table; }
 std::span<const ScheduleSpec> schedule_specs() { return schedules_table; }

@@ -58,6 +58,32 @@ struct LossKernels {
   void (*pointwise)(const double* params, std::int64_t n, const T* y, const T* z, T* value, T* slope);
 };
 
+/// K scores per row, from K rows of coefficients. Scores, slopes and targets of a chunk lie class by class, `stride` numbers
+/// apart; a stride is at least the number of rows, rounded up to a whole register, and what lies between is anybody's.
+template <class T>
+struct ScoreKernels {
+  /// z_k = X coef_k + intercept_k for the rows of a segment, C order; without features z_k = intercept_k. The intercept may be
+  /// null.
+  void (*predict)(const DenseRows<T>&, const Segment&, std::int64_t classes, const T* coef, const T* intercept,
+                  std::int64_t stride, T* z);
+  /// gradient_k += X^T slope_k over a segment, C order.
+  void (*accumulate)(const DenseRows<T>&, const Segment&, std::int64_t classes, const T* slope, std::int64_t stride,
+                     T* gradient);
+  /// The targets of a segment's rows, which lie row by row, class by class.
+  void (*transpose)(const T* from, const Segment&, std::int64_t classes, std::int64_t stride, T* to);
+};
+
+template <class T>
+struct RowLossKernels {
+  /// The weighted sum of the losses (weight may be null), the weighted slopes in each score into `slope`. A score that is not
+  /// finite makes the sum not finite, whatever the loss. y: a label per row, or targets laid out as the scores are.
+  double (*reduce)(const double* params, std::int64_t n, std::int64_t classes, std::int64_t stride, const T* y,
+                   const T* z, const T* weight, T* slope);
+  /// Each row's value and slopes.
+  void (*pointwise)(const double* params, std::int64_t n, std::int64_t classes, std::int64_t stride, const T* y,
+                    const T* z, T* value, T* slope);
+};
+
 template <class T>
 struct PenaltyKernels {
   double (*value)(const double* params, std::int64_t n, const T* w);
@@ -96,6 +122,8 @@ template <class T>
 struct KernelsOf {
   RowKernels<T> rows;
   const LossKernels<T>* losses;
+  ScoreKernels<T> scores;
+  const RowLossKernels<T>* row_losses;
   const PenaltyKernels<T>* penalties;
   const RuleKernels<T>* rules;
   const OpKernels<T>* ops;

@@ -47,53 +47,124 @@ class RowSum {
   virtual std::string complaint(const Segment&) const { return {}; }
 };
 
-/// A pointwise loss over dense rows. Everything it sees belongs to the caller and outlives it.
+/// What a loss is summed over. Everything belongs to the caller and outlives the sum.
+template <class T>
+struct RowData {
+  DenseRows<T> rows;
+  const T* y = nullptr;
+  const T* weight = nullptr;  ///< null: all ones
+  bool intercept = false;     ///< the last parameters are intercepts, one per score
+  double mean_weight = 1;
+};
+
+/// What the sums over dense rows share: they cut a segment into parts and chunks and bring the rows into reach.
 ///
 /// A segment of more than a few kilobytes is cut into parts, each with a gradient of its own, which are added in order:
 /// how it is cut depends on the data alone, so the result does not depend on the number of threads.
 template <class T>
-class PointwiseSum final : public RowSum<T> {
+class DenseSum : public RowSum<T> {
  public:
-  struct Data {
-    DenseRows<T> rows;
-    const T* y = nullptr;
-    const T* weight = nullptr;  ///< null: all ones
-    bool intercept = false;     ///< the last parameter is an intercept
-    double mean_weight = 1;
-  };
-
-  PointwiseSum(std::size_t loss, std::vector<double> params, Data data);
-
   std::int64_t rows() const override { return data_.rows.rows; }
-  std::int64_t parameters() const override { return penalised() + data_.intercept; }
-  std::int64_t penalised() const override { return data_.rows.constant() ? 1 : data_.rows.features; }
   double mean_weight() const override { return data_.mean_weight; }
   double add(const Segment& segment, const T* x, T* gradient) override { return in_parts(segment, x, gradient); }
   double value(const Segment& segment, const T* x) override { return in_parts(segment, x, nullptr); }
   std::int64_t row_bytes() const override { return row_bytes_; }
-  bool descend(const Segment& segment, const T* step, double l1, double l2, T* x, double& objectives) override;
   void use(Team* team) override;
   std::string complaint(const Segment& segment) const override;
 
- private:
+ protected:
   struct Scratch {
     std::vector<T> y, weight, prediction, slope, packed;
   };
 
-  double in_parts(const Segment& segment, const T* x, T* gradient);
-  double walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const;
-  /// The rows of a chunk as the kernels can read them: in place, or packed.
-  std::pair<DenseRows<T>, Segment> readable(const Segment& chunk, Scratch& scratch) const;
+  /// Rows near enough to be read twice.
+  struct Chunk {
+    DenseRows<T> rows;  ///< in place, or packed
+    Segment visible;    ///< which of `rows`
+    Segment given;      ///< which of the data's rows
+    const T* weight;    ///< of these rows one after the other; may be null
+  };
+
+  struct Cut {
+    std::int64_t chunk_bytes;    ///< of rows and scratch in a chunk
+    std::int64_t scratch_bytes;  ///< per row
+    std::int64_t part_rows;      ///< a part is at least as many rows
+    std::int64_t targets = 1;    ///< per row
+    bool packs_columns = false;  ///< F order is not read in place
+  };
+
+  DenseSum(const RowData<T>& data, std::int64_t parameters, const Cut& cut);
+
+  /// The sum over a chunk; its gradient is added to `gradient` unless that is null.
+  virtual double evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const = 0;
+  /// Makes room for a chunk.
+  virtual void reserve(Scratch& scratch) const = 0;
 
   const KernelsOf<T>& kernels_;
-  const LossKernels<T>& loss_;
-  std::vector<double> params_;
-  Data data_;
-  std::int64_t row_bytes_, chunk_rows_;
+  RowData<T> data_;
+  std::int64_t chunk_rows_;
+
+ private:
+  double in_parts(const Segment& segment, const T* x, T* gradient);
+  double walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const;
+  std::int64_t parts_of(std::int64_t rows) const;
+
+  Cut cut_;
+  std::int64_t row_bytes_;
   Team* team_ = nullptr;
   std::vector<Scratch> scratch_;  // one per thread
   std::vector<T> partial_;        // one gradient per part
   std::vector<double> values_;
+};
+
+/// A pointwise loss over dense rows.
+template <class T>
+class PointwiseSum final : public DenseSum<T> {
+ public:
+  PointwiseSum(std::size_t loss, std::vector<double> params, const RowData<T>& data);
+
+  std::int64_t parameters() const override { return penalised() + data_.intercept; }
+  std::int64_t penalised() const override { return data_.rows.constant() ? 1 : data_.rows.features; }
+  bool descend(const Segment& segment, const T* step, double l1, double l2, T* x, double& objectives) override;
+
+ private:
+  using typename DenseSum<T>::Scratch;
+  using typename DenseSum<T>::Chunk;
+  using DenseSum<T>::data_;
+  using DenseSum<T>::kernels_;
+  using DenseSum<T>::chunk_rows_;
+
+  double evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const override;
+  void reserve(Scratch& scratch) const override;
+
+  const LossKernels<T>& loss_;
+  std::vector<double> params_;
+};
+
+/// A loss of K scores over dense rows. x holds K rows of coefficients, then K intercepts; without features K parameters that
+/// are the scores. y holds a label per row (its position in the sorted classes), or K targets.
+template <class T>
+class ScoresSum final : public DenseSum<T> {
+ public:
+  ScoresSum(std::size_t loss, std::vector<double> params, const RowData<T>& data, std::int64_t classes);
+
+  std::int64_t parameters() const override { return penalised() + (data_.intercept ? classes_ : 0); }
+  std::int64_t penalised() const override { return classes_ * (data_.rows.constant() ? 1 : data_.rows.features); }
+
+ private:
+  using typename DenseSum<T>::Scratch;
+  using typename DenseSum<T>::Chunk;
+  using DenseSum<T>::data_;
+  using DenseSum<T>::kernels_;
+  using DenseSum<T>::chunk_rows_;
+
+  double evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const override;
+  void reserve(Scratch& scratch) const override;
+
+  const RowLossKernels<T>& loss_;
+  std::vector<double> params_;
+  std::int64_t classes_, stride_;
+  bool labels_;
 };
 
 /// The sum over all rows in sequence and its gradient, block by block: blocks are summed in double and in the same order

@@ -38,6 +38,7 @@ struct ScheduleSpec {
 };
 
 std::span<const LossSpec> loss_specs();
+std::span<const LossSpec> row_loss_specs();
 std::span<const PenaltySpec> penalty_specs();
 std::span<const RuleSpec> rule_specs();
 std::span<const ScheduleSpec> schedule_specs();

@@ -77,7 +77,8 @@ struct Simd {
 
   Simd() = default;
   STEEPEST_INLINE Simd(Native native) : v(native) {}
-  STEEPEST_INLINE explicit Simd(double number) : v(T(number) - Native{}) {}  // less zero is no operation
+  /// Minus zero changes no number, so compilers leave the subtraction out (plus zero would change -0).
+  STEEPEST_INLINE explicit Simd(double number) : v(T(number) - Native{}) {}
 
   STEEPEST_INLINE static Simd load(const T* from) {
     Simd result;
@@ -372,6 +373,34 @@ STEEPEST_INLINE V log1p(V x) {
   const V special = select(x == -one, -infinity, select(x == infinity, infinity, V(__builtin_nan(""))));
   const V regular = select(abs(x) < V(F::smallest_normal), x, result);
   return select(u > zero, select(x < infinity, regular, special), special);
+}
+
+/// Writes the sums over the lanes of four registers side by side: halves onto halves, the last of them for all four at once.
+template <class T, int N>
+STEEPEST_INLINE void store_sums(Simd<T, N> a, Simd<T, N> b, Simd<T, N> c, Simd<T, N> d, T* to) {
+  if constexpr (N > 4) {
+    const auto folded = [](Simd<T, N> x) {
+      Simd<T, N / 2> low, high;
+      __builtin_memcpy(&low.v, &x.v, sizeof(low.v));
+      __builtin_memcpy(&high.v, reinterpret_cast<const char*>(&x.v) + sizeof(low.v), sizeof(high.v));
+      return low + high;
+    };
+    store_sums(folded(a), folded(b), folded(c), folded(d), to);
+  } else if constexpr (N == 4) {
+    using Four = Simd<T, 4>;
+    const Four ab =
+        Four(__builtin_shufflevector(a.v, b.v, 0, 1, 4, 5)) + Four(__builtin_shufflevector(a.v, b.v, 2, 3, 6, 7));
+    const Four cd =
+        Four(__builtin_shufflevector(c.v, d.v, 0, 1, 4, 5)) + Four(__builtin_shufflevector(c.v, d.v, 2, 3, 6, 7));
+    const Four even(__builtin_shufflevector(ab.v, cd.v, 0, 2, 4, 6)),
+        odd(__builtin_shufflevector(ab.v, cd.v, 1, 3, 5, 7));
+    (even + odd).store(to);
+  } else {
+    to[0] = a.sum();
+    to[1] = b.sum();
+    to[2] = c.sum();
+    to[3] = d.sum();
+  }
 }
 
 }  // namespace ops

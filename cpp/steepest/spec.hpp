@@ -11,11 +11,12 @@ inline constexpr double infinity = std::numeric_limits<double>::infinity();
 /// Stands for "the second derivative in z is not bounded".
 inline constexpr double no_curvature_bound = -1.0;
 
-/// How the mean of the target follows from the raw prediction: identity z, log exp(z), logit 1/(1+exp(-z)).
-enum class Link { identity, log, logit, half_logit };
+/// How the mean of the target follows from the raw prediction: identity z, log exp(z), logit 1/(1+exp(-z)), softmax
+/// exp(z)/sum(exp(z)).
+enum class Link { identity, log, logit, half_logit, softmax };
 
 /// Which targets a loss accepts.
-enum class Target { real, non_negative, positive, binary };
+enum class Target { real, non_negative, positive, binary, labels };
 
 /// Which ends of a parameter's range belong to it.
 enum class Closed { neither, low, both };
@@ -38,6 +39,8 @@ constexpr std::string_view name_of(Link link) {
     return "logit";
   case Link::half_logit:
     return "half_logit";
+  case Link::softmax:
+    return "softmax";
   }
   return "";
 }
@@ -52,6 +55,8 @@ constexpr std::string_view name_of(Target target) {
     return "positive";
   case Target::binary:
     return "binary";
+  case Target::labels:
+    return "labels";
   }
   return "";
 }
@@ -67,6 +72,8 @@ constexpr std::string_view domain_of(Target target) {
     return "positive";
   case Target::binary:
     return "of two classes";
+  case Target::labels:
+    return "labels of at least two classes";
   }
   return "";
 }

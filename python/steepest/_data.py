@@ -30,6 +30,12 @@ class Data(NamedTuple):
     weight: NDArray[Any] | None
     mean_weight: float
     classes: NDArray[Any] | None
+    scores: int = 0  # per row; 0 for a pointwise loss
+
+    @property
+    def width(self) -> int:
+        """How many coefficients a score has; the constant model is that of a single feature of ones."""
+        return 1 if self.X is None else self.X.shape[1]
 
 
 def check_data(loss: Loss, data: Any, sample_weight: Any, fit_intercept: bool, check_finite: bool) -> Data:
@@ -49,16 +55,20 @@ def check_data(loss: Loss, data: Any, sample_weight: Any, fit_intercept: bool, c
         if fit_intercept:
             raise ValueError("fit_intercept=True needs features: the constant model is an intercept already")
         dtype = np.dtype(np.float32) if getattr(data, "dtype", None) == np.float32 else FLOATS[0]
-    y, classes = as_targets(y_given, loss, dtype)
+    scores = 0
+    if loss.kind == "scores":
+        y, scores, classes = as_row_targets(y_given, loss, dtype)
+    else:
+        y, classes = as_targets(y_given, loss, dtype)
     if X is not None:
         if len(y) != len(X):
             raise ValueError(f"X has {len(X)} rows, y has {len(y)}")
         if check_finite:
             require_finite(X, "X")
     if sample_weight is None:
-        return Data(X, y, None, 1.0, classes)
+        return Data(X, y, None, 1.0, classes, scores)
     weight, mean = as_weights(sample_weight, len(y), dtype)
-    return Data(X, y, weight, mean, classes)
+    return Data(X, y, weight, mean, classes, scores)
 
 
 def as_array(values: Any, what: str) -> NDArray[Any]:
@@ -168,6 +178,69 @@ def encode_labels(y: NDArray[Any], loss: Loss, dtype: Any, single_class: bool) -
             raise ValueError(f"{loss.name} takes two classes; y holds {len(found)}: {_shown(found)}")
         np.subtract(np.multiply(positive, 2, dtype=dtype), 1, out=flat_encoded[start : start + BLOCK])
     return encoded, classes
+
+
+def as_row_targets(
+    values: Any, loss: Loss, dtype: Any, single_class: bool = False
+) -> tuple[NDArray[Any], int, NDArray[Any] | None]:
+    """Return y in the dtype of the computation, the number of scores, and the classes where the loss wants labels.
+
+    Class labels become their positions among the sorted classes; several binary targets -1 and +1.
+    """
+    y = as_array(values, "y")
+    if y.size == 0:
+        raise ValueError("y is empty")
+    if loss.target == "labels":
+        classes, positions = _sorted_classes(y, loss)
+        if len(classes) < 2:
+            raise ValueError(f"{loss.name} takes two classes or more; y holds only {classes.tolist()[0]!r}")
+        return positions.astype(dtype), len(classes), classes
+    if y.ndim != 2:
+        raise ValueError(f"y must be 2-D, not {y.ndim}-D: {loss.name} takes K targets per row, shape (n, K)")
+    if loss.target == "binary":
+        encoded, classes = encode_labels(y, loss, dtype, single_class)
+        return np.ascontiguousarray(encoded), y.shape[1], classes
+    require_numeric(y, "y")
+    y = narrowed(y, dtype)
+    require_finite(y, "y")
+    return y, y.shape[1], None
+
+
+def labels_as_columns(values: Any, loss: Loss, dtype: Any, scores: int) -> NDArray[Any]:
+    """Return for each label which of the scores is its own; not all classes need occur where labels are positions."""
+    y = np.atleast_1d(as_array(values, "y"))
+    if y.size == 0:
+        raise ValueError("y is empty")
+    classes, positions = _sorted_classes(y, loss)
+    if len(classes) == scores:
+        return positions.astype(dtype)
+    if classes.dtype.kind in "iuf" and bool(
+        ((classes >= 0) & (classes < scores) & (classes == np.floor(classes))).all()
+    ):
+        return y.astype(dtype)
+    raise ValueError(
+        f"y holds {len(classes)} classes, raw_prediction has {scores} columns: where some classes do not occur, give "
+        f"labels as 0 to {scores - 1}"
+    )
+
+
+def _sorted_classes(y: NDArray[Any], loss: Loss) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Return the different labels in order, and where among them each row's is."""
+    if y.ndim != 1:
+        raise ValueError(f"y must be 1-D, not {y.ndim}-D: {loss.name} takes one label per row")
+    if y.dtype.kind == "c":
+        require_numeric(y, "y")
+    if y.dtype.kind == "f":
+        require_finite(y, "y")
+    elif y.dtype.kind == "O":
+        for row, label in enumerate(y):
+            if label is None or label != label:
+                raise ValueError(f"y holds {label}, first in row {row}; every row needs a label")
+    try:
+        classes, positions = np.unique(y, return_inverse=True)
+    except TypeError:
+        raise TypeError(f"the labels in y cannot be sorted: they mix types (dtype {y.dtype})") from None
+    return classes, positions
 
 
 def _only(y: NDArray[Any], low: Any, high: Any) -> bool:

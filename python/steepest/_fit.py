@@ -26,6 +26,7 @@ from steepest._results import Interrupted, Result, Status
 from steepest._table import Table, read_table
 
 MOST_SHOWN = 10
+LABELLED = [name for name in losses.available("scores") if losses.get(name).target == "labels"]
 
 
 class Refused(Exception):
@@ -63,7 +64,7 @@ def run_fit(plan: Plan) -> int:
         loss = _loss(plan)
         penalty = _penalty(plan)
         step_size = _step_size(plan.step_size)
-        table = read_table(plan.data, plan.target, labels=loss.target == "binary")
+        table = read_table(plan.data, plan.target, labels=loss.target in ("binary", "labels"))
     except (ValueError, TypeError) as error:
         raise Refused(str(error)) from None
     except OSError as error:
@@ -167,7 +168,7 @@ def _document(table: Table, loss: Member, penalty: Member | None, result: Result
         "model": "constant" if table.X is None else "linear",
         "target": table.target,
         "features": table.features,
-        "coef": [_plain(value) for value in result.coef],
+        "coef": _plain(result.coef),
         "intercept": _plain(result.intercept),
         "classes": None if result.classes is None else [_plain(value) for value in result.classes],
         "loss": _described(loss),
@@ -188,8 +189,10 @@ def _described(member: Member) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a number or a text as JSON knows it, null for what is not finite."""
-    plain = np.asarray(value).item()
+    """Return numbers and texts as JSON knows them, null for what is not finite."""
+    plain = np.asarray(value).tolist()
+    if isinstance(plain, list):
+        return [_plain(each) for each in plain]
     return None if isinstance(plain, float) and not math.isfinite(plain) else plain
 
 
@@ -209,7 +212,7 @@ def _report(console: Console, plan: Plan, document: Mapping[str, Any], seconds: 
     ]
     if document["success"]:
         lines.append(document["message"])
-    values = dict(zip(features or ["constant"], document["coef"], strict=True))
+    values, intercepts = _by_name(document)
     largest = set(sorted(values, key=lambda name: -abs(values[name] or 0))[:MOST_SHOWN])
     parameters = RichTable("parameter", box=rich.box.SIMPLE_HEAD, pad_edge=False)
     parameters.add_column("value", justify="right")
@@ -219,12 +222,27 @@ def _report(console: Console, plan: Plan, document: Mapping[str, Any], seconds: 
     if len(values) > MOST_SHOWN:
         parameters.add_row(f"{len(values) - MOST_SHOWN} smaller ones", "")
     if features:
-        parameters.add_row("intercept", _shown(document["intercept"]))
+        for name, value in intercepts.items():
+            parameters.add_row(Text(name), _shown(value))
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(parameters)
     if plan.output is not None:
         console.print(f"Parameters written to {plan.output}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _by_name(document: Mapping[str, Any]) -> tuple[dict[str, float | None], dict[str, float | None]]:
+    """Return coefficients and intercepts by name; where each row has several scores, theirs is part of it."""
+    names, coef = document["features"] or ["constant"], document["coef"]
+    if not isinstance(coef[0], list):
+        return dict(zip(names, coef, strict=True)), {"intercept": document["intercept"]}
+    scores = document["classes"] if document["loss"]["name"] in LABELLED else range(len(coef))
+    values = {
+        f"{score}: {name}": value
+        for score, row in zip(scores, coef, strict=True)
+        for name, value in zip(names, row, strict=True)
+    }
+    return values, {f"{score}: intercept": value for score, value in zip(scores, document["intercept"], strict=True)}
 
 
 def _counted(number: int, what: str) -> str:

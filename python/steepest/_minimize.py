@@ -17,7 +17,7 @@ from steepest import losses, optim, penalties, schedules
 from steepest._data import FLOATS, Data, as_array, check_data, narrowed, require_finite
 from steepest._outside import is_outside, outside_problem
 from steepest._progress import Reporter, make_reporter
-from steepest._results import ConvergenceWarning, History, Interrupted, Result, Status
+from steepest._results import ConvergenceWarning, History, Interrupted, Result, Status, views_of
 from steepest._stepping import Steps, default_steps, given_steps
 from steepest._threads import default_threads
 from steepest._warnings import warn
@@ -101,10 +101,12 @@ def minimize(
     data : (X, y) or y
         A tuple is rows X of shape (n, d), float32 or float64 with any strides, and targets y of shape (n,). Any other
         array-like is the y of the constant model, whose only parameter is its prediction. Nothing is written to, and X
-        is never copied without a ``DataCopyWarning``. Traced losses take a tuple of arrays with the rows as axis 0.
+        is never copied without a ``DataCopyWarning``. Losses of K scores take labels of K classes, of any type, or y of
+        shape (n, K); traced losses a tuple of arrays with the rows as axis 0.
     x0 : array_like, nested dictionary of them (for traced losses) or Result, optional
-        Start; zeros by default. A result goes on where that run ended: its seed, its order of rows, its schedule; with
-        steps from a schedule or computed beforehand, bit for bit as one longer run.
+        Start; zeros by default. Losses of K scores take [W.ravel(), b] with W of shape (K, d), or W itself where there
+        is no intercept. A result goes on where that run ended: its seed, its order of rows, its schedule; with steps
+        from a schedule or computed beforehand, bit for bit as one longer run.
     method : str or Rule, optional
         "gd" (full batches), "sgd", or a rule of ``st.optim``. By default small data is descended as a whole and large
         data in mini-batches, until progress ends.
@@ -133,7 +135,7 @@ def minimize(
     sample_weight : array_like, shape (n,), optional
         Weights of the rows.
     fit_intercept : bool
-        Whether the last parameter is an intercept.
+        Whether the last parameter, or the last K for a loss of K scores, are intercepts.
     seed : int, optional
         Decides the order of rows; drawn from the system's entropy by default. ``result.seed`` tells it.
     n_threads : int, optional
@@ -306,10 +308,15 @@ def _make_model(
         x = as_array(start, "x0")
         if x.dtype.kind not in "biuf":
             raise TypeError(f"x0 must hold real numbers; its dtype is {x.dtype}")
+        if checked.scores and x.ndim > 1 and (fit_intercept or tuple(x.shape) != (checked.scores, checked.width)):
+            W = f"W of shape ({checked.scores}, {checked.width})"
+            raise ValueError(
+                f"x0 has shape {x.shape}; this problem takes {'[W.ravel(), b]' if fit_intercept else 'W'} with {W}"
+            )
         x = narrowed(x, dtype).ravel()
         _check_start(x, problem.parameters)
-    features = problem.parameters - fit_intercept
-    return _Model(problem, problem.rows, problem.rows * features, x, features, resolved, checked, None, x.shape)
+    features = max(1, checked.scores) * checked.width
+    return _Model(problem, problem.rows, problem.rows * checked.width, x, features, resolved, checked, None, x.shape)
 
 
 def _start_of(result: Result) -> Any:
@@ -483,15 +490,16 @@ def _make_result(outcome: dict[str, Any], model: _Model, seed: int, keep_history
     fun, jac = outcome["fun"], outcome["jac"]
     if status is Status.interrupted:
         fun, jac = columns[1][-1] if columns.size else math.nan, np.full_like(jac, math.nan)
-    intercept = x[model.features :]
+    scores, width = (0, 1) if model.data is None else (model.data.scores, model.data.width)
+    coef, intercept = views_of(x, model.features, scores, width)
     layout = model.traced.layout if model.traced is not None and model.traced.layout.nested else None
     return Result(
         x=x,
         x_shape=model.shape,
         fun=fun,
         jac=jac,
-        coef=x[: model.features],
-        intercept=intercept.reshape(()) if intercept.size else np.zeros(()),
+        coef=coef,
+        intercept=intercept,
         nit=outcome["nit"],
         nfev=outcome["nfev"],
         epochs=outcome["epochs"],

@@ -33,7 +33,8 @@ class Result(OptimizeResult):  # type: ignore[misc]
     jac : ndarray, shape (n_parameters,)
         Its gradient at x, without the kinks of penalties.
     coef, intercept : ndarray
-        Views of x; the intercept is 0-dimensional.
+        Views of x; the intercept is 0-dimensional. For a loss of K scores they have the shapes (K, n_features) and
+        (K,), and ``x`` is ``[coef.ravel(), intercept]``.
     nit, nfev, epochs : int
         Updates, evaluations of a batch or of all rows, and epochs done, earlier runs included.
     success : bool
@@ -47,7 +48,7 @@ class Result(OptimizeResult):  # type: ignore[misc]
     seed : int
         What the order of rows depended on.
     classes : ndarray or None
-        The two labels of a classification loss, the positive one last.
+        The sorted labels of a classification loss: of two the last is the positive one, of K each has a score.
     gap : float or None
         An upper bound of ``fun - optimum``, where one is known.
     """
@@ -62,6 +63,10 @@ class Result(OptimizeResult):  # type: ignore[misc]
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the raw predictions for rows X, shape (n, d); the constant model predicts the same for all.
 
+        Returns
+        -------
+        ndarray, shape (n,), or (n, K) for a loss of K scores
+
         Examples
         --------
         >>> import steepest as st
@@ -71,10 +76,21 @@ class Result(OptimizeResult):  # type: ignore[misc]
         """
         X = np.asarray(X)
         if self.get("constant"):
-            return np.full(len(X), self.x[0])
-        if X.ndim != 2 or X.shape[1] != self.coef.shape[0]:
-            raise ValueError(f"X must have shape (n, {self.coef.shape[0]}), not {X.shape}")
-        return np.asarray(X @ self.coef + self.intercept)
+            X = np.ones((len(X), 1), dtype=self.x.dtype)
+        if X.ndim != 2 or X.shape[1] != self.coef.shape[-1]:
+            raise ValueError(f"X must have shape (n, {self.coef.shape[-1]}), not {X.shape}")
+        return np.asarray(X @ self.coef.T + self.intercept)
+
+
+def views_of(x: NDArray[Any], features: int, scores: int, width: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return coefficients and intercepts as views of x, given how many of it are coefficients.
+
+    With scores, each has as many as `width`.
+    """
+    coef, intercept = x[:features], x[features:]
+    if scores:
+        return coef.reshape(scores, width), intercept if intercept.size else np.zeros(scores, dtype=x.dtype)
+    return coef, intercept.reshape(()) if intercept.size else np.zeros(())
 
 
 def _with_views(kind: type[Result], fields: dict[str, Any]) -> Result:

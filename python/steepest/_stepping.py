@@ -136,4 +136,4 @@ def _sample(data: Data) -> Data:
     every = max(1, len(data.y) // SAMPLE)
     X = None if data.X is None else data.X[::every]
     weight = None if data.weight is None else data.weight[::every]
-    return Data(X, data.y[::every], weight, data.mean_weight, data.classes)
+    return data._replace(X=X, y=data.y[::every], weight=weight)

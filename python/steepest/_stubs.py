@@ -29,12 +29,14 @@ def stub(module: ModuleType) -> str:
     """Return the text of a module's stub."""
     base = MODULES[module]
     classes: dict[str, type[Member]] = module._list._classes
-    parts = [_base_class(base)]
+    bases = dict.fromkeys(cls.__bases__[0] for cls in classes.values())
+    parts = [_base_class(each) for each in bases]
     for name, cls in classes.items():
         if cls.name == name:
             parts.append(_member_class(cls))
     parts += [f"{class_name(name)} = {cls.__name__}\n" for name, cls in classes.items() if cls.name != name]
-    parts.append("def available() -> tuple[str, ...]: ...\n")
+    if module.available == module._list.available:
+        parts.append("def available() -> tuple[str, ...]: ...\n")
     parts.append(f"def get(name: str, **params: float) -> {base.__name__}: ...\n")
     for name, value in vars(module).items():
         if isinstance(value, FunctionType) and value.__module__ == module.__name__ and not name.startswith("_"):
@@ -55,7 +57,7 @@ def _imports(text: str) -> str:
 
 
 def _base_class(base: type[Any]) -> str:
-    lines = [f"class {base.__name__}(Member):"]
+    lines = [f"class {base.__name__}({base.__bases__[0].__name__}):"]
     lines += [f"    {name}: {kind}" for name, kind in base.__annotations__.items() if not name.startswith("_")]
     for name, value in vars(base).items():
         if isinstance(value, FunctionType) and (not name.startswith("_") or name == "__call__"):

@@ -47,7 +47,7 @@ def run_sweep(
             "step_sizes": _split(lists.step_sizes, "--step-sizes", _step),
             "methods": _split(lists.methods, "--methods", lambda name, option: name),
         }
-        table = read_table(plan.data, plan.target, labels=loss.target == "binary")
+        table = read_table(plan.data, plan.target, labels=loss.target in ("binary", "labels"))
     except (ValueError, TypeError) as error:
         raise Refused(str(error)) from None
     except OSError as error:

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepest._lists import Member
 
 class Loss(Member):
+    kind: ClassVar[str]
     link: ClassVar[str]
     target: ClassVar[str]
     convex: ClassVar[bool]
@@ -33,6 +34,9 @@ class Loss(Member):
         sample_weight: ArrayLike | None = None,
         out: NDArray[Any] | None = None,
     ) -> NDArray[Any]: ...
+
+class RowLoss(Loss):
+    kind: ClassVar[str]
 
 class SquaredError(Loss):
     def __init__(self) -> None: ...
@@ -90,7 +94,28 @@ class Tweedie(Loss):
     power: float
     def __init__(self, power: float = 1.5) -> None: ...
 
+class Softmax(RowLoss):
+    def __init__(self) -> None: ...
+
+class MulticlassHinge(RowLoss):
+    margin: float
+    def __init__(self, margin: float = 1.0) -> None: ...
+
+class CrammerSinger(RowLoss):
+    margin: float
+    def __init__(self, margin: float = 1.0) -> None: ...
+
+class MultiSquaredError(RowLoss):
+    def __init__(self) -> None: ...
+
+class MultiHuber(RowLoss):
+    delta: float
+    def __init__(self, delta: float = 1.0) -> None: ...
+
+class MultiLogLoss(RowLoss):
+    def __init__(self) -> None: ...
+
 MAE = AbsoluteError
 
-def available() -> tuple[str, ...]: ...
 def get(name: str, **params: float) -> Loss: ...
+def available(kind: str | None = None) -> tuple[str, ...]: ...

@@ -27,13 +27,14 @@ class Objective:
     loss : str, Loss or traced loss
         A name of ``st.losses.available()``, an object, or a function under ``@st.loss``.
     data : (X, y) or y
-        Rows of shape (n, d) with targets of shape (n,), or targets alone for the constant model.
+        Rows of shape (n, d) with targets of shape (n,), or targets alone for the constant model; K targets per row are
+        of shape (n, K).
     penalty : Penalty or str, optional
         On the coefficients, never on the intercept.
     sample_weight : array_like, shape (n,), optional
         Weights of the rows.
     fit_intercept : bool
-        Whether the last parameter is an intercept.
+        Whether the last parameter, or the last K for a loss of K scores, are intercepts.
     check_finite : bool
         Whether X is searched for NaN and infinities first.
     x0 : array_like or nested dictionary, optional
@@ -42,7 +43,8 @@ class Objective:
     Attributes
     ----------
     n_parameters : int
-        Length of x: one per feature, then the intercept; one for the constant model.
+        Length of x: one per feature, then the intercept; one for the constant model. A loss of K scores has K rows of
+        them, one after the other, then K intercepts.
 
     Examples
     --------
@@ -82,7 +84,8 @@ class Objective:
             self._dtype = self._data.y.dtype
         self._problem.threads = default_threads()
         self.n_parameters: int = self._problem.parameters
-        self._penalised = self.n_parameters - self.fit_intercept
+        intercepts = max(1, self._data.scores) if self.fit_intercept else 0
+        self._penalised = self.n_parameters - intercepts
 
     def __getstate__(self) -> dict[str, Any]:
         if self._data is None:
@@ -209,7 +212,7 @@ def resolve_loss(loss: Any) -> losses.Loss:
 def make_problem(loss: losses.Loss, data: Data, fit_intercept: bool) -> Any:
     """Hand the checked data to the core."""
     kind = _core.Problem32 if data.y.dtype == np.float32 else _core.Problem64
-    return kind(loss._index, loss._values, data.X, data.y, data.weight, fit_intercept, data.mean_weight)
+    return kind(loss._index, loss._values, data.X, data.y, data.weight, fit_intercept, data.mean_weight, data.scores)
 
 
 def penalty_subgradient(penalty: penalties.Penalty, w: NDArray[Any]) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepest._data import as_array
 from steepest._minimize import _check_start, _count, _resolve_seed
 from steepest._outside import evaluate, is_outside, outside_problem
-from steepest._results import History, Interrupted, Result, Status
+from steepest._results import History, Interrupted, Result, Status, views_of
 from steepest.autodiff._loss import Layout, TracedLoss
 from steepest.losses import Loss
 from steepest.objective import Objective
@@ -261,6 +261,7 @@ class Surface:
         start = x0.x.reshape(x0.x_shape) if isinstance(x0, Result) else x0
         self._objective: Objective | None = None
         self.classes: NDArray[Any] | None = None
+        self.scores, self.width = 0, 1
         if _is_built_in(loss) or not (callable(loss) or is_outside(loss)):
             objective = Objective(
                 loss, data, penalty, sample_weight=sample_weight, fit_intercept=fit_intercept, x0=start
@@ -268,7 +269,9 @@ class Surface:
             self._objective = objective
             self._value: Callable[[NDArray[Any]], float] = objective.value
             self.size = objective.n_parameters
-            self.features = self.size - objective.fit_intercept
+            self.features = objective._penalised
+            if objective._data is not None:
+                self.scores, self.width = objective._data.scores, objective._data.width
             self.shape: tuple[int, ...] = (self.size,)
             self.dtype = objective._dtype
             self.classes = None if objective._data is None else objective._data.classes
@@ -343,13 +346,13 @@ class _Best:
         best = np.fmin.accumulate(self._values[:tried])
         known = np.where(np.isnan(best), math.inf, best)
         x = self._x.astype(surface.dtype)
-        intercept = x[surface.features :]
+        coef, intercept = views_of(x, surface.features, surface.scores, surface.width)
         return Result(
             x=x,
             x_shape=surface.shape,
             fun=self.fun,
-            coef=x[: surface.features],
-            intercept=intercept.reshape(()) if intercept.size else np.zeros(()),
+            coef=coef,
+            intercept=intercept,
             nit=int(np.count_nonzero(known[1:] < known[:-1])),
             nfev=tried,
             success=not interrupted,

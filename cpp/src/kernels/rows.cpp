@@ -1,38 +1,10 @@
 // Dense rows: predict and accumulate. Up to four registers of features ("narrow") the coefficients or the gradient stay in
 // registers over the whole segment; wider rows go four at a time, so that each register of coefficients is loaded once for
 // four rows.
-#include "level.hpp"
+#include "reading.hpp"
 
 namespace steepest::STEEPEST_LEVEL {
 namespace {
-
-using Index = std::int64_t;
-
-template <class T>
-using Vector = Simd<T, lanes<T>>;
-
-template <class T, bool Gathered>
-struct RowReader {
-  const T* first;
-  const std::uint32_t* offset;
-  Index stride;
-
-  RowReader(const DenseRows<T>& rows, const Segment& segment)
-      : first(rows.data + segment.begin * rows.row_stride), offset(segment.offset), stride(rows.row_stride) {}
-
-  STEEPEST_INLINE const T* operator()(Index i) const { return first + (Gathered ? Index(offset[i]) : i) * stride; }
-};
-
-/// Random rows wait for memory, not for arithmetic: ask for a row some rows before it is needed. The second-level cache
-/// is asked, because it can have three times as many lines on their way as the first.
-constexpr Index prefetch_rows = 64;
-
-template <class T>
-STEEPEST_INLINE void prefetch_row(const T* row, Index features) {
-  const char* byte = reinterpret_cast<const char*>(row);
-  const Index bytes = features * Index(sizeof(T));
-  for (Index at = 0; at < bytes && at < 1024; at += 64) __builtin_prefetch(byte + at, 0, 2);
-}
 
 /// Features of a row as `Full` whole registers and one that may be partial.
 template <int Registers, class T>
@@ -126,16 +98,6 @@ void predict(const DenseRows<T>& rows, const Segment& segment, const T* coef, T 
   } else {
     predict_rows<false>(rows, segment, coef, intercept, z);
   }
-}
-
-template <class T>
-STEEPEST_INLINE void add_to(T* gradient, Vector<T> sum) {
-  (Vector<T>::load(gradient) + sum).store(gradient);
-}
-
-template <class T>
-STEEPEST_INLINE void add_to_first(T* gradient, Index count, Vector<T> sum) {
-  (Vector<T>::load_first(gradient, count) + sum).store_first(gradient, count);
 }
 
 template <int Registers, bool Gathered, class T>
@@ -342,9 +304,13 @@ void accumulate_columns(const DenseRows<T>& rows, const Segment& segment, const 
 template <class T>
 void pack(const DenseRows<T>& rows, const Segment& segment, T* packed) {
   const Index n = segment.count, d = rows.features;
-  for (Index i = 0; i < n; ++i) {
-    const T* row = rows.data + segment[i] * rows.row_stride;
-    for (Index j = 0; j < d; ++j) packed[i * d + j] = row[j * rows.column_stride];
+  // Where columns are contiguous, each cache line of one is read for as many rows as it may hold.
+  const Index together = rows.column_major() ? 64 / Index(sizeof(T)) : 1;
+  for (Index i = 0; i < n; i += together) {
+    const Index stop = i + together < n ? i + together : n;
+    for (Index j = 0; j < d; ++j)
+      for (Index k = i; k < stop; ++k)
+        packed[k * d + j] = rows.data[segment[k] * rows.row_stride + j * rows.column_stride];
   }
 }
 

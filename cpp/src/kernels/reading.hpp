@@ -1,0 +1,48 @@
+// How kernels come by the rows of a segment, and how they add to a gradient: shared by all that read dense rows.
+#pragma once
+
+#include "level.hpp"
+
+namespace steepest::STEEPEST_LEVEL {
+namespace {
+
+using Index = std::int64_t;
+
+template <class T>
+using Vector = Simd<T, lanes<T>>;
+
+template <class T, bool Gathered>
+struct RowReader {
+  const T* first;
+  const std::uint32_t* offset;
+  Index stride;
+
+  RowReader(const DenseRows<T>& rows, const Segment& segment)
+      : first(rows.data + segment.begin * rows.row_stride), offset(segment.offset), stride(rows.row_stride) {}
+
+  STEEPEST_INLINE const T* operator()(Index i) const { return first + (Gathered ? Index(offset[i]) : i) * stride; }
+};
+
+/// Random rows wait for memory, not for arithmetic: ask for a row some rows before it is needed. The second-level cache
+/// is asked, because it can have three times as many lines on their way as the first.
+constexpr Index prefetch_rows = 64;
+
+template <class T>
+STEEPEST_INLINE void prefetch_row(const T* row, Index features) {
+  const char* byte = reinterpret_cast<const char*>(row);
+  const Index bytes = features * Index(sizeof(T));
+  for (Index at = 0; at < bytes && at < 1024; at += 64) __builtin_prefetch(byte + at, 0, 2);
+}
+
+template <class T>
+STEEPEST_INLINE void add_to(T* gradient, Vector<T> sum) {
+  (Vector<T>::load(gradient) + sum).store(gradient);
+}
+
+template <class T>
+STEEPEST_INLINE void add_to_first(T* gradient, Index count, Vector<T> sum) {
+  (Vector<T>::load_first(gradient, count) + sum).store_first(gradient, count);
+}
+
+}  // namespace
+}  // namespace steepest::STEEPEST_LEVEL

@@ -1,0 +1,70 @@
+// The sum of a loss of K scores: predict, evaluate and accumulate a chunk, with scores, slopes and targets class by class.
+#include <algorithm>
+#include <utility>
+
+#include "steepest/objective.hpp"
+#include "steepest/registry.hpp"
+
+namespace steepest {
+namespace {
+
+using Index = std::int64_t;
+
+/// The gradient is K times as long as a row: it is met once per chunk and once per part, so both are of many rows.
+constexpr Index chunk_bytes = 256 * 1024;
+constexpr Index part_rows = 64;
+
+constexpr Index widest_register = 64;
+
+}  // namespace
+
+template <class T>
+ScoresSum<T>::ScoresSum(std::size_t loss, std::vector<double> params, const RowData<T>& data, Index classes)
+    : DenseSum<T>(data, classes * ((data.rows.constant() ? 1 : data.rows.features) + data.intercept),
+                  {.chunk_bytes = chunk_bytes,
+                   .scratch_bytes = 3 * classes * Index(sizeof(T)),
+                   .part_rows = part_rows,
+                   .targets = row_loss_specs()[loss].target == Target::labels ? 1 : classes,
+                   .packs_columns = true}),
+      loss_(kernels_.row_losses[loss]), params_(std::move(params)), classes_(classes),
+      labels_(row_loss_specs()[loss].target == Target::labels) {
+  constexpr Index lanes = widest_register / Index(sizeof(T));
+  stride_ = (chunk_rows_ + lanes - 1) / lanes * lanes;
+  this->use(nullptr);
+}
+
+template <class T>
+void ScoresSum<T>::reserve(Scratch& s) const {
+  for (auto* buffer : {&s.prediction, &s.slope}) buffer->resize(std::size_t(classes_ * stride_));
+  s.y.resize(std::size_t(labels_ ? stride_ : classes_ * stride_));
+  s.weight.resize(std::size_t(stride_));
+}
+
+template <class T>
+double ScoresSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const {
+  const auto& [rows, visible, given, weight] = chunk;
+  T *z = scratch.prediction.data(), *slope = scratch.slope.data();
+  const Index after_coefficients = rows.constant() ? 0 : this->penalised();
+  const bool intercept = data_.intercept || rows.constant();
+  kernels_.scores.predict(rows, visible, classes_, x, intercept ? x + after_coefficients : nullptr, stride_, z);
+  const T* y = data_.y + given.begin;
+  if (!labels_) {
+    kernels_.scores.transpose(data_.y, given, classes_, stride_, scratch.y.data());
+    y = scratch.y.data();
+  } else if (given.offset) {
+    kernels_.rows.gather(data_.y, given, scratch.y.data());
+    y = scratch.y.data();
+  }
+  const double total = loss_.reduce(params_.data(), given.count, classes_, stride_, y, z, weight, slope);
+  if (!gradient) return total;
+  kernels_.scores.accumulate(rows, visible, classes_, slope, stride_, gradient);
+  if (intercept)
+    for (Index k = 0; k < classes_; ++k)
+      gradient[after_coefficients + k] += kernels_.rows.sum(slope + k * stride_, given.count);
+  return total;
+}
+
+template class ScoresSum<float>;
+template class ScoresSum<double>;
+
+}  // namespace steepest
