@@ -60,10 +60,14 @@ def test_epochs_hold_the_objective_reached(measured: list[dict[str, Any]]) -> No
     assert all(0 < objective < 0.7 for objective in objectives.values()), objectives
 
 
-def test_make_bench_writes_table_json_and_picture(tmp_path: Path) -> None:
+def test_make_bench_writes_table_json_picture_and_page(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    before = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    page.write_text(before, encoding="utf-8")
     output = run(
         "benchmarks/run.py", "--quick", "--gigabytes", "0.002", "--batch-sizes", "1", "32", "--repeats", "2",
         "--json", tmp_path / "all.json", "--figure", tmp_path / "roof.png",
+        "--page", page,
     )  # fmt: skip
     assert (tmp_path / "roof.png").read_bytes().startswith(PNG)
     found = json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))
@@ -79,8 +83,14 @@ def test_make_bench_writes_table_json_and_picture(tmp_path: Path) -> None:
     for peer in found["missing"]:
         assert f"{peer} is left out" in output
     assert {goal["verdict"] for goal in found["goals"]} <= {"met", "least", "missed"}
+    after = page.read_text(encoding="utf-8")
+    begin, end = "<!-- figures: begin -->", "<!-- figures: end -->"
+    assert after.partition(begin)[0] == before.partition(begin)[0]
+    assert after.partition(end)[2] == before.partition(end)[2]
+    assert re.search(r"^\| 28 \| 32 \| stream \| \d+% \|", after, re.M)
     for goal in found["goals"]:
         assert goal["case"] in output
+        assert goal["case"] in after
 
 
 def test_proof_of_the_order_draws_its_picture(tmp_path: Path) -> None:
