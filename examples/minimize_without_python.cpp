@@ -14,7 +14,7 @@ int main() {
 
   // The constant model over five targets, MSE, step size 0.2: the textbook's eighteen lines (A5).
   const std::vector<double> p5{12.1, 12.8, 14.9, 16.3, 17.2};
-  PointwiseSum<double>::Data data;
+  RowData<double> data;
   data.rows.rows = 5;
   data.y = p5.data();
   PointwiseSum<double> mse(index_of(loss_specs(), "mse"), {}, data);
@@ -44,7 +44,7 @@ int main() {
     x[i] = float(random[i] >> 40) / float(1 << 23) - 1.0f;
     y[i] = 3.0f * x[i] - 1.0f + (i % 20 == 0 ? 50.0f : i % 20 == 10 ? -50.0f : 0.0f);
   }
-  PointwiseSum<float>::Data line;
+  RowData<float> line;
   line.rows = {x.data(), n, 1, 1, 1};
   line.y = y.data();
   line.intercept = true;

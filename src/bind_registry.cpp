@@ -85,6 +85,7 @@ void pointwise(std::size_t loss, const std::vector<double>& params, Contiguous<T
   const T *from_y = y.data(), *from_z = z.data();
   T *to_value = value.mutable_data(), *to_slope = slope.mutable_data();
   const auto n = y.size();
+  if (loss >= loss_specs().size()) throw std::out_of_range("no pointwise loss has this index");
   if (z.size() != n || value.size() != n || slope.size() != n)
     throw std::invalid_argument("arrays of different lengths");
   py::gil_scoped_release release;
