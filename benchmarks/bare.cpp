@@ -1,0 +1,67 @@
+// What the memory gives when nothing is computed but a sum: the limits that every descent is measured against.
+//
+// benchmarks/bare.py compiles this file for the machine it runs on and calls it through ctypes, one call per thread, so the
+// loops need no Python lock and no build of steepest.
+#include <cstdint>
+
+namespace {
+
+using Index = std::int64_t;
+constexpr Index lanes = 16;
+typedef float Vector __attribute__((vector_size(lanes * sizeof(float)), aligned(alignof(float))));
+
+inline const Vector& at(const float* data) { return *reinterpret_cast<const Vector*>(data); }
+
+inline float total(Vector v) {
+  float sum = 0;
+  for (Index i = 0; i < lanes; ++i) sum += v[i];
+  return sum;
+}
+
+/// Adds the numbers of a row to the sum.
+inline void add_row(const float* row, Index features, Vector& sum, float& rest) {
+  Index j = 0;
+  for (; j + lanes <= features; j += lanes) sum += at(row + j);
+  for (; j < features; ++j) rest += row[j];
+}
+
+inline void prefetch(const float* row, Index features) {
+  const char* byte = reinterpret_cast<const char*>(row);
+  const Index bytes = features * Index(sizeof(float));
+  for (Index at = 0; at < bytes; at += 64) __builtin_prefetch(byte + at);
+  __builtin_prefetch(byte + bytes - 1);
+}
+
+}  // namespace
+
+extern "C" {
+
+/// Reads `count` numbers one after the other.
+float bare_read(const float* data, Index count) {
+  Vector a{}, b{}, c{}, d{};
+  Index i = 0;
+  for (; i + 4 * lanes <= count; i += 4 * lanes) {
+    a += at(data + i);
+    b += at(data + i + lanes);
+    c += at(data + i + 2 * lanes);
+    d += at(data + i + 3 * lanes);
+  }
+  float rest = 0;
+  for (; i < count; ++i) rest += data[i];
+  return total(a + b + c + d) + rest;
+}
+
+/// Reads whole rows in the given order, asking for each `distance` rows before it is needed.
+float bare_gather(const float* data, Index features, const std::uint32_t* order, Index count, Index distance) {
+  Vector sum{};
+  float rest = 0;
+  Index i = 0;
+  for (; i + distance < count; ++i) {
+    prefetch(data + Index(order[i + distance]) * features, features);
+    add_row(data + Index(order[i]) * features, features, sum, rest);
+  }
+  for (; i < count; ++i) add_row(data + Index(order[i]) * features, features, sum, rest);
+  return total(sum) + rest;
+}
+
+}  // extern "C"

@@ -1,0 +1,114 @@
+"""The limits of the memory: bare loops in C++ that read and add up, compiled for this machine when first used."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+SOURCE = Path(__file__).with_name("bare.cpp")
+# Too near and the row is not there yet, too far and the lines asked for push each other out: the best one counts.
+DISTANCES = (4, 8, 16, 32, 64)
+
+
+def compiler() -> str:
+    """Name the C++ compiler; the project cannot be installed without one."""
+    for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
+        if name and shutil.which(name.split()[0]):
+            return name
+    raise RuntimeError("no C++ compiler found for the bare loops: install g++ or clang++, or name one in CXX")
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    with tempfile.TemporaryDirectory(prefix="steepest-bare-") as folder:
+        path = Path(folder, "bare.so")
+        command = [*compiler().split(), "-std=c++17", "-O3", "-shared", "-fPIC", str(SOURCE), "-o", str(path)]
+        # Some compilers for ARM know the second only.
+        for tuned in ("-march=native", "-mcpu=native"):
+            done = subprocess.run([*command, tuned], capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                break
+        else:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+        library = ctypes.CDLL(str(path))
+    library.bare_read.argtypes = [ctypes.c_void_p, ctypes.c_int64]
+    library.bare_gather.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_int64,
+        ctypes.c_void_p,
+        ctypes.c_int64,
+        ctypes.c_int64,
+    ]
+    library.bare_read.restype = library.bare_gather.restype = ctypes.c_float
+    return library
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)
+
+
+def _timed(work: Callable[[int, int], Any], count: int, threads: int) -> float:
+    """Run work(start, stop) over `count` items, evenly shared among threads; return the seconds it took."""
+    ends = [count * i // threads for i in range(threads + 1)]
+    if threads == 1:
+        began = time.perf_counter()
+        work(0, count)
+        return time.perf_counter() - began
+    pool = _pool(threads)
+    began = time.perf_counter()
+    for share in [pool.submit(work, *part) for part in pairwise(ends)]:
+        share.result()
+    return time.perf_counter() - began
+
+
+def read(arrays: Sequence[Array], threads: int = 1) -> float:
+    """Return the seconds that one sequential read of contiguous arrays takes."""
+    library = _library()
+    seconds = 0.0
+    for array in arrays:
+        numbers = np.ascontiguousarray(array).reshape(-1).view(np.float32)
+
+        def part(start: int, stop: int, address: int = numbers.ctypes.data) -> None:
+            library.bare_read(address + 4 * start, stop - start)
+
+        seconds += _timed(part, numbers.size, threads)
+    return seconds
+
+
+def gather(X: Array, order: NDArray[np.uint32], threads: int = 1, distance: int = 16) -> float:
+    """Return the seconds that reading rows of C-contiguous float32 X in this order takes, with software prefetch."""
+    assert X.dtype == np.float32
+    assert X.flags.c_contiguous
+    assert order.dtype == np.uint32
+    library = _library()
+    features = X.shape[1]
+    return _timed(
+        lambda start, stop: library.bare_gather(
+            X.ctypes.data, features, order.ctypes.data + 4 * start, stop - start, distance
+        ),
+        len(order),
+        threads,
+    )
+
+
+def best_distance(X: Array, order: NDArray[np.uint32], rows: int = 1 << 18) -> int:
+    """Return the prefetch distance that is fastest here, tried on parts of the order that do not overlap."""
+    rows = min(rows, max(1, len(order) // len(DISTANCES)))
+    parts = {distance: order[i * rows : (i + 1) * rows] for i, distance in enumerate(DISTANCES)}
+    return min(parts, key=lambda distance: gather(X, parts[distance], 1, distance))
