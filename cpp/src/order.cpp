@@ -1,6 +1,7 @@
 #include "steepest/order.hpp"
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <utility>
 
@@ -130,6 +131,7 @@ class Stream final : public Order {
 
  private:
   static constexpr Index window_rows = 4096, lookahead = 256;
+  static constexpr std::size_t most_streams = 16;  // what streaming_for asks for
 
   /// Moves what is left to the front and fills the rest of the window.
   void refill() {
@@ -143,6 +145,7 @@ class Stream final : public Order {
   /// One turn of every stream.
   void take_turns() {
     if (live_ == 0) open_group();
+    if (plan_.turn == 1 && take_rows_side_by_side()) return;
     std::uint32_t* write = window_.data() + made_;
     Index live = 0;
     for (std::size_t s = 0; s < at_.size(); ++s) {
@@ -160,6 +163,28 @@ class Stream final : public Order {
     given_ += write - (window_.data() + made_);
     made_ = write - window_.data();
     live_ = live;
+  }
+
+  /// Many turns of one row at once, as far as no stream ends or wraps around: one addition for all streams per turn.
+  bool take_rows_side_by_side() {
+    if (at_.size() != most_streams) return false;
+    Index turns = (Index(window_.size()) - made_) / plan_.streams - 1;
+    std::array<std::uint32_t, most_streams> base;
+    for (std::size_t s = 0; s < at_.size(); ++s) {
+      turns = std::min(turns, end_[s] - at_[s]);
+      if (at_[s] < rows_ && at_[s] + turns > rows_) turns = rows_ - at_[s];
+      base[s] = std::uint32_t(at_[s] < rows_ ? at_[s] : at_[s] - rows_);
+    }
+    if (turns < 2) return false;
+    std::uint32_t* write = window_.data() + made_;
+    for (Index t = 0; t < turns; ++t)
+      for (std::size_t s = 0; s < most_streams; ++s) *write++ = base[s] + std::uint32_t(t);
+    Index live = 0;
+    for (std::size_t s = 0; s < at_.size(); ++s) live += (at_[s] += turns) < end_[s];
+    made_ += turns * plan_.streams;
+    given_ += turns * plan_.streams;
+    live_ = live;
+    return true;
   }
 
   void open_group() {
