@@ -1,22 +1,32 @@
 // Chooses the kernels once, when they are first asked for.
-#include <array>
 #include <cstdlib>
 #include <stdexcept>
+#include <vector>
 
 #include "steepest/kernels.hpp"
 
 namespace steepest {
 
-#define STEEPEST_LEVEL_TABLE(level)                                                                                    \
-  namespace level {                                                                                                    \
-  const Kernels& table();                                                                                              \
-  }
-#if defined(STEEPEST_X86_LEVELS)
-STEEPEST_LEVEL_TABLE(v4)
-STEEPEST_LEVEL_TABLE(v3)
-STEEPEST_LEVEL_TABLE(v2)
-#else
-STEEPEST_LEVEL_TABLE(portable)
+// The build says which levels it holds.
+#if defined(STEEPEST_HAS_v4)
+namespace v4 {
+const Kernels& table();
+}
+#endif
+#if defined(STEEPEST_HAS_v3)
+namespace v3 {
+const Kernels& table();
+}
+#endif
+#if defined(STEEPEST_HAS_v2)
+namespace v2 {
+const Kernels& table();
+}
+#endif
+#if defined(STEEPEST_HAS_portable)
+namespace portable {
+const Kernels& table();
+}
 #endif
 
 namespace {
@@ -26,26 +36,30 @@ struct Level {
   const Kernels& (*table)();
 };
 
-std::array<Level,
-#if defined(STEEPEST_X86_LEVELS)
-           3
+/// Best first.
+std::vector<Level> levels() {
+  std::vector<Level> held;
+#if defined(STEEPEST_HAS_portable)
+  held.push_back({true, &portable::table});
 #else
-           1
-#endif
-           >
-levels() {
-#if defined(STEEPEST_X86_LEVELS)
   __builtin_cpu_init();
-  const bool v2 = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
-  const bool v3 =
+  [[maybe_unused]] const bool v2 = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
+  [[maybe_unused]] const bool v3 =
       v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-  const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                  __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-                  __builtin_cpu_supports("avx512vl");
-  return {Level{v4, &v4::table}, Level{v3, &v3::table}, Level{v2, &v2::table}};
-#else
-  return {Level{true, &portable::table}};
+  [[maybe_unused]] const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                                   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                                   __builtin_cpu_supports("avx512vl");
+#if defined(STEEPEST_HAS_v4)
+  held.push_back({v4, &v4::table});
 #endif
+#if defined(STEEPEST_HAS_v3)
+  held.push_back({v3, &v3::table});
+#endif
+#if defined(STEEPEST_HAS_v2)
+  held.push_back({v2, &v2::table});
+#endif
+#endif
+  return held;
 }
 
 const Kernels& choose() {
