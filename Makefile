@@ -37,7 +37,7 @@ demo: $(VENV)/.installed ## Watch steepest minimize losses on real data (under a
 	@$(BIN)/steepest demo $(ARGS)
 
 test: $(VENV)/.installed ## Run the tests and the examples in the docstrings (under five minutes)
-	@MPLBACKEND=agg PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --doctest-modules --pyargs steepest ./tests $(ARGS)
+	@MPLBACKEND=agg PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses auto --doctest-modules --pyargs steepest ./tests $(ARGS)
 
 test-peers: $(VENV)/.peers ## Compare with PyTorch, JAX and optax (large downloads)
 	@MPLBACKEND=agg $(BIN)/python -m pytest tests/peers $(ARGS)
