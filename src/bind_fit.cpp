@@ -8,12 +8,14 @@
 #include <cmath>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "arrays.hpp"
 #include "bind.hpp"
+#include "options.hpp"
 #include "outside.h"
 #include "steepest/fit.hpp"
 #include "steepest/registry.hpp"
@@ -255,32 +257,41 @@ py::dict outcome(const Fit<T>& fit) {
   return d;
 }
 
+using Member = std::pair<std::size_t, std::vector<double>>;  // of a list, with its parameters
+
+FitOptions fit_options(Options& given) {
+  FitOptions options;
+  auto [rule, rule_params] = given.take<Member>("rule");
+  options.rule = {rule, std::move(rule_params)};
+  if (auto penalty = given.take<std::optional<Member>>("penalty", {}))
+    options.penalty = Choice{penalty->first, std::move(penalty->second)};
+  options.batch_size = given.take<Index>("batch_size");
+  options.epochs = given.take<Index>("epochs");
+  options.epochs_before = given.take("epochs_before", options.epochs_before);
+  options.updates_before = given.take("updates_before", options.updates_before);
+  options.stepping = stepping_of(given.take<std::string>("stepping", "schedule"));
+  options.schedule = make_schedule(given.take<py::object>("schedule"), options.epochs_before + options.epochs);
+  options.step_tolerance = given.take("step_tolerance", options.step_tolerance);
+  options.tolerance = given.take("tolerance", options.tolerance);
+  options.strong_convexity = given.take("strong_convexity", options.strong_convexity);
+  options.exact_history = given.take("exact_history", options.exact_history);
+  options.keep_history = given.take("keep_history", options.keep_history);
+  options.threads = given.take("threads", options.threads);
+  options.poll = &check_signals;
+  return options;
+}
+
 /// Runs the loop; returns (outcome, exception or None): whatever stops the loop, what it reached is not lost.
 template <class T>
-py::tuple fit(Problem<T>& problem, Contiguous<T> x0, Contiguous<T> state, py::object order, std::uint64_t seed,
-              std::pair<std::size_t, std::vector<double>> rule, py::object penalty, const std::string& stepping,
-              py::object schedule, Index batch_size, Index epochs, Index epochs_before, Index updates_before,
-              double step_tolerance, double tolerance, double strong_convexity, bool exact_history, py::object on_epoch,
-              int threads, bool keep_history) {
-  FitOptions options;
-  options.rule = {rule.first, std::move(rule.second)};
-  if (!penalty.is_none()) {
-    auto [index, params] = py::cast<std::pair<std::size_t, std::vector<double>>>(penalty);
-    options.penalty = Choice{index, std::move(params)};
-  }
-  options.stepping = stepping_of(stepping);
-  options.schedule = make_schedule(schedule, epochs_before + epochs);
-  options.batch_size = batch_size;
-  options.epochs = epochs;
-  options.epochs_before = epochs_before;
-  options.updates_before = updates_before;
-  options.step_tolerance = step_tolerance;
-  options.tolerance = tolerance;
-  options.strong_convexity = strong_convexity;
-  options.exact_history = exact_history;
-  options.threads = threads;
-  options.keep_history = keep_history;
-  options.poll = &check_signals;
+py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
+  Options given(std::move(keywords));
+  FitOptions options = fit_options(given);
+  const auto state = given.take<Contiguous<T>>("state", Contiguous<T>(0));
+  auto order =
+      make_order(given.take<py::object>("order", py::str("sequence")), problem.sum().rows(),
+                 given.take<std::uint64_t>("seed", 0), problem.row_bytes(), options.batch_size, problem.column_major());
+  const auto on_epoch = given.take<py::object>("on_epoch", py::none());
+  given.require_all_taken();
 
   Fit<T>* running = nullptr;
   if (!on_epoch.is_none())
@@ -289,9 +300,7 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, Contiguous<T> state, py::ob
       return py::cast<bool>(on_epoch(e.number, e.running_objective, e.objective, e.step_size, e.seconds,
                                      running->updates(), copy_of(running->x())));
     };
-  Fit<T> fit(problem.sum(),
-             make_order(order, problem.sum().rows(), seed, problem.row_bytes(), batch_size, problem.column_major()),
-             std::move(options), std::vector<T>(x0.data(), x0.data() + x0.size()),
+  Fit<T> fit(problem.sum(), std::move(order), std::move(options), std::vector<T>(x0.data(), x0.data() + x0.size()),
              std::vector<T>(state.data(), state.data() + state.size()));
   running = &fit;
 
@@ -360,11 +369,7 @@ void bind_problem(py::module_& m, const char* name) {
       .def("value", &Problem<T>::value)
       .def("values", &Problem<T>::values)
       .def("value_and_gradient", &Problem<T>::value_and_gradient)
-      .def("fit", &fit<T>, py::arg("x0"), py::arg("state"), py::arg("order"), py::arg("seed"), py::arg("rule"),
-           py::arg("penalty"), py::arg("stepping"), py::arg("schedule"), py::arg("batch_size"), py::arg("epochs"),
-           py::arg("epochs_before"), py::arg("updates_before"), py::arg("step_tolerance"), py::arg("tolerance"),
-           py::arg("strong_convexity"), py::arg("exact_history"), py::arg("on_epoch"), py::arg("threads") = 1,
-           py::arg("keep_history") = true);
+      .def("fit", &fit<T>);
   problem.def(py::init<SumHandle<T>&>());
   if constexpr (std::is_same_v<T, double>) problem.def(py::init<py::capsule>());
   m.def("all_finite", &all_finite<T>, py::arg().noconvert());

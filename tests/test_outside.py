@@ -61,10 +61,10 @@ def fit(
     on_epoch: Any = None,
 ) -> tuple[Any, Any]:
     size = min(batch_size, problem.rows)
-    state = np.zeros(0)
+    start = np.ravel(x0).astype(float)
     return problem.fit(
-        np.ravel(x0).astype(float), state, order, seed, (SGD, []), None, "schedule", lambda t: step, size, epochs,
-        0, 0, -1.0, 0.0, 0.0, False, on_epoch,
+        start, order=order, seed=seed, rule=(SGD, []), schedule=lambda t: step, batch_size=size, epochs=epochs,
+        on_epoch=on_epoch,
     )  # fmt: skip
 
 

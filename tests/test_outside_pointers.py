@@ -166,8 +166,8 @@ def gradient_at(theta: Any, X: Any, y: Any) -> Any:
 
 def fit(problem: Any, x0: Any, order: Any, step: float, batch_size: int, epochs: int) -> Any:
     outcome, failure = problem.fit(
-        np.ravel(x0).astype(float), np.zeros(0), order, 0, (SGD, []), None, "schedule", lambda t: step,
-        min(batch_size, problem.rows), epochs, 0, 0, -1.0, 0.0, 0.0, False, None,
+        np.ravel(x0).astype(float), order=order, rule=(SGD, []), schedule=lambda t: step,
+        batch_size=min(batch_size, problem.rows), epochs=epochs,
     )  # fmt: skip
     assert failure is None
     return outcome

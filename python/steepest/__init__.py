@@ -1,10 +1,11 @@
 """Minimize losses over large data by following the gradient, at the speed the memory allows."""
 
 from steepest import autodiff, data, gradients, losses, optim, penalties, reference, schedules, search
+from steepest._arguments import StepTolerance
 from steepest._config import show_config
 from steepest._convexity import is_convex
 from steepest._data import DataCopyWarning
-from steepest._minimize import StepTolerance, minimize
+from steepest._minimize import minimize
 from steepest._results import ConvergenceWarning, History, Interrupted, Result, Status
 from steepest._sweep import sweep
 from steepest._sweep_result import SweepResult

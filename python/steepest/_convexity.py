@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepest._minimize import _count, _resolve_seed
+from steepest._arguments import positive_count, resolve_seed
 from steepest.search import Surface
 
 # Points along each line; every three of them are a chord and a point under it.
@@ -122,8 +122,8 @@ def is_convex(
     >>> bool(found), t * f(a) + (1 - t) * f(b) < f(t * a + (1 - t) * b)
     (False, True)
     """
-    seed = _resolve_seed(seed, None)
-    if _count(n, "n") < LINE_POINTS:
+    seed = resolve_seed(seed, None)
+    if positive_count(n, "n") < LINE_POINTS:
         raise ValueError(f"n must be at least {LINE_POINTS}, not {n}")
     if tolerance is not None and not 0 <= tolerance < math.inf:
         raise ValueError(f"tolerance must be finite and not negative, not {tolerance!r}")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from steepest._results import Result
 
 
 class Reporter(Protocol):
@@ -106,3 +110,27 @@ class Bar:
     def close(self) -> None:
         """Leave the bar as it stands."""
         self._bar.stop()
+
+
+class Watcher:
+    """Stands between the core's epochs and the user's callback and progress."""
+
+    def __init__(self, callback: Callable[[Any], Any] | None, reporter: Reporter | None) -> None:
+        self._callback = callback
+        self._reporter = reporter
+
+    def __call__(
+        self, epoch: int, running: float, exact: float, step: float, seconds: float, updates: int, x: NDArray[Any]
+    ) -> bool:
+        fun = running if math.isnan(exact) else exact
+        if self._reporter is not None:
+            self._reporter.epoch(epoch, fun, seconds, x)
+        if self._callback is None:
+            return False
+        try:
+            answer = self._callback(Result(x=x, fun=fun, epoch=epoch, nit=updates, step_size=step, seconds=seconds))
+        except StopIteration:
+            return True
+        if answer is None or isinstance(answer, (bool, np.bool_)):
+            return bool(answer)
+        raise TypeError(f"callback must return True, False or None, not {answer!r}")

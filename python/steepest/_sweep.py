@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepest import optim, penalties, schedules
+from steepest._arguments import positive_count, resolve_method, resolve_order, resolve_seed
 from steepest._extras import require
-from steepest._minimize import _count, _resolve_method, _resolve_order, _resolve_seed, minimize
+from steepest._minimize import minimize
 from steepest._noise import GradientNoise
 from steepest._outside import is_outside
 from steepest._results import ConvergenceWarning, Interrupted, Result, Status
@@ -130,12 +131,12 @@ def sweep(
     Measured 3 candidates. batch_sizes: 10,000 is more than the 4,000 rows and means all of them.
     """
     sizes, steps, rules = _listed(batch_sizes, "batch_sizes"), _listed(step_sizes, "step_sizes"), _methods(methods)
-    sizes = None if sizes is None else [_count(size, f"batch_sizes[{i}]") for i, size in enumerate(sizes)]
+    sizes = None if sizes is None else [positive_count(size, f"batch_sizes[{i}]") for i, size in enumerate(sizes)]
     steps = [None] if steps is None else [_step(step, i) for i, step in enumerate(steps)]
     for rule in rules:
         for step in steps:
-            given_steps(step, _resolve_method(rule)[0].lr)
-    most = _count(epochs, "epochs")
+            given_steps(step, resolve_method(rule)[0].lr)
+    most = positive_count(epochs, "epochs")
     if target is not None:
         target = _real(target, "target")
     if budget is not None and not _real(budget, "budget") > 0:
@@ -145,8 +146,8 @@ def sweep(
     if progress not in (True, False, "bar", "lines"):
         raise ValueError(f'progress must be a bool, "bar" or "lines", not {progress!r}')
     penalty = penalties.resolve(penalty)
-    threads = default_threads() if n_threads is None else _count(n_threads, "n_threads")
-    seed = _resolve_seed(seed, None)
+    threads = default_threads() if n_threads is None else positive_count(n_threads, "n_threads")
+    seed = resolve_seed(seed, None)
     start = x0.x.reshape(x0.x_shape) if isinstance(x0, Result) else x0
 
     problem = _Problem(loss, data, start, penalty, sample_weight, fit_intercept, shuffle, seed, threads)
@@ -183,7 +184,7 @@ def _methods(methods: Any) -> list[str | optim.Rule]:
     for method in found:
         if method is None:
             raise TypeError('methods must hold names or rules such as st.optim.SGD(), not None; the default is "sgd"')
-        _resolve_method(method)
+        resolve_method(method)
     return [method.lower() if isinstance(method, str) else method for method in found]
 
 
@@ -275,7 +276,7 @@ class _Problem:
             data = data if kept.X is None else (kept.X, data[1])
         else:
             self.rows = len(data[0] if isinstance(data, tuple) else data)
-        _resolve_order(shuffle, self.rows)
+        resolve_order(shuffle, self.rows)
         self.noise = GradientNoise(loss, data, self.objective, penalty, start, seed)
         self.begin = float(self.surface.values(self.surface.start[np.newaxis])[0])
         self.scale = abs(self.begin)
@@ -299,7 +300,7 @@ class _Problem:
     def candidate(self, size: int, step: Any, method: str | optim.Rule) -> _Candidate:
         """Return a candidate with its step size computed, where that can be done beforehand."""
         taken, resumes = step, not isinstance(step, str) and not _ends_with_the_run(step)
-        if step is None and _resolve_method(method)[0].lr is None:
+        if step is None and resolve_method(method)[0].lr is None:
             resumes = False
             if self.objective is not None:
                 found = default_steps(
@@ -565,7 +566,7 @@ def _time_to(target: float, seconds: list[float], objectives: list[float]) -> fl
 
 def _of(method: str | optim.Rule, sizes: list[int], rows: int) -> list[int]:
     """Return the batch sizes that a method takes."""
-    return [rows] if _resolve_method(method)[1] else sizes
+    return [rows] if resolve_method(method)[1] else sizes
 
 
 @contextmanager

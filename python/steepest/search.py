@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from steepest._arguments import positive_count, resolve_seed
 from steepest._data import as_array
-from steepest._minimize import _check_start, _count, _resolve_seed
+from steepest._model import check_start
 from steepest._outside import evaluate, is_outside, outside_problem
 from steepest._results import History, Interrupted, Result, Status, views_of
 from steepest.autodiff._loss import Layout, TracedLoss
@@ -151,7 +152,7 @@ def random(
     >>> result.nfev, bool(result.fun < st.Objective("log_loss", (X, y)).value([0.0] * 5))
     (200, True)
     """
-    n, scale, seed = _count(n, "n"), _scale(scale, "scale"), _resolve_seed(seed, None)
+    n, scale, seed = positive_count(n, "n"), _scale(scale, "scale"), resolve_seed(seed, None)
     surface = Surface(loss, data, penalty, sample_weight, fit_intercept, x0)
     draw = np.random.default_rng(seed)
     best = _Best(surface, n, seed)
@@ -210,7 +211,7 @@ def local(
     >>> result.nfev, bool(abs(result.x[0] - 14.66) < 0.02)
     (500, True)
     """
-    n, seed = _count(n, "n"), _resolve_seed(seed, None)
+    n, seed = positive_count(n, "n"), resolve_seed(seed, None)
     start_scale, step_scale = _scale(start_scale, "start_scale"), _scale(step_scale, "step_scale")
     surface = Surface(loss, data, penalty, sample_weight, fit_intercept, x0)
     draw = np.random.default_rng(seed)
@@ -292,7 +293,7 @@ class Surface:
             given = Layout(start).flat(np.float64) if isinstance(loss, TracedLoss) else as_array(start, "x0").ravel()
             if given.dtype.kind not in "biuf":
                 raise TypeError(f"x0 must hold real numbers; its dtype is {given.dtype}")
-            _check_start(given, self.size)
+            check_start(given, self.size)
             self.start[:] = given
 
     def values(self, points: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,0 +1,154 @@
+"""Arguments of `minimize` that need no data to be understood: names to objects, checks."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepest import optim
+from steepest._results import Result
+
+# Without a batch size, data of up to this many numbers is descended as a whole.
+SMALL = 1 << 20
+DEFAULT_BATCH = 256
+PLAIN = optim.get("sgd")
+
+
+@dataclass(frozen=True)
+class StepTolerance:
+    """Stop when no parameter moves by as much as ``change`` over one epoch (A5).
+
+    Parameters
+    ----------
+    change : float
+        Positive, in units of the parameters.
+
+    Examples
+    --------
+    >>> import steepest as st
+    >>> p5 = [12.1, 12.8, 14.9, 16.3, 17.2]
+    >>> result = st.minimize("mse", p5, method="gd", step_size=0.2, tol=st.StepTolerance(1e-3))
+    >>> print(f"{result.x[0]:.6f} after {result.nit} updates: {result.status.name}")
+    14.658511 after 18 updates: converged
+    """
+
+    change: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.change, numbers.Real) or isinstance(self.change, bool):
+            raise TypeError(f"StepTolerance takes a number, not {self.change!r}")
+        if not 0 < self.change < math.inf:
+            raise ValueError(f"StepTolerance takes a positive finite number, not {self.change!r}")
+
+
+def resolve_method(method: Any) -> tuple[optim.Rule, bool]:
+    """Return the rule, and whether batches are all rows."""
+    if isinstance(method, optim.Rule):
+        return method, False
+    if method is None:
+        return PLAIN, False
+    if not isinstance(method, str):
+        raise TypeError(f"method must be a name or a rule such as st.optim.SGD(), not {method!r}")
+    if method.lower() == "gd":
+        return PLAIN, True
+    try:
+        return optim.get(method), False
+    except ValueError:
+        names = ", ".join(sorted((*optim.available(), "gd")))
+        raise ValueError(f"unknown method {method!r}; there are: {names}") from None
+
+
+def positive_count(value: Any, name: str) -> int:
+    """Return a positive whole number."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise TypeError(f"{name} must be a whole number, not {value!r}")
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1, not {number}")
+    return number
+
+
+def resolve_batch_size(batch_size: int | None, n: int, full: bool, small: bool) -> int:
+    if batch_size is None:
+        return n if full or small else min(DEFAULT_BATCH, n)
+    size = min(positive_count(batch_size, "batch_size"), n)
+    if full and size < n:
+        raise ValueError(f'method="gd" takes all {n} rows in a batch; batch_size={batch_size} goes with method="sgd"')
+    return size
+
+
+def resolve_tolerance(tol: Any) -> tuple[float, float]:
+    """Return the step tolerance (negative: none) and the relative one (0: none)."""
+    if tol is None:
+        return -1.0, 0.0
+    if isinstance(tol, StepTolerance):
+        return tol.change, 0.0
+    if not isinstance(tol, numbers.Real) or isinstance(tol, bool):
+        raise TypeError(f"tol must be a number or st.StepTolerance(...), not {tol!r}")
+    if not 0 <= float(tol) < math.inf:
+        raise ValueError(f"tol must be finite and not negative, not {tol!r}")
+    return -1.0, float(tol)
+
+
+def resolve_seed(seed: Any, before: Result | None) -> int:
+    if seed is None:
+        return int(before.seed) if before is not None else int.from_bytes(os.urandom(8), "little") >> 1
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        number = None
+    if number is None or isinstance(seed, bool):
+        raise TypeError(f"seed must be a whole number or None, not {seed!r}")
+    if not 0 <= number < 1 << 64:
+        raise ValueError(f"seed must lie in [0, 2**64), not {number}")
+    return number
+
+
+def resolve_history(history: Any) -> bool:
+    if not isinstance(history, (bool, np.bool_)) and history not in ("running", "exact"):
+        raise ValueError(f'history must be "running", "exact" or a bool, not {history!r}')
+    return bool(history == "exact")
+
+
+def resolve_order(shuffle: Any, n: int) -> Any:
+    """Return an order's name, or a callable that gives checked index arrays."""
+    if shuffle is True or shuffle is False or isinstance(shuffle, str):
+        name = shuffle if isinstance(shuffle, str) else "stream" if shuffle else "sequence"
+        if name not in ("full", "stream", "once", "sequence") or shuffle == "sequence":
+            raise ValueError(
+                f'shuffle must be a bool, "stream", "full", "once", an index array or a callable, not {shuffle!r}'
+            )
+        if name != "sequence" and n >= 1 << 32:
+            raise ValueError(f"shuffle={shuffle!r} reaches 2**32 - 1 rows; these {n} rows need shuffle=False")
+        return name
+    if callable(shuffle):
+        return lambda epoch: checked_order(shuffle(epoch), n)
+    given = checked_order(shuffle, n)
+    return lambda epoch: given
+
+
+def checked_order(order: Any, n: int) -> NDArray[np.uint32]:
+    """Return an order of rows that visits each exactly once."""
+    index = np.asarray(order)
+    if index.ndim != 1 or index.dtype.kind not in "iu":
+        raise TypeError(f"an order of rows must be a 1-D array of whole numbers, not {order!r:.60}")
+    if len(index) != n:
+        raise ValueError(f"an order of rows must name each of the {n} rows once; it has {len(index)} entries")
+    if index.min() < 0 or index.max() >= n:
+        wrong = int(((index < 0) | (index >= n)).argmax())
+        raise ValueError(f"an order of rows names row {index[wrong]} at position {wrong}; rows are 0 to {n - 1}")
+    seen = np.zeros(n, dtype=bool)
+    seen[index] = True
+    if not seen.all():
+        raise ValueError(f"an order of rows must name each row once; row {int(seen.argmin())} is missing")
+    return np.ascontiguousarray(index, dtype=np.uint32)

@@ -1,0 +1,76 @@
+"""From what the core reached to a result, a warning or an exception."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from steepest._model import Model
+from steepest._results import History, Interrupted, Result, Status, views_of
+
+MESSAGES = {
+    Status.converged: "Converged: the tolerance is met.",
+    Status.ran_all_epochs: "Ran the epochs asked for.",
+    Status.no_progress: "Stopped for lack of progress: no bound of the optimum is within reach, but the objective fell "
+    "by less than the tolerance over the last epochs.",
+    Status.stopped: "Stopped by the callback.",
+    Status.diverged: "Diverged: the objective grew without bound; x is the best of the epochs' ends. A smaller "
+    "step_size, or none at all, should help.",
+    Status.interrupted: "Interrupted: x is what was reached, fun the running objective.",
+}
+
+
+def make_result(outcome: dict[str, Any], model: Model, seed: int, keep_history: bool, limited: bool) -> Result:
+    status, x = Status[outcome["status"]], outcome["x"]
+    ended_early = (Status.converged, Status.no_progress, Status.stopped)
+    success = status in ended_early or (status is Status.ran_all_epochs and not limited)
+    message = MESSAGES[status]
+    if status is Status.diverged and outcome["nit"] == 0:
+        message = "The objective is not finite at the start: the numbers in the data or x0 are too large."
+    if status is Status.ran_all_epochs and limited:
+        message = "The tolerance was not met within the epochs allowed; more epochs or another step_size may help."
+    columns = outcome["history"]
+    history = History(
+        epoch=columns[0].astype(np.int64),
+        running_objective=columns[1],
+        objective=columns[2],
+        step_size=columns[3],
+        seconds=columns[4],
+    )
+    fun, jac = outcome["fun"], outcome["jac"]
+    if status is Status.interrupted:
+        fun, jac = columns[1][-1] if columns.size else math.nan, np.full_like(jac, math.nan)
+    scores, width = (0, 1) if model.data is None else (model.data.scores, model.data.width)
+    coef, intercept = views_of(x, model.features, scores, width)
+    layout = model.traced.layout if model.traced is not None and model.traced.layout.nested else None
+    return Result(
+        x=x,
+        x_shape=model.shape,
+        fun=fun,
+        jac=jac,
+        coef=coef,
+        intercept=intercept,
+        nit=outcome["nit"],
+        nfev=outcome["nfev"],
+        epochs=outcome["epochs"],
+        success=success,
+        status=status,
+        message=message,
+        history=history if keep_history else None,
+        seed=seed,
+        constant=model.data is not None and model.data.X is None,
+        classes=None if model.data is None else model.data.classes,
+        gap=outcome["gap"] if math.isfinite(outcome["gap"]) else None,
+        state=outcome["state"],
+        **({} if layout is None else {"params": layout.unflat(x)}),
+    )
+
+
+def raise_failure(failure: Any, model: Model, result: Result) -> None:
+    """Raise what stopped the loop; Ctrl-C carries what was reached."""
+    error = model.owner.exception if isinstance(failure, str) else failure
+    if isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted):
+        raise Interrupted(result) from None
+    raise error
