@@ -6,6 +6,7 @@
 
 #include <stdexcept>
 
+#include "steepest/folding.hpp"
 #include "steepest/rows.hpp"
 
 template <class T>
@@ -25,4 +26,17 @@ steepest::DenseRows<T> dense_rows(const pybind11::object& array, std::int64_t n)
   const std::int64_t column_stride = columns == 1 ? 1 : X.strides(1) / item;
   const std::int64_t row_stride = n == 1 ? columns : X.strides(0) / item;
   return {static_cast<const T*>(X.data()), n, columns, row_stride, column_stride};
+}
+
+/// Numbers per column, or None.
+template <class T>
+steepest::Scaling<T> scaling_of(const pybind11::object& scale, const pybind11::object& shift, std::int64_t columns) {
+  const auto numbers = [&](const pybind11::object& array) -> const T* {
+    if (array.is_none()) return nullptr;
+    if (!pybind11::isinstance<Contiguous<T>>(array) || pybind11::len(array) != std::size_t(columns))
+      throw std::invalid_argument("scale and shift are arrays of the dtype of y, as long as X is wide");
+    return static_cast<const T*>(pybind11::reinterpret_borrow<pybind11::array>(array).data());
+  };
+  if (scale.is_none() && !shift.is_none()) throw std::invalid_argument("a shift goes with a scale");
+  return {numbers(scale), numbers(shift)};
 }

@@ -49,8 +49,9 @@ class Problem {
  public:
   /// `scores`: how many each row has, where the loss is one of several; 0 for a pointwise loss.
   Problem(std::size_t loss, std::vector<double> params, py::object X, Contiguous<T> y, py::object weight,
-          bool intercept, double mean_weight, Index scores)
-      : X_(std::move(X)), y_(std::move(y)), weight_(std::move(weight)) {
+          bool intercept, double mean_weight, Index scores, py::object scale, py::object shift)
+      : X_(std::move(X)), y_(std::move(y)), weight_(std::move(weight)),
+        scaling_(py::make_tuple(std::move(scale), std::move(shift))) {
     const Index rows = y_.shape(0);
     RowData<T> data;
     data.rows = dense_rows<T>(X_, rows);
@@ -63,6 +64,7 @@ class Problem {
     }
     data.intercept = intercept;
     data.mean_weight = mean_weight;
+    data.scaling = scaling_of<T>(scaling_[0], scaling_[1], data.rows.features);
     if (!scores) {
       sum_ = std::make_unique<PointwiseSum<T>>(loss, std::move(params), data);
       return;
@@ -168,6 +170,7 @@ class Problem {
   py::object X_;
   Contiguous<T> y_;
   py::object weight_;
+  py::tuple scaling_;
   bool column_major_ = false;
   std::unique_ptr<RowSum<T>> sum_;
   std::mutex mutex_;  // a sum has scratch memory: one evaluation at a time
@@ -362,7 +365,11 @@ bool all_finite(py::array_t<T> array) {
 template <class T>
 void bind_problem(py::module_& m, const char* name) {
   py::class_<Problem<T>> problem(m, name);
-  problem.def(py::init<std::size_t, std::vector<double>, py::object, Contiguous<T>, py::object, bool, double, Index>())
+  problem
+      .def(py::init<std::size_t, std::vector<double>, py::object, Contiguous<T>, py::object, bool, double, Index,
+                    py::object, py::object>(),
+           py::arg("loss"), py::arg("params"), py::arg("X"), py::arg("y"), py::arg("weight"), py::arg("intercept"),
+           py::arg("mean_weight"), py::arg("scores"), py::arg("scale") = py::none(), py::arg("shift") = py::none())
       .def_property_readonly("rows", [](Problem<T>& p) { return p.sum().rows(); })
       .def_property_readonly("parameters", [](Problem<T>& p) { return p.sum().parameters(); })
       .def_readwrite("threads", &Problem<T>::threads)

@@ -25,11 +25,17 @@ Index bytes_of(const DenseRows<T>& rows) {
 }  // namespace
 
 template <class T>
-DenseSum<T>::DenseSum(const RowData<T>& data, Index parameters, const Cut& cut)
-    : kernels_(kernels_of<T>(kernels())), data_(data), cut_(cut), row_bytes_(bytes_of(data.rows)) {
+DenseSum<T>::DenseSum(const RowData<T>& data, Index scores, const Cut& cut)
+    : kernels_(kernels_of<T>(kernels())), data_(data), scores_(scores),
+      width_(data.rows.constant() ? 1 : data.rows.features), cut_(cut), intercept_(data.intercept),
+      row_bytes_(bytes_of(data.rows)) {
+  if (data.scaling) {
+    folding_ = Folding<T>(data.scaling, width_, scores, intercept_);
+    data_.intercept = true;
+  }
   chunk_rows_ = std::clamp(cut.chunk_bytes / (row_bytes_ + cut.scratch_bytes), least_chunk_rows, most_chunk_rows);
   chunk_rows_ = std::max<Index>(1, std::min(chunk_rows_, data.rows.rows));
-  partial_.resize(std::size_t(parts_of(data.rows.rows) * parameters));
+  partial_.resize(std::size_t(parts_of(data.rows.rows) * scores * (width_ + data_.intercept)));
   values_.resize(std::size_t(most_parts));
 }
 
@@ -47,10 +53,23 @@ Index DenseSum<T>::parts_of(Index rows) const {
 }
 
 template <class T>
+double DenseSum<T>::add(const Segment& segment, const T* x, T* gradient) {
+  if (!data_.scaling) return in_parts(segment, x, gradient);
+  const double total = in_parts(segment, folding_.fold(x), folding_.folded_gradient());
+  folding_.unfold(gradient);
+  return total;
+}
+
+template <class T>
+double DenseSum<T>::value(const Segment& segment, const T* x) {
+  return in_parts(segment, data_.scaling ? folding_.fold(x) : x, nullptr);
+}
+
+template <class T>
 double DenseSum<T>::in_parts(const Segment& segment, const T* x, T* gradient) {
   const Index parts = parts_of(segment.count);
   if (parts == 1) return walk(segment, x, gradient, scratch_[0]);
-  const Index k = this->parameters();
+  const Index k = scores_ * (width_ + data_.intercept);
   const auto piece = [&](std::uint32_t i, int thread) {
     const Index from = segment.count * i / parts, to = segment.count * (i + 1) / parts;
     T* own = gradient ? partial_.data() + Index(i) * k : nullptr;
@@ -117,8 +136,7 @@ std::string DenseSum<T>::complaint(const Segment& segment) const {
 /// Rows are read twice, for the prediction and for the gradient: a chunk of this size is still in cache the second time.
 template <class T>
 PointwiseSum<T>::PointwiseSum(std::size_t loss, std::vector<double> params, const RowData<T>& data)
-    : DenseSum<T>(data, (data.rows.constant() ? 1 : data.rows.features) + data.intercept,
-                  {.chunk_bytes = 64 * 1024, .scratch_bytes = 0, .part_rows = 1}),
+    : DenseSum<T>(data, 1, {.chunk_bytes = 64 * 1024, .scratch_bytes = 0, .part_rows = 1}),
       loss_(kernels_.losses[loss]), params_(std::move(params)) {
   this->use(nullptr);
 }
@@ -130,7 +148,7 @@ void PointwiseSum<T>::reserve(Scratch& s) const {
 
 template <class T>
 bool PointwiseSum<T>::descend(const Segment& segment, const T* step, double l1, double l2, T* x, double& objectives) {
-  if (data_.rows.constant() || !data_.rows.row_major()) return false;
+  if (data_.rows.constant() || !data_.rows.row_major() || data_.scaling) return false;
   objectives = loss_.descend(params_.data(), data_.rows, segment,
                              {data_.y, data_.weight, step, x, data_.intercept, l1, l2, data_.mean_weight});
   return true;

@@ -19,14 +19,14 @@ constexpr Index widest_register = 64;
 }  // namespace
 
 template <class T>
-ScoresSum<T>::ScoresSum(std::size_t loss, std::vector<double> params, const RowData<T>& data, Index classes)
-    : DenseSum<T>(data, classes * ((data.rows.constant() ? 1 : data.rows.features) + data.intercept),
+ScoresSum<T>::ScoresSum(std::size_t loss, std::vector<double> params, const RowData<T>& data, Index scores)
+    : DenseSum<T>(data, scores,
                   {.chunk_bytes = chunk_bytes,
-                   .scratch_bytes = 3 * classes * Index(sizeof(T)),
+                   .scratch_bytes = 3 * scores * Index(sizeof(T)),
                    .part_rows = part_rows,
-                   .targets = row_loss_specs()[loss].target == Target::labels ? 1 : classes,
+                   .targets = row_loss_specs()[loss].target == Target::labels ? 1 : scores,
                    .packs_columns = true}),
-      loss_(kernels_.row_losses[loss]), params_(std::move(params)), classes_(classes),
+      loss_(kernels_.row_losses[loss]), params_(std::move(params)),
       labels_(row_loss_specs()[loss].target == Target::labels) {
   constexpr Index lanes = widest_register / Index(sizeof(T));
   stride_ = (chunk_rows_ + lanes - 1) / lanes * lanes;
@@ -35,8 +35,8 @@ ScoresSum<T>::ScoresSum(std::size_t loss, std::vector<double> params, const RowD
 
 template <class T>
 void ScoresSum<T>::reserve(Scratch& s) const {
-  for (auto* buffer : {&s.prediction, &s.slope}) buffer->resize(std::size_t(classes_ * stride_));
-  s.y.resize(std::size_t(labels_ ? stride_ : classes_ * stride_));
+  for (auto* buffer : {&s.prediction, &s.slope}) buffer->resize(std::size_t(scores_ * stride_));
+  s.y.resize(std::size_t(labels_ ? stride_ : scores_ * stride_));
   s.weight.resize(std::size_t(stride_));
 }
 
@@ -46,20 +46,20 @@ double ScoresSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Scrat
   T *z = scratch.prediction.data(), *slope = scratch.slope.data();
   const Index after_coefficients = rows.constant() ? 0 : this->penalised();
   const bool intercept = data_.intercept || rows.constant();
-  kernels_.scores.predict(rows, visible, classes_, x, intercept ? x + after_coefficients : nullptr, stride_, z);
+  kernels_.scores.predict(rows, visible, scores_, x, intercept ? x + after_coefficients : nullptr, stride_, z);
   const T* y = data_.y + given.begin;
   if (!labels_) {
-    kernels_.scores.transpose(data_.y, given, classes_, stride_, scratch.y.data());
+    kernels_.scores.transpose(data_.y, given, scores_, stride_, scratch.y.data());
     y = scratch.y.data();
   } else if (given.offset) {
     kernels_.rows.gather(data_.y, given, scratch.y.data());
     y = scratch.y.data();
   }
-  const double total = loss_.reduce(params_.data(), given.count, classes_, stride_, y, z, weight, slope);
+  const double total = loss_.reduce(params_.data(), given.count, scores_, stride_, y, z, weight, slope);
   if (!gradient) return total;
-  kernels_.scores.accumulate(rows, visible, classes_, slope, stride_, gradient);
+  kernels_.scores.accumulate(rows, visible, scores_, slope, stride_, gradient);
   if (intercept)
-    for (Index k = 0; k < classes_; ++k)
+    for (Index k = 0; k < scores_; ++k)
       gradient[after_coefficients + k] += kernels_.rows.sum(slope + k * stride_, given.count);
   return total;
 }

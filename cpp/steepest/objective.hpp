@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "steepest/folding.hpp"
 #include "steepest/kernels.hpp"
 #include "steepest/rows.hpp"
 #include "steepest/threads.hpp"
@@ -55,6 +56,7 @@ struct RowData {
   const T* weight = nullptr;  ///< null: all ones
   bool intercept = false;     ///< the last parameters are intercepts, one per score
   double mean_weight = 1;
+  Scaling<T> scaling;  ///< how the parameters see the columns
 };
 
 /// What the sums over dense rows share: they cut a segment into parts and chunks and bring the rows into reach.
@@ -66,8 +68,10 @@ class DenseSum : public RowSum<T> {
  public:
   std::int64_t rows() const override { return data_.rows.rows; }
   double mean_weight() const override { return data_.mean_weight; }
-  double add(const Segment& segment, const T* x, T* gradient) override { return in_parts(segment, x, gradient); }
-  double value(const Segment& segment, const T* x) override { return in_parts(segment, x, nullptr); }
+  std::int64_t parameters() const override { return scores_ * (width_ + intercept_); }
+  std::int64_t penalised() const override { return scores_ * width_; }
+  double add(const Segment& segment, const T* x, T* gradient) override;
+  double value(const Segment& segment, const T* x) override;
   std::int64_t row_bytes() const override { return row_bytes_; }
   void use(Team* team) override;
   std::string complaint(const Segment& segment) const override;
@@ -93,16 +97,17 @@ class DenseSum : public RowSum<T> {
     bool packs_columns = false;  ///< F order is not read in place
   };
 
-  DenseSum(const RowData<T>& data, std::int64_t parameters, const Cut& cut);
+  DenseSum(const RowData<T>& data, std::int64_t scores, const Cut& cut);
 
-  /// The sum over a chunk; its gradient is added to `gradient` unless that is null.
+  /// The sum over a chunk; its gradient is added to `gradient` unless that is null. Where columns are scaled, parameters are
+  /// folded ones, which always have intercepts.
   virtual double evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const = 0;
   /// Makes room for a chunk.
   virtual void reserve(Scratch& scratch) const = 0;
 
   const KernelsOf<T>& kernels_;
-  RowData<T> data_;
-  std::int64_t chunk_rows_;
+  RowData<T> data_;  ///< the intercept is that of the folded parameters
+  std::int64_t scores_, width_, chunk_rows_;
 
  private:
   double in_parts(const Segment& segment, const T* x, T* gradient);
@@ -110,6 +115,8 @@ class DenseSum : public RowSum<T> {
   std::int64_t parts_of(std::int64_t rows) const;
 
   Cut cut_;
+  bool intercept_;  // that the parameters have
+  Folding<T> folding_;
   std::int64_t row_bytes_;
   Team* team_ = nullptr;
   std::vector<Scratch> scratch_;  // one per thread
@@ -123,8 +130,6 @@ class PointwiseSum final : public DenseSum<T> {
  public:
   PointwiseSum(std::size_t loss, std::vector<double> params, const RowData<T>& data);
 
-  std::int64_t parameters() const override { return penalised() + data_.intercept; }
-  std::int64_t penalised() const override { return data_.rows.constant() ? 1 : data_.rows.features; }
   bool descend(const Segment& segment, const T* step, double l1, double l2, T* x, double& objectives) override;
 
  private:
@@ -146,10 +151,7 @@ class PointwiseSum final : public DenseSum<T> {
 template <class T>
 class ScoresSum final : public DenseSum<T> {
  public:
-  ScoresSum(std::size_t loss, std::vector<double> params, const RowData<T>& data, std::int64_t classes);
-
-  std::int64_t parameters() const override { return penalised() + (data_.intercept ? classes_ : 0); }
-  std::int64_t penalised() const override { return classes_ * (data_.rows.constant() ? 1 : data_.rows.features); }
+  ScoresSum(std::size_t loss, std::vector<double> params, const RowData<T>& data, std::int64_t scores);
 
  private:
   using typename DenseSum<T>::Scratch;
@@ -157,13 +159,14 @@ class ScoresSum final : public DenseSum<T> {
   using DenseSum<T>::data_;
   using DenseSum<T>::kernels_;
   using DenseSum<T>::chunk_rows_;
+  using DenseSum<T>::scores_;
 
   double evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const override;
   void reserve(Scratch& scratch) const override;
 
   const RowLossKernels<T>& loss_;
   std::vector<double> params_;
-  std::int64_t classes_, stride_;
+  std::int64_t stride_;
   bool labels_;
 };
 
