@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepest import _core
+from steepest._scaled import Scaled
 from steepest._warnings import warn
 
 if TYPE_CHECKING:
@@ -31,11 +32,31 @@ class Data(NamedTuple):
     mean_weight: float
     classes: NDArray[Any] | None
     scores: int = 0  # per row; 0 for a pointwise loss
+    scale: NDArray[Any] | None = None  # per column: the parameters see X * scale + shift
+    shift: NDArray[Any] | None = None
 
     @property
     def width(self) -> int:
         """How many coefficients a score has; the constant model is that of a single feature of ones."""
         return 1 if self.X is None else self.X.shape[1]
+
+    def seen(self, rows: slice, out: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Return a copy of some rows as the parameters see them, in double."""
+        if out is None:
+            out = np.empty((len(self.y[rows]), self.width))
+        out[...] = 1.0 if self.X is None else self.X[rows]
+        if self.scale is not None:
+            out *= self.scale
+        if self.shift is not None:
+            out += self.shift
+        return out
+
+    @property
+    def as_given(self) -> Any:
+        """X as minimize takes it."""
+        if self.X is None or self.scale is None:
+            return self.X
+        return Scaled(self.X, self.scale, 0.0 if self.shift is None else self.shift)
 
 
 def check_data(loss: Loss, data: Any, sample_weight: Any, fit_intercept: bool, check_finite: bool) -> Data:
@@ -46,7 +67,7 @@ def check_data(loss: Loss, data: Any, sample_weight: Any, fit_intercept: bool, c
     if isinstance(data, tuple):
         if len(data) != 2:
             raise ValueError(f"data as a tuple must be (X, y), not a tuple of {len(data)}")
-        X = as_rows(data[0])
+        X = as_rows(data[0].X if isinstance(data[0], Scaled) else data[0])
         y_given = data[1]
         dtype = X.dtype
     else:
@@ -65,10 +86,14 @@ def check_data(loss: Loss, data: Any, sample_weight: Any, fit_intercept: bool, c
             raise ValueError(f"X has {len(X)} rows, y has {len(y)}")
         if check_finite:
             require_finite(X, "X")
+    found = Data(X, y, None, 1.0, classes, scores)
+    if X is not None and isinstance(data[0], Scaled):
+        scale, shift = data[0].per_column(X.shape[1], dtype)
+        found = found._replace(scale=scale, shift=shift)
     if sample_weight is None:
-        return Data(X, y, None, 1.0, classes, scores)
+        return found
     weight, mean = as_weights(sample_weight, len(y), dtype)
-    return Data(X, y, weight, mean, classes, scores)
+    return found._replace(weight=weight, mean_weight=mean)
 
 
 def as_array(values: Any, what: str) -> NDArray[Any]:
@@ -79,6 +104,8 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
                 f"{what} is a masked array, whose mask would be lost: drop the masked rows or weigh them zero"
             )
         return values
+    if isinstance(values, Scaled):
+        raise TypeError(f"{what} is scaled, which only X is, and only for losses of linear scores")
     if hasattr(values, "tocsr"):
         raise TypeError(f"{what} is a SciPy sparse matrix; only dense rows are read: pass {what}.toarray()")
     if hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):

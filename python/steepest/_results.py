@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
 
+from steepest._scaled import Scaled
+
 
 class Status(IntEnum):
     """How a run ended."""
@@ -60,7 +62,7 @@ class Result(OptimizeResult):  # type: ignore[misc]
         """Return a shallow copy."""
         return type(self)(self)
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    def predict(self, X: ArrayLike | Scaled) -> NDArray[Any]:
         """Return the raw predictions for rows X, shape (n, d); the constant model predicts the same for all.
 
         Returns
@@ -74,6 +76,11 @@ class Result(OptimizeResult):  # type: ignore[misc]
         >>> result.predict([[3.0]]).round(6)
         array([6.])
         """
+        if isinstance(X, Scaled):
+            scale, shift = X.per_column(self.coef.shape[-1], np.float64)
+            intercept = self.intercept if shift is None else self.intercept + self.coef @ shift
+            folded = Result(self, coef=(self.coef * scale), intercept=intercept)
+            return folded.predict(X.X)
         X = np.asarray(X)
         if self.get("constant"):
             X = np.ones((len(X), 1), dtype=self.x.dtype)

@@ -118,11 +118,8 @@ def batch_curvature(data: Data, fit_intercept: bool, batch_size: int) -> float:
     """
     sample = _sample(data)
     whole = gram_bound(sample, fit_intercept)
-    if sample.X is None:
-        squares = np.ones(len(sample.y))
-    else:
-        rows = sample.X.astype(np.float64)
-        squares = np.einsum("ij,ij->i", rows, rows) + fit_intercept
+    rows = sample.seen(slice(None))
+    squares = np.einsum("ij,ij->i", rows, rows) + fit_intercept
     if sample.weight is not None:
         squares = squares * (sample.weight / data.mean_weight)
     n, b = len(data.y), batch_size

@@ -273,7 +273,7 @@ class _Problem:
             kept = self.objective._data
             self.rows = len(kept.y)
             # Converted rows, so that no candidate copies them again.
-            data = data if kept.X is None else (kept.X, data[1])
+            data = data if kept.X is None else (kept.as_given, data[1])
         else:
             self.rows = len(data[0] if isinstance(data, tuple) else data)
         resolve_order(shuffle, self.rows)

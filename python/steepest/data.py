@@ -1,4 +1,4 @@
-"""Data to try things on: the textbook's restaurant bills, and generated rows of any number."""
+"""Data to try things on, the textbook's restaurant bills and generated rows, and columns seen scaled."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["logistic", "tips"]
+from steepest._scaled import Scaled, scaled
+
+__all__ = ["Scaled", "logistic", "scaled", "tips"]
 
 # Small enough to stay in cache between drawing the rows, labelling them and storing them.
 _BLOCK_BYTES = 1 << 20

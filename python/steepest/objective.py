@@ -212,7 +212,18 @@ def resolve_loss(loss: Any) -> losses.Loss:
 def make_problem(loss: losses.Loss, data: Data, fit_intercept: bool) -> Any:
     """Hand the checked data to the core."""
     kind = _core.Problem32 if data.y.dtype == np.float32 else _core.Problem64
-    return kind(loss._index, loss._values, data.X, data.y, data.weight, fit_intercept, data.mean_weight, data.scores)
+    return kind(
+        loss._index,
+        loss._values,
+        data.X,
+        data.y,
+        data.weight,
+        fit_intercept,
+        data.mean_weight,
+        data.scores,
+        scale=data.scale,
+        shift=data.shift,
+    )
 
 
 def penalty_subgradient(penalty: penalties.Penalty, w: NDArray[Any]) -> NDArray[np.float64]:
@@ -236,21 +247,22 @@ def gram_bound(data: Data, fit_intercept: bool, rows: int | None = None) -> floa
     """
     if data.X is None:
         return 1.0
-    X = data.X if rows is None else data.X[:rows]
-    weight = None if data.weight is None else data.weight[: len(X)]
-    total = float(len(X)) if weight is None else float(weight.sum(dtype=np.float64))
+    n = len(data.y) if rows is None else min(rows, len(data.y))
+    weight = None if data.weight is None else data.weight[:n]
+    total = float(n) if weight is None else float(weight.sum(dtype=np.float64))
     if total == 0:
-        weight, total = None, float(len(X))
-    d = X.shape[1] + fit_intercept
+        weight, total = None, float(n)
+    d = data.width + fit_intercept
     gram = np.zeros((d, d), order="F") if d <= GRAM_COLUMNS else None
     squares, crossed = np.zeros(d), np.zeros(d)
-    for start in range(0, len(X), GRAM_ROWS):
-        block = np.empty((min(GRAM_ROWS, len(X) - start), d), order="F")
-        block[:, : X.shape[1]] = X[start : start + GRAM_ROWS]
+    for start in range(0, n, GRAM_ROWS):
+        part = slice(start, min(start + GRAM_ROWS, n))
+        block = np.empty((part.stop - start, d), order="F")
+        data.seen(part, out=block[:, : data.width])
         if fit_intercept:
             block[:, -1] = 1.0
         if weight is not None:
-            block *= np.sqrt(weight[start : start + GRAM_ROWS, None], dtype=np.float64)
+            block *= np.sqrt(weight[part, None], dtype=np.float64)
         if gram is not None:
             gram = dsyrk(1.0, block, beta=1.0, c=gram, trans=1, overwrite_c=1)
         else:
