@@ -132,6 +132,8 @@ class Stream final : public Order {
  private:
   static constexpr Index window_rows = 4096, lookahead = 256;
   static constexpr std::size_t most_streams = 16;  // what streaming_for asks for
+  /// The turn of rows of one float, which fill a cache line: of known length, it is a few vectors.
+  static constexpr std::array<std::uint32_t, 16> line{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
   /// Moves what is left to the front and fills the rest of the window.
   void refill() {
@@ -154,7 +156,10 @@ class Stream final : public Order {
         for (Index k = 0; k < count; ++k) write[k] = std::uint32_t(at + k < rows_ ? at + k : at + k - rows_);
       } else {
         const auto first = std::uint32_t(at < rows_ ? at : at - rows_);
-        for (Index k = 0; k < count; ++k) write[k] = first + std::uint32_t(k);
+        if (count == Index(line.size()))
+          for (std::size_t k = 0; k < line.size(); ++k) write[k] = first + line[k];
+        else
+          for (std::uint32_t k = 0; k < std::uint32_t(count); ++k) write[k] = first + k;
       }
       write += count;
       at_[s] = stop;

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #if defined(__AVX__)
 #include <immintrin.h>
@@ -115,6 +116,14 @@ struct Simd {
   }
 
   STEEPEST_INLINE void store_first(T* to, std::ptrdiff_t count) const {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(Native) == 64) {
+      if constexpr (sizeof(T) == 4)
+        return _mm512_mask_storeu_ps(to, __mmask16((1u << count) - 1u), reinterpret_cast<__m512>(v));
+      else
+        return _mm512_mask_storeu_pd(to, __mmask8((1u << count) - 1u), reinterpret_cast<__m512d>(v));
+    }
+#endif
     for (std::ptrdiff_t lane = 0; lane < count; ++lane) to[lane] = v[lane];
   }
 
@@ -126,11 +135,21 @@ struct Simd {
     if constexpr (N == 1) {
       return v[0];
     } else {
-      Simd<T, N / 2> low, high;
-      __builtin_memcpy(&low.v, &v, sizeof(low.v));
-      __builtin_memcpy(&high.v, reinterpret_cast<const char*>(&v) + sizeof(low.v), sizeof(high.v));
-      return (low + high).sum();
+      return folded().sum();
     }
+  }
+
+  /// Half as many lanes: the upper half added to the lower one.
+  STEEPEST_INLINE Simd<T, N / 2> folded() const { return folded(std::make_integer_sequence<int, N / 2>()); }
+
+ private:
+  /// Shuffled: compilers take a copy through memory at its word, and wait for it.
+  template <int... Lanes>
+  STEEPEST_INLINE Simd<T, N / 2> folded(std::integer_sequence<int, Lanes...>) const {
+    if constexpr (N == 2)
+      return Simd<T, 1>(v[0] + v[1]);
+    else
+      return __builtin_shufflevector(v, v, Lanes...) + __builtin_shufflevector(v, v, (Lanes + N / 2)...);
   }
 };
 
@@ -379,13 +398,7 @@ STEEPEST_INLINE V log1p(V x) {
 template <class T, int N>
 STEEPEST_INLINE void store_sums(Simd<T, N> a, Simd<T, N> b, Simd<T, N> c, Simd<T, N> d, T* to) {
   if constexpr (N > 4) {
-    const auto folded = [](Simd<T, N> x) {
-      Simd<T, N / 2> low, high;
-      __builtin_memcpy(&low.v, &x.v, sizeof(low.v));
-      __builtin_memcpy(&high.v, reinterpret_cast<const char*>(&x.v) + sizeof(low.v), sizeof(high.v));
-      return low + high;
-    };
-    store_sums(folded(a), folded(b), folded(c), folded(d), to);
+    store_sums(a.folded(), b.folded(), c.folded(), d.folded(), to);
   } else if constexpr (N == 4) {
     using Four = Simd<T, 4>;
     const Four ab =

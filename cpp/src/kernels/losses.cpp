@@ -26,9 +26,9 @@ struct LossLoops {
     return value;
   }
 
+  /// The loss by value: parameters behind a reference would be loaded anew after every slope stored.
   template <bool Weighted>
-  STEEPEST_INLINE static double reduce_all(const Loss& loss, Index n, const T* y, const T* z, const T* weight,
-                                           T* slope) {
+  STEEPEST_INLINE static double reduce_all(Loss loss, Index n, const T* y, const T* z, const T* weight, T* slope) {
     constexpr int N = lanes<T>;
     using V = Simd<T, N>;
     double total = 0;
@@ -58,15 +58,21 @@ struct LossLoops {
   static double descend(const double* params, const DenseRows<T>& rows, const Segment& segment,
                         const SingleRows<T>& d) {
     const Loss loss = make_loss<Loss>(params);
+    return d.l1 > 0 ? descend_by_width<true>(loss, rows, segment, d) : descend_by_width<false>(loss, rows, segment, d);
+  }
+
+  template <bool Thresholds>
+  static double descend_by_width(const Loss& loss, const DenseRows<T>& rows, const Segment& segment,
+                                 const SingleRows<T>& d) {
     switch ((rows.features + lanes<T> - 1) / lanes<T>) {
     case 1:
-      return descend_in_registers<1>(loss, rows, segment, d);
+      return descend_in_registers<1, Thresholds>(loss, rows, segment, d);
     case 2:
-      return descend_in_registers<2>(loss, rows, segment, d);
+      return descend_in_registers<2, Thresholds>(loss, rows, segment, d);
     case 3:
-      return descend_in_registers<3>(loss, rows, segment, d);
+      return descend_in_registers<3, Thresholds>(loss, rows, segment, d);
     case 4:
-      return descend_in_registers<4>(loss, rows, segment, d);
+      return descend_in_registers<4, Thresholds>(loss, rows, segment, d);
     default:
       return descend_in_memory(loss, rows, segment, d);
     }
@@ -104,7 +110,10 @@ struct LossLoops {
     return w - ops::max(ops::min(w, threshold), -threshold);
   }
 
-  template <int Registers>
+  /// One row waits for the step of the row before. What of its prediction does not depend on that step is computed while
+  /// the step is: (w - move x) . next = w . next - move (x . next), so the sums over lanes leave the chain. A soft threshold
+  /// in between allows no such shortcut.
+  template <int Registers, bool Thresholds>
   static double descend_in_registers(const Loss& loss, const DenseRows<T>& rows, const Segment& segment,
                                      const SingleRows<T>& d) {
     constexpr int N = lanes<T>;
@@ -114,21 +123,29 @@ struct LossLoops {
       for (int k = 0; k < Registers - 1; ++k) x[k] = V::load(from + k * N);
       x[Registers - 1] = V::load_first(from + (Registers - 1) * N, last);
     };
-    V w[Registers], x[Registers];
+    const auto dot = [](const V* a, const V* b) {
+      V product = a[0] * b[0];
+      for (int k = 1; k < Registers; ++k) product = a[k] * b[k] + product;
+      return product.sum();
+    };
+    V w[Registers], x[Registers], next[Registers];
     load(d.x, w);
     T intercept = d.intercept ? d.x[rows.features] : T(0);
+    const T along_intercept(d.intercept ? 1.0 : 0.0);
     Met met(loss, d);
     double total = 0;
+    if (segment.count) load(rows.data + segment[0] * rows.row_stride, x);
+    T z = segment.count ? dot(w, x) + intercept : T(0);
     for (Index i = 0; i < segment.count; ++i) {
-      const Index row = segment[i];
       if (segment.offset && i + 16 < segment.count + segment.ahead) {
-        const T* next = rows.data + segment[i + 16] * rows.row_stride;
-        for (int k = 0; k < Registers; ++k) __builtin_prefetch(next + k * N);
+        const T* soon = rows.data + segment[i + 16] * rows.row_stride;
+        for (int k = 0; k < Registers; ++k) __builtin_prefetch(soon + k * N);
       }
-      load(rows.data + row * rows.row_stride, x);
-      V product = w[0] * x[0];
-      for (int k = 1; k < Registers; ++k) product = w[k] * x[k] + product;
-      const T move_along = met.step(i, row, product.sum() + intercept);
+      load(rows.data + segment[i + 1 < segment.count ? i + 1 : i] * rows.row_stride, next);
+      const T kept_of_w = T(1.0 - double(d.step[i]) * d.l2);
+      const T unmoved = Thresholds ? T(0) : kept_of_w * dot(w, next) + intercept;
+      const T along = Thresholds ? T(0) : dot(x, next) + along_intercept;
+      const T move_along = met.step(i, segment[i], z);
       if (d.l1 > 0 || d.l2 > 0) {
         V squares(0.0), sizes(0.0);
         for (int k = 0; k < Registers; ++k) {
@@ -137,11 +154,17 @@ struct LossLoops {
         }
         total += 0.5 * d.l2 * double(squares.sum()) + d.l1 * double(sizes.sum());
       }
-      const V move(move_along), kept(1.0 - double(d.step[i]) * d.l2), threshold(double(d.step[i]) * d.l1);
+      const V move(move_along), kept(kept_of_w);
       for (int k = 0; k < Registers; ++k) w[k] = kept * w[k] - move * x[k];
-      if (d.l1 > 0)
-        for (int k = 0; k < Registers; ++k) w[k] = soft_threshold(w[k], threshold);
       if (d.intercept) intercept -= move_along;
+      if constexpr (Thresholds) {
+        const V threshold(double(d.step[i]) * d.l1);
+        for (int k = 0; k < Registers; ++k) w[k] = soft_threshold(w[k], threshold);
+        z = dot(w, next) + intercept;
+      } else {
+        z = unmoved - move_along * along;
+      }
+      for (int k = 0; k < Registers; ++k) x[k] = next[k];
     }
     for (int k = 0; k < Registers - 1; ++k) w[k].store(d.x + k * N);
     w[Registers - 1].store_first(d.x + (Registers - 1) * N, last);

@@ -328,11 +328,14 @@ void gather(const T* from, const Segment& segment, T* to) {
       i += N;
       continue;
     }
+    // Runs rarely begin where a register does: after the rest of one, the next is copied whole again.
     const Index stop = i + N < segment.count ? i + N : segment.count;
-    for (; i < stop; ++i) {
+    const bool runs = i + 1 < stop && segment.offset[i + 1] == segment.offset[i] + 1;
+    do {
       if (i < far) __builtin_prefetch(from + segment.offset[i + 2 * prefetch_rows], 0, 2);
       to[i] = from[segment.offset[i]];
-    }
+      ++i;
+    } while (i < stop && !(runs && segment.offset[i] != segment.offset[i - 1] + 1));
   }
 }
 
