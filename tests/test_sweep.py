@@ -504,3 +504,46 @@ def test_a_budget_that_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
         if ran_out:
             assert f"budget of {budget:g} s ran out: {counts[-1]} of 4 candidates" in result.message
     assert counts[0] == 1 < counts[1] <= counts[2] == 4
+
+
+@st.loss
+def softplus_of_margin(w: Any, x: Any, y: Any) -> Any:
+    return st.softplus(-y * (x @ w))
+
+
+@st.loss
+def nested(p: Any, x: Any, y: Any) -> Any:
+    return (x @ p["w"] + p["b"] - y) ** 2
+
+
+@st.loss(whole_batch=True)
+def spread(w: Any, x: Any, y: Any) -> Any:
+    off = x @ w - y
+    return st.mean((off - st.mean(off)) ** 2)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_traced_loss_is_swept_as_its_built_in_twin(weighted: bool) -> None:
+    X, y = rows(400)
+    weight = np.random.default_rng(1).uniform(0.5, 2, size=400) if weighted else None
+    options: Any = {"batch_sizes": [32, 400], "step_sizes": [0.1, 0.5], "epochs": 2, "halving": False, "seed": 3}
+    options |= {"penalty": st.L2(0.01), "sample_weight": weight}
+    traced = st.sweep(softplus_of_margin, (X, y), **options)
+    twin = st.sweep("log_loss", (X, y), **options)
+    assert len(set(column(traced, "objective"))) == 4
+    np.testing.assert_allclose(column(traced, "objective"), column(twin, "objective"), rtol=1e-10)
+    # The traced loss looks at fewer rows for the noise of a gradient.
+    np.testing.assert_allclose(column(traced, "noise_scale"), column(twin, "noise_scale"), rtol=0.3)
+    np.testing.assert_allclose(traced.noise_scale_at_start, twin.noise_scale_at_start, rtol=0.3)
+
+
+def test_traced_losses_with_nested_parameters_and_of_whole_batches() -> None:
+    X, y = rows(300, 3)
+    start = {"w": np.zeros(3), "b": 0.5}
+    result = st.sweep(nested, (X, y), x0=start, batch_sizes=[32, 300], epochs=2, seed=0)
+    assert result.success
+    assert result.start == pytest.approx(((0.5 - y) ** 2).mean())
+    assert all(scale > 0 for scale in column(result, "noise_scale"))
+    mixing = st.sweep(spread, (X, y), batch_sizes=[32, 300], step_sizes=[0.1], epochs=2, seed=0)
+    assert column(mixing, "noise_scale") == [None, None]
+    assert max(column(mixing, "objective")) < mixing.start

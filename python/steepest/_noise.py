@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from steepest._data import as_array
 from steepest._outside import evaluate, outside_problem
+from steepest.autodiff._loss import TracedLoss
 from steepest.objective import Objective, make_problem
 from steepest.penalties import Penalty
 
@@ -21,6 +22,8 @@ Gradient: TypeAlias = Callable[[NDArray[Any]], NDArray[np.float64]]
 ROWS = 1024
 # A callable is asked for each of them.
 OUTSIDE_ROWS = 256
+# A traced loss has a tape for each.
+TRACED_ROWS = 256
 SAMPLE_BYTES = 1 << 26
 
 
@@ -39,14 +42,23 @@ class GradientNoise:
         The same made by the core, None for a loss outside it.
     penalty : Penalty or None
         Part of the full gradient.
-    x0 : array_like or None
-        Gives theta its shape for a loss outside the core.
+    x0 : array_like, nested dictionary of them, or None
+        Gives the parameters their shape for a loss outside the core or a traced one.
+    sample_weight : array_like or None
+        Weights of the rows.
     seed : int
         Decides which rows are looked at, where they are many.
     """
 
     def __init__(
-        self, loss: Any, data: Any, objective: Objective | None, penalty: Penalty | None, x0: Any, seed: int
+        self,
+        loss: Any,
+        data: Any,
+        objective: Objective | None,
+        penalty: Penalty | None,
+        x0: Any,
+        sample_weight: ArrayLike | None,
+        seed: int,
     ) -> None:
         draw = np.random.default_rng(seed)
         self._whole: Gradient
@@ -62,6 +74,15 @@ class GradientNoise:
             whole = _outside_gradient(loss, data, x0)
             self._whole = whole if penalty is None else lambda x: whole(x) + penalty.smooth_gradient(x)
             self._single = [single(int(i)) for i in index]
+        elif isinstance(loss, TracedLoss):
+            # A loss of whole batches need not have a meaning for a single row.
+            self._rows = 0 if loss.whole_batch else objective._problem.rows
+            index = _sample(draw, self._rows, max(2, min(TRACED_ROWS, SAMPLE_BYTES // (8 * objective.n_parameters))))
+            self._whole = objective.gradient
+            self._single = [
+                _core_gradient(problem, objective._dtype)
+                for problem in loss.single_rows(data, x0, sample_weight, index)
+            ]
         else:
             kept = objective._data
             self._rows = len(kept.y)

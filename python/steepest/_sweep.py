@@ -25,7 +25,6 @@ from steepest._results import ConvergenceWarning, Interrupted, Result, Status
 from steepest._stepping import default_steps, given_steps
 from steepest._sweep_result import SweepResult, counted, find_best, method_name, shown_step
 from steepest._threads import default_threads
-from steepest.autodiff import TracedLoss
 from steepest.search import Surface
 
 __all__ = ["sweep"]
@@ -71,7 +70,7 @@ def sweep(
     Parameters
     ----------
     loss, data, penalty, sample_weight, fit_intercept, shuffle, n_threads
-        As in ``minimize``: any loss of the core, pair of callables or C function.
+        As in ``minimize``: any loss of the core, traced loss, pair of callables or C function.
     batch_sizes : iterable of int, optional
         Rows per update; more than the n rows of the data mean all of them. Default: powers of two from 32 to 4,096, as
         far as the data allows, from 1 where it has fewer than 64 rows.
@@ -263,21 +262,20 @@ class _Problem:
     ) -> None:
         if callable(loss) and not is_outside(loss) and not hasattr(loss, "curvature"):
             raise TypeError(f"loss must be a name, a loss object or a pair (loss_fn, grad_fn), not {loss!r}")
-        if isinstance(loss, TracedLoss):
-            raise TypeError(f"sweep takes losses of the core or outside it, not the traced {loss!r}")
         self.surface = Surface(loss, data, penalty, sample_weight, fit_intercept, start)
         self.objective = self.surface._objective
         self.outside = self.objective is None
         self.penalty, self.fit_intercept, self.seed = penalty, bool(fit_intercept), seed
-        if self.objective is not None:
-            kept = self.objective._data
-            self.rows = len(kept.y)
-            # Converted rows, so that no candidate copies them again.
-            data = data if kept.X is None else (kept.as_given, data[1])
-        else:
+        if self.objective is None:
             self.rows = len(data[0] if isinstance(data, tuple) else data)
+        else:
+            self.rows = self.objective._problem.rows
+            kept = self.objective._data
+            if kept is not None and kept.X is not None:
+                # Converted rows, so that no candidate copies them again.
+                data = (kept.as_given, data[1])
         resolve_order(shuffle, self.rows)
-        self.noise = GradientNoise(loss, data, self.objective, penalty, start, seed)
+        self.noise = GradientNoise(loss, data, self.objective, penalty, start, sample_weight, seed)
         self.begin = float(self.surface.values(self.surface.start[np.newaxis])[0])
         self.scale = abs(self.begin)
         if start is not None and self.objective is not None:
@@ -302,7 +300,7 @@ class _Problem:
         taken, resumes = step, not isinstance(step, str) and not _ends_with_the_run(step)
         if step is None and resolve_method(method)[0].lr is None:
             resumes = False
-            if self.objective is not None:
+            if self.objective is not None and self.objective._data is not None:
                 found = default_steps(
                     self.objective.loss,
                     self.objective._data,

@@ -78,6 +78,21 @@ class TracedProblem(NamedTuple):
     numbers: int
 
 
+class _Prepared(NamedTuple):
+    """A traced program and the arrays that it runs over, checked and converted."""
+
+    programs: Any
+    arrays: list[NDArray[Any]]
+    layout: Layout
+    mean_weight: float
+
+    def over(self, arrays: list[NDArray[Any]]) -> Any:
+        """Return the problem of the core for these rows."""
+        suffix = "32" if arrays[0].dtype == np.float32 else "64"
+        make, kind = getattr(_core, f"traced_sum{suffix}"), getattr(_core, f"Problem{suffix}")
+        return kind(make(self.programs, arrays, self.mean_weight))
+
+
 class TracedLoss:
     """A loss written in Python, traced into the compiled loop; made by `loss`.
 
@@ -137,20 +152,31 @@ class TracedLoss:
         ValueError, TypeError
             Where data, start and function do not fit, or rows mix.
         """
+        prepared = self._prepared(data, x0, sample_weight, check_finite)
+        layout, arrays = prepared.layout, prepared.arrays
+        return TracedProblem(
+            prepared.over(arrays), layout, layout.flat(arrays[0].dtype), sum(array.size for array in arrays)
+        )
+
+    def single_rows(
+        self, data: Any, x0: Any, sample_weight: ArrayLike | None, index: NDArray[np.int64]
+    ) -> Iterator[Any]:
+        """Give a problem of the core for each of some rows alone, weighed as among all of them."""
+        prepared = self._prepared(data, x0, sample_weight, False)
+        for i in index:
+            yield prepared.over([np.ascontiguousarray(array[i : i + 1]) for array in prepared.arrays])
+
+    def _prepared(self, data: Any, x0: Any, sample_weight: ArrayLike | None, check_finite: bool) -> _Prepared:
         arrays = _checked_data(data, check_finite)
-        dtype = arrays[0].dtype
         layout = Layout(_default_start(arrays, isinstance(data, tuple), self.name) if x0 is None else x0)
         mean_weight = 1.0
         if sample_weight is not None:
             if self.whole_batch:
                 raise ValueError("sample_weight does not go with whole_batch=True: weigh inside the function")
-            weight, mean_weight = as_weights(sample_weight, len(arrays[0]), dtype)
+            weight, mean_weight = as_weights(sample_weight, len(arrays[0]), arrays[0].dtype)
             arrays.append(weight)
         programs = self._program(layout, arrays, sample_weight is not None, isinstance(data, tuple))
-        suffix = "32" if dtype == np.float32 else "64"
-        make, kind = getattr(_core, f"traced_sum{suffix}"), getattr(_core, f"Problem{suffix}")
-        problem = kind(make(programs, arrays, mean_weight))
-        return TracedProblem(problem, layout, layout.flat(dtype), sum(array.size for array in arrays))
+        return _Prepared(programs, arrays, layout, mean_weight)
 
     def _program(self, layout: Layout, arrays: list[NDArray[Any]], weighted: bool, is_tuple: bool) -> Any:
         """Trace the function, once for every combination of shapes and dtype."""
