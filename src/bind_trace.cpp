@@ -84,8 +84,9 @@ DenseRows<T> view_of(const py::array& array, Index rows) {
 }
 
 template <class T>
-SumHandle<T> traced_sum(const Programs& programs, const py::list& arrays, double mean_weight) {
+SumHandle<T> traced_sum(const Programs& programs, const py::list& arrays, double mean_weight, Index penalised) {
   typename TracedSum<T>::Data data;
+  data.penalised = penalised;
   data.mean_weight = mean_weight;
   data.rows = py::len(arrays) ? py::cast<py::array>(arrays[0]).shape(0) : 0;
   for (const py::handle array : arrays) data.inputs.push_back(view_of<T>(py::cast<py::array>(array), data.rows));
@@ -128,7 +129,7 @@ class Compiled {
 template <class T>
 void bind_for(py::module_& m, const std::string& suffix) {
   py::class_<SumHandle<T>>(m, ("Sum" + suffix).c_str());
-  m.def(("traced_sum" + suffix).c_str(), &traced_sum<T>);
+  m.def(("traced_sum" + suffix).c_str(), &traced_sum<T>, py::arg(), py::arg(), py::arg(), py::arg("penalised") = -1);
   py::class_<Compiled<T>>(m, ("Compiled" + suffix).c_str())
       .def(py::init<const Programs&>())
       .def("value", &Compiled<T>::value)

@@ -142,12 +142,14 @@ class TracedSum final : public RowSum<T> {
     std::vector<DenseRows<T>> inputs;  ///< in the order of the trace's row inputs; the weight last where there is one
     std::int64_t rows = 0;
     double mean_weight = 1;
+    std::int64_t penalised = -1;  ///< parameters that penalties act on, from the first; -1: all
   };
 
   TracedSum(std::shared_ptr<const Program> value, std::shared_ptr<const Program> gradient, Data data);
 
   std::int64_t rows() const override { return data_.rows; }
   std::int64_t parameters() const override { return gradient_->parameters(); }
+  std::int64_t penalised() const override { return data_.penalised < 0 ? parameters() : data_.penalised; }
   double mean_weight() const override { return data_.mean_weight; }
   double add(const Segment& segment, const T* x, T* gradient) override;
   double value(const Segment& segment, const T* x) override;

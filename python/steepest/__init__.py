@@ -1,6 +1,6 @@
 """Minimize losses over large data by following the gradient, at the speed the memory allows."""
 
-from steepest import autodiff, data, gradients, losses, optim, penalties, reference, schedules, search
+from steepest import autodiff, data, gradients, losses, nn, optim, penalties, reference, schedules, search
 from steepest._arguments import StepTolerance
 from steepest._config import show_config
 from steepest._convexity import is_convex
@@ -35,6 +35,7 @@ __all__ = [
     "is_convex",
     "losses",
     "minimize",
+    "nn",
     "optim",
     "penalties",
     "reference",
