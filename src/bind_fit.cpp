@@ -280,6 +280,10 @@ FitOptions fit_options(Options& given) {
   options.exact_history = given.take("exact_history", options.exact_history);
   options.keep_history = given.take("keep_history", options.keep_history);
   options.threads = given.take("threads", options.threads);
+  options.judged = given.take("judged", options.judged);
+  options.held.slope_limit = given.take("slope_limit", options.held.slope_limit);
+  options.held.least_kept = given.take("least_kept", options.held.least_kept);
+  options.held.intercept_pace = given.take("intercept_pace", options.held.intercept_pace);
   options.poll = &check_signals;
   return options;
 }

@@ -89,10 +89,11 @@ Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, st
   full_gradient_.resize(std::size_t(parameters_));
   best_x_ = start_ = x_;
   const bool elastic = !penalty_ || penalty_->elastic;
-  if (penalty_ && elastic) penalty_->elastic(options_.penalty->params.data(), &l1_, &l2_);
+  if (penalty_ && elastic) penalty_->elastic(options_.penalty->params.data(), &options_.held.l1, &options_.held.l2);
   double nothing = 0;
   by_rows_ = options_.batch_size == 1 && n_ > 1 && elastic && options_.stepping == Stepping::schedule &&
-             rule_specs()[options_.rule.index].name == "sgd" && sum_.descend({}, nullptr, 0, 0, x_.data(), nothing);
+             rule_specs()[options_.rule.index].name == "sgd" &&
+             sum_.descend({}, nullptr, options_.held, x_.data(), nothing);
   history_.reserve(std::size_t(std::min<Index>(options_.epochs, 64)));
 }
 
@@ -110,7 +111,7 @@ void Fit<T>::run() {
   pacer_ = std::make_unique<Pacer>(options_.poll, std::max<Index>(parameters_, 8));
   order_->poll = options_.poll;
   // The natural size of the objective, by which an explosion is told from a bad start.
-  scale_ = natural_scale();
+  if (options_.judged) scale_ = natural_scale();
   const Index last = epoch_ + options_.epochs;
   while (epoch_ < last && status_ == Status::running)
     if (!run_epoch()) break;
@@ -184,7 +185,7 @@ bool Fit<T>::run_epoch_by_rows() {
     for (Index i = 0; i < segment.count; ++i)
       steps_[std::size_t(i)] = T(step_ = next_step(double(epoch_) + double(done + i) / double(n_), 0));
     double objectives = 0;
-    sum_.descend(segment, steps_.data(), l1_, l2_, x_.data(), objectives);
+    sum_.descend(segment, steps_.data(), options_.held, x_.data(), objectives);
     if (!met(objectives, segment)) return false;
     running += objectives;
     done += segment.count;
@@ -215,6 +216,8 @@ double Fit<T>::evaluate_batch(Index rows) {
   }
   const T scale = T(1 / (double(rows) * sum_.mean_weight()));
   for (T& g : gradient_) g *= scale;
+  if (options_.held.intercept_pace != 1)
+    for (Index j = sum_.penalised(); j < parameters_; ++j) gradient_[std::size_t(j)] *= T(options_.held.intercept_pace);
   if (penalty_ && penalty_->smooth_gradient)
     penalty_->smooth_gradient(options_.penalty->params.data(), sum_.penalised(), x_.data(), gradient_.data());
   return total;
@@ -397,6 +400,7 @@ void Fit<T>::diverge() {
 
 template <class T>
 void Fit<T>::finish() {
+  if (!options_.judged) return;
   objective_ = evaluate_full(true);
   if (!(objective_ <= best_accepted_) && !best_accepted_x_.empty()) {
     // The last step of a line search is judged here, or by nobody.

@@ -147,10 +147,10 @@ void PointwiseSum<T>::reserve(Scratch& s) const {
 }
 
 template <class T>
-bool PointwiseSum<T>::descend(const Segment& segment, const T* step, double l1, double l2, T* x, double& objectives) {
+bool PointwiseSum<T>::descend(const Segment& segment, const T* step, const Restraint& held, T* x, double& objectives) {
   if (data_.rows.constant() || !data_.rows.row_major() || data_.scaling) return false;
   objectives = loss_.descend(params_.data(), data_.rows, segment,
-                             {data_.y, data_.weight, step, x, data_.intercept, l1, l2, data_.mean_weight});
+                             {data_.y, data_.weight, step, x, data_.intercept, data_.mean_weight, held});
   return true;
 }
 

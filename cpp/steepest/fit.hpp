@@ -62,8 +62,11 @@ struct FitOptions {
   double strong_convexity = 0;                         ///< of the objective, where it is known
   bool keep_history = true;                            ///< else only the last epoch's
   bool exact_history = false;                          ///< the objective at the end of every epoch
-  std::function<void()> poll;                          ///< called a hundred times a second or so; throws to interrupt
-  std::function<bool(const Epoch&)> on_epoch;          ///< true to stop
+  bool judged = true;                                  ///< else, with a schedule: nothing is an explosion while finite,
+                                                       ///< and there is no last look at all rows
+  Restraint held;              ///< l1 and l2 are the penalty's; all but intercept_pace are for updates by single rows
+  std::function<void()> poll;  ///< called a hundred times a second or so; throws to interrupt
+  std::function<bool(const Epoch&)> on_epoch;  ///< true to stop
 };
 
 /// A number in the data that is not finite, met on the way.
@@ -120,7 +123,6 @@ class Fit {
   bool full_batch_;
 
   bool by_rows_ = false;  // one row per update, plain descent: the parameters stay in registers
-  double l1_ = 0, l2_ = 0;
   std::vector<T> steps_;
   std::vector<T> x_, state_, gradient_, epoch_start_, best_x_, start_;
   std::vector<double> full_gradient_;

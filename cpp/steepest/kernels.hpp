@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,14 @@ struct RowKernels {
   bool (*finite)(const T* numbers, std::int64_t count);
 };
 
+/// What plain descent by one row at a time is held to beside the steps.
+struct Restraint {
+  double l1 = 0, l2 = 0;                                         ///< of an elastic penalty
+  double slope_limit = std::numeric_limits<double>::infinity();  ///< largest size of a row's slope
+  double least_kept = -std::numeric_limits<double>::infinity();  ///< least share of the coefficients that L2 leaves
+  double intercept_pace = 1;                                     ///< factor of the intercept's steps
+};
+
 /// Plain descent by one row at a time: what it changes and what it needs beside the rows.
 template <class T>
 struct SingleRows {
@@ -42,8 +51,8 @@ struct SingleRows {
   const T* step;    ///< one for each row of the segment
   T* x;             ///< coefficients, then the intercept if there is one
   bool intercept;
-  double l1, l2;  ///< of an elastic penalty
   double mean_weight;
+  Restraint held;
 };
 
 template <class T>

@@ -32,8 +32,7 @@ class RowSum {
   /// The sum over a segment.
   virtual double value(const Segment& segment, const T* x) = 0;
   /// What plain descent by single rows changes and needs, see SingleRows; false where this sum has no fast way for it.
-  virtual bool descend(const Segment&, const T* /*step*/, double /*l1*/, double /*l2*/, T* /*x*/,
-                       double& /*objectives*/) {
+  virtual bool descend(const Segment&, const T* /*step*/, const Restraint&, T* /*x*/, double& /*objectives*/) {
     return false;
   }
   /// What reading a row costs; 0 where threads are of no use.
@@ -130,7 +129,7 @@ class PointwiseSum final : public DenseSum<T> {
  public:
   PointwiseSum(std::size_t loss, std::vector<double> params, const RowData<T>& data);
 
-  bool descend(const Segment& segment, const T* step, double l1, double l2, T* x, double& objectives) override;
+  bool descend(const Segment& segment, const T* step, const Restraint& held, T* x, double& objectives) override;
 
  private:
   using typename DenseSum<T>::Scratch;

@@ -58,7 +58,8 @@ struct LossLoops {
   static double descend(const double* params, const DenseRows<T>& rows, const Segment& segment,
                         const SingleRows<T>& d) {
     const Loss loss = make_loss<Loss>(params);
-    return d.l1 > 0 ? descend_by_width<true>(loss, rows, segment, d) : descend_by_width<false>(loss, rows, segment, d);
+    return d.held.l1 > 0 ? descend_by_width<true>(loss, rows, segment, d)
+                         : descend_by_width<false>(loss, rows, segment, d);
   }
 
   template <bool Thresholds>
@@ -95,9 +96,15 @@ struct LossLoops {
       y[count] = d.y[row];
       z[count] = prediction;
       weight[count] = d.weight ? T(double(d.weight[row]) / d.mean_weight) : T(1);
-      const T move = d.step[i] * weight[count] * loss(V(y[count]), V(prediction)).gradient.v;
+      const T limit = T(d.held.slope_limit), given = loss(V(y[count]), V(prediction)).gradient.v;
+      const T move = d.step[i] * weight[count] * (given > limit ? limit : given < -limit ? -limit : given);
       if (++count == most) flush();
       return move;
+    }
+    /// The share of the coefficients that the smooth penalty leaves.
+    STEEPEST_INLINE double kept(Index i) const {
+      const double left = 1.0 - double(d.step[i]) * d.held.l2;
+      return left < d.held.least_kept ? d.held.least_kept : left;
     }
     void flush() {
       total += values(loss, count, y, z, d.weight ? weight : nullptr, slope);
@@ -131,7 +138,7 @@ struct LossLoops {
     V w[Registers], x[Registers], next[Registers];
     load(d.x, w);
     T intercept = d.intercept ? d.x[rows.features] : T(0);
-    const T along_intercept(d.intercept ? 1.0 : 0.0);
+    const T pace = T(d.held.intercept_pace), along_intercept = d.intercept ? pace : T(0);
     Met met(loss, d);
     double total = 0;
     if (segment.count) load(rows.data + segment[0] * rows.row_stride, x);
@@ -142,23 +149,23 @@ struct LossLoops {
         for (int k = 0; k < Registers; ++k) __builtin_prefetch(soon + k * N);
       }
       load(rows.data + segment[i + 1 < segment.count ? i + 1 : i] * rows.row_stride, next);
-      const T kept_of_w = T(1.0 - double(d.step[i]) * d.l2);
+      const T kept_of_w = T(met.kept(i));
       const T unmoved = Thresholds ? T(0) : kept_of_w * dot(w, next) + intercept;
       const T along = Thresholds ? T(0) : dot(x, next) + along_intercept;
       const T move_along = met.step(i, segment[i], z);
-      if (d.l1 > 0 || d.l2 > 0) {
+      if (d.held.l1 > 0 || d.held.l2 > 0) {
         V squares(0.0), sizes(0.0);
         for (int k = 0; k < Registers; ++k) {
           squares = w[k] * w[k] + squares;
           sizes = ops::abs(w[k]) + sizes;
         }
-        total += 0.5 * d.l2 * double(squares.sum()) + d.l1 * double(sizes.sum());
+        total += 0.5 * d.held.l2 * double(squares.sum()) + d.held.l1 * double(sizes.sum());
       }
       const V move(move_along), kept(kept_of_w);
       for (int k = 0; k < Registers; ++k) w[k] = kept * w[k] - move * x[k];
-      if (d.intercept) intercept -= move_along;
+      if (d.intercept) intercept -= pace * move_along;
       if constexpr (Thresholds) {
-        const V threshold(double(d.step[i]) * d.l1);
+        const V threshold(double(d.step[i]) * d.held.l1);
         for (int k = 0; k < Registers; ++k) w[k] = soft_threshold(w[k], threshold);
         z = dot(w, next) + intercept;
       } else {
@@ -179,6 +186,7 @@ struct LossLoops {
     using V = Simd<T, N>;
     const Index features = rows.features, whole = features / N * N, rest = features - whole;
     T* w = d.x;
+    const T pace = T(d.held.intercept_pace);
     Met met(loss, d);
     double total = 0;
     for (Index i = 0; i < segment.count; ++i) {
@@ -197,7 +205,7 @@ struct LossLoops {
       if (rest) odd = V::load_first(w + whole, rest) * V::load_first(x + whole, rest) + odd;
       const T z = (even + odd).sum() + (d.intercept ? w[features] : T(0));
       const T move_along = met.step(i, row, z);
-      const V move(move_along), kept(1.0 - double(d.step[i]) * d.l2), threshold(double(d.step[i]) * d.l1);
+      const V move(move_along), kept(met.kept(i)), threshold(double(d.step[i]) * d.held.l1);
       V squares(0.0), sizes(0.0);
       const auto moved = [&](V before, V along) {
         squares = before * before + squares;
@@ -206,8 +214,8 @@ struct LossLoops {
       };
       for (j = 0; j < whole; j += N) moved(V::load(w + j), V::load(x + j)).store(w + j);
       if (rest) moved(V::load_first(w + whole, rest), V::load_first(x + whole, rest)).store_first(w + whole, rest);
-      total += 0.5 * d.l2 * double(squares.sum()) + d.l1 * double(sizes.sum());
-      if (d.intercept) w[features] -= move_along;
+      total += 0.5 * d.held.l2 * double(squares.sum()) + d.held.l1 * double(sizes.sum());
+      if (d.intercept) w[features] -= pace * move_along;
     }
     met.flush();
     return met.total + total;
