@@ -1,6 +1,7 @@
 """What holds for every run of the tests."""
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,16 @@ not_run = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[not_run] = []
+    config.pluginmanager.register(_NoFiguresLeft())
+
+
+class _NoFiguresLeft:
+    """Closes what pyplot keeps open after every test, examples in docstrings included: it warns of too many."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self) -> None:
+        if pyplot := sys.modules.get("matplotlib.pyplot"):
+            pyplot.close("all")
 
 
 class _Watch:

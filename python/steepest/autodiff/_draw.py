@@ -116,7 +116,7 @@ class Graph:
                     "",
                     xy=places[place],
                     xytext=places[origin],
-                    arrowprops={"arrowstyle": "-|>", "color": "#666666", "shrinkA": 22, "shrinkB": 26},
+                    arrowprops={"arrowstyle": "-|>", "color": "#666666", "shrinkA": 22, "shrinkB": 33},
                 )
         for place, node in enumerate(self.nodes):
             ax.text(
