@@ -96,6 +96,13 @@ def test_make_bench_writes_table_json_picture_and_page(tmp_path: Path) -> None:
         assert goal["case"] in after
 
 
+def test_losses_of_ones_own_are_compared_with_the_built_in_ones() -> None:
+    output = run("benchmarks/tracing.py", "--rows", "5000", "--repeats", "1")
+    assert len(re.findall("traced, over the built-in", output)) == 17
+    assert "NumPy callables" in output
+    assert "Left out: jax is not installed" in output or "JAX scan" in output
+
+
 def test_proof_of_the_order_draws_its_picture(tmp_path: Path) -> None:
     small = ["--sizes", "90000x28", "--batch-sizes", "256", "--seeds", "2"]
     written = ["--figure", tmp_path / "order.png", "--json", tmp_path / "order.json"]

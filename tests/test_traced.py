@@ -63,6 +63,17 @@ def test_formulas_traced_have_the_gradients_of_the_built_in_losses(name: str) ->
         assert twin.value(w) == pytest.approx(value, rel=1e-14)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_large_data_streams_in_the_same_order_as_for_the_built_in_losses(threads: int) -> None:
+    X, y = data(40_000, 28)
+    assert X.nbytes > 8 << 20, "less than that is shuffled fully"
+    options: Any = {"method": "sgd", "step_size": 0.05, "batch_size": 256, "epochs": 1, "seed": 2, "n_threads": threads}
+    ours, theirs = st.minimize(logistic, (X, y), **options), st.minimize("log_loss", (X, y), **options)
+    np.testing.assert_allclose(ours.x, theirs.x, rtol=1e-10)
+    fully = st.minimize("log_loss", (X, y), **options, shuffle="full")
+    assert abs(fully.x - theirs.x).max() > 1e-6
+
+
 @pytest.mark.parametrize("name", sorted(set(st.losses.available("pointwise")) - OVERFLOWS))
 @pytest.mark.parametrize("margin", [-1000.0, 1000.0])
 def test_formulas_traced_are_finite_far_out(name: str, margin: float) -> None:

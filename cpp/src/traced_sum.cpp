@@ -22,12 +22,16 @@ template <class T>
 TracedSum<T>::TracedSum(std::shared_ptr<const Program> value, std::shared_ptr<const Program> gradient, Data data)
     : kernels_(kernels_of<T>(kernels())), value_(std::move(value)), gradient_(std::move(gradient)),
       data_(std::move(data)) {
-  row_bytes_ = std::max<Index>(gradient_->row_numbers(), 1) * Index(sizeof(T));
-  for (const DenseRows<T>& input : data_.inputs) row_bytes_ += input.features * Index(sizeof(T));
-  block_ = std::clamp(block_bytes / row_bytes_, least_block_rows, most_block_rows);
+  touched_bytes_ = std::max<Index>(gradient_->row_numbers(), 1) * Index(sizeof(T));
+  for (const DenseRows<T>& input : data_.inputs) {
+    const Index bytes = input.features * Index(sizeof(T));
+    widest_bytes_ = std::max(widest_bytes_, bytes);
+    touched_bytes_ += bytes;
+  }
+  block_ = std::clamp(block_bytes / touched_bytes_, least_block_rows, most_block_rows);
   block_ = std::max<Index>(1, std::min(block_, data_.rows));
   if (gradient_->whole()) block_ = 1;
-  const Index parts = std::min(most_parts, data_.rows * row_bytes_ / part_bytes + 1);
+  const Index parts = std::min(most_parts, data_.rows * touched_bytes_ / part_bytes + 1);
   partial_.resize(std::size_t(parts * parameters()));
   values_.resize(std::size_t(most_parts));
   use(nullptr);
@@ -56,7 +60,7 @@ double TracedSum<T>::value(const Segment& segment, const T* x) {
 template <class T>
 double TracedSum<T>::in_parts(std::vector<Tape<T>>& tapes, const Segment& segment, const T* x, T* gradient) {
   last_x_ = x;
-  const Index wanted = gradient_->whole() ? 1 : segment.count * row_bytes_ / part_bytes;
+  const Index wanted = gradient_->whole() ? 1 : segment.count * touched_bytes_ / part_bytes;
   const Index parts = std::clamp<Index>(wanted, 1, std::min(most_parts, segment.count));
   if (parts == 1) return tapes[0].run(data_.inputs, segment, x, gradient);
   const Index k = parameters();

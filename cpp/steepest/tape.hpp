@@ -153,6 +153,8 @@ class TracedSum final : public RowSum<T> {
   double mean_weight() const override { return data_.mean_weight; }
   double add(const Segment& segment, const T* x, T* gradient) override;
   double value(const Segment& segment, const T* x) override;
+  /// Of the widest input alone, as for the built-in losses: with the same seed both visit the rows in the same order.
+  std::int64_t row_bytes() const override { return gradient_->whole() ? 0 : widest_bytes_; }
   void use(Team* team) override;
   std::int64_t block_rows() const override { return gradient_->whole() ? data_.rows : 8192; }
   std::string complaint(const Segment& segment) const override;
@@ -163,7 +165,8 @@ class TracedSum final : public RowSum<T> {
   const KernelsOf<T>& kernels_;
   std::shared_ptr<const Program> value_, gradient_;
   Data data_;
-  std::int64_t row_bytes_, block_;
+  std::int64_t widest_bytes_ = 0, touched_bytes_,
+               block_;  // per row: of the widest input, and of all with the intermediate results
   Team* team_ = nullptr;
   std::vector<Tape<T>> value_tapes_, gradient_tapes_;  // one per thread
   std::vector<T> partial_;
