@@ -117,6 +117,21 @@ class Problem {
     return py::make_tuple(total / rows_times_weight(), gradient);
   }
 
+  /// The Hessian of the loss part at x times a direction; None where the sum cannot say.
+  py::object hessp(Contiguous<T> x, Contiguous<T> direction) {
+    check(x.size());
+    check(direction.size());
+    const T *at = x.data(), *along = direction.data();
+    py::array_t<double> product(sum_->parameters());
+    double* to = product.mutable_data();
+    bool known = false;
+    alone([&] {
+      known = full_bend<T>(*sum_, at, along, to, patient_poll());
+      for (Index j = 0; j < sum_->parameters(); ++j) to[j] /= rows_times_weight();
+    });
+    return known ? py::object(std::move(product)) : py::none();
+  }
+
   /// The objective's loss part at each of several points: rows are read once for all of them.
   py::array_t<double> values(Contiguous<T> points) {
     if (points.ndim() != 2) throw std::invalid_argument("points must be 2-D");
@@ -380,6 +395,7 @@ void bind_problem(py::module_& m, const char* name) {
       .def("value", &Problem<T>::value)
       .def("values", &Problem<T>::values)
       .def("value_and_gradient", &Problem<T>::value_and_gradient)
+      .def("hessp", &Problem<T>::hessp)
       .def("fit", &fit<T>);
   problem.def(py::init<SumHandle<T>&>());
   if constexpr (std::is_same_v<T, double>) problem.def(py::init<py::capsule>());

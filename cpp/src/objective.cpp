@@ -89,6 +89,23 @@ double DenseSum<T>::in_parts(const Segment& segment, const T* x, T* gradient) {
 }
 
 template <class T>
+bool DenseSum<T>::bend(const Segment& segment, const T* x, const T* direction, T* product) {
+  if (data_.scaling) {
+    // Folding is linear, so a direction folds as the parameters do.
+    const T* along = folding_.fold(direction);
+    folded_direction_.assign(along, along + scores_ * (width_ + 1));
+    direction_ = folded_direction_.data();
+    in_parts(segment, folding_.fold(x), folding_.folded_gradient());
+    folding_.unfold(product);
+  } else {
+    direction_ = direction;
+    in_parts(segment, x, product);
+  }
+  direction_ = nullptr;
+  return true;
+}
+
+template <class T>
 double DenseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const {
   const DenseRows<T>& rows = data_.rows;
   const bool in_place = rows.constant() || rows.row_major() || (rows.column_major() && !cut_.packs_columns);
@@ -137,7 +154,7 @@ std::string DenseSum<T>::complaint(const Segment& segment) const {
 template <class T>
 PointwiseSum<T>::PointwiseSum(std::size_t loss, std::vector<double> params, const RowData<T>& data)
     : DenseSum<T>(data, 1, {.chunk_bytes = 64 * 1024, .scratch_bytes = 0, .part_rows = 1}),
-      loss_(kernels_.losses[loss]), params_(std::move(params)) {
+      loss_(kernels_.losses[loss]), change_(kernels_.curvature.losses[loss]), params_(std::move(params)) {
   this->use(nullptr);
 }
 
@@ -166,7 +183,16 @@ double PointwiseSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Sc
     kernels_.rows.gather(data_.y, given, scratch.y.data());
     y = scratch.y.data();
   }
-  const double total = loss_.reduce(params_.data(), given.count, y, z, weight, slope);
+  double total = 0;
+  if (direction_) {
+    scratch.direction.resize(std::size_t(chunk_rows_));
+    T* along = scratch.direction.data();
+    (by_columns ? kernels_.rows.predict_columns : kernels_.rows.predict)(
+        rows, visible, direction_, data_.intercept ? direction_[data_.rows.features] : T(0), along);
+    change_(params_.data(), given.count, y, z, along, weight, slope);
+  } else {
+    total = loss_.reduce(params_.data(), given.count, y, z, weight, slope);
+  }
   if (!gradient) return total;
   (by_columns ? kernels_.rows.accumulate_columns : kernels_.rows.accumulate)(rows, visible, slope, gradient);
   if (data_.intercept) gradient[data_.rows.features] += kernels_.rows.sum(slope, given.count);
@@ -191,6 +217,20 @@ double full_sum(RowSum<T>& sum, const T* x, double* gradient, const std::functio
     if (poll) poll();
   }
   return total;
+}
+
+template <class T>
+bool full_bend(RowSum<T>& sum, const T* x, const T* direction, double* product, const std::function<void()>& poll) {
+  const Index n = sum.rows(), k = sum.parameters(), block_rows = sum.block_rows();
+  std::vector<T> partial(static_cast<std::size_t>(k));
+  std::fill_n(product, k, 0.0);
+  for (Index from = 0; from < n; from += block_rows) {
+    std::fill(partial.begin(), partial.end(), T(0));
+    if (!sum.bend({from, nullptr, std::min(block_rows, n - from)}, x, direction, partial.data())) return false;
+    for (Index j = 0; j < k; ++j) product[j] += double(partial[std::size_t(j)]);
+    if (poll) poll();
+  }
+  return true;
 }
 
 namespace {
@@ -225,5 +265,7 @@ template class PointwiseSum<float>;
 template class PointwiseSum<double>;
 template double full_sum(RowSum<float>&, const float*, double*, const std::function<void()>&);
 template double full_sum(RowSum<double>&, const double*, double*, const std::function<void()>&);
+template bool full_bend(RowSum<float>&, const float*, const float*, double*, const std::function<void()>&);
+template bool full_bend(RowSum<double>&, const double*, const double*, double*, const std::function<void()>&);
 
 }  // namespace steepest

@@ -26,7 +26,7 @@ ScoresSum<T>::ScoresSum(std::size_t loss, std::vector<double> params, const RowD
                    .part_rows = part_rows,
                    .targets = row_loss_specs()[loss].target == Target::labels ? 1 : scores,
                    .packs_columns = true}),
-      loss_(kernels_.row_losses[loss]), params_(std::move(params)),
+      loss_(kernels_.row_losses[loss]), change_(kernels_.curvature.row_losses[loss]), params_(std::move(params)),
       labels_(row_loss_specs()[loss].target == Target::labels) {
   constexpr Index lanes = widest_register / Index(sizeof(T));
   stride_ = (chunk_rows_ + lanes - 1) / lanes * lanes;
@@ -55,7 +55,18 @@ double ScoresSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Scrat
     kernels_.rows.gather(data_.y, given, scratch.y.data());
     y = scratch.y.data();
   }
-  const double total = loss_.reduce(params_.data(), given.count, scores_, stride_, y, z, weight, slope);
+  double total = 0;
+  if (direction_) {
+    scratch.direction.resize(std::size_t(scores_ * stride_));
+    scratch.change.resize(std::size_t(scores_ * stride_));
+    T *along = scratch.direction.data(), *change = scratch.change.data();
+    kernels_.scores.predict(rows, visible, scores_, direction_, intercept ? direction_ + after_coefficients : nullptr,
+                            stride_, along);
+    change_(params_.data(), given.count, scores_, stride_, y, z, along, weight, slope, change);
+    slope = change;
+  } else {
+    total = loss_.reduce(params_.data(), given.count, scores_, stride_, y, z, weight, slope);
+  }
   if (!gradient) return total;
   kernels_.scores.accumulate(rows, visible, scores_, slope, stride_, gradient);
   if (intercept)

@@ -93,6 +93,22 @@ struct RowLossKernels {
                     const T* z, T* value, T* slope);
 };
 
+/// How the weighted slopes of rows change when their predictions move along a direction: the second derivative times it.
+template <class T>
+using SlopeChange = void (*)(const double* params, std::int64_t n, const T* y, const T* z, const T* direction,
+                             const T* weight, T* change);
+
+/// The same for K scores, all laid out as the scores are; `slope` is room for as many numbers.
+template <class T>
+using RowSlopeChange = void (*)(const double* params, std::int64_t n, std::int64_t classes, std::int64_t stride,
+                                const T* y, const T* z, const T* direction, const T* weight, T* slope, T* change);
+
+template <class T>
+struct CurvatureKernels {
+  const SlopeChange<T>* losses;
+  const RowSlopeChange<T>* row_losses;
+};
+
 template <class T>
 struct PenaltyKernels {
   double (*value)(const double* params, std::int64_t n, const T* w);
@@ -133,6 +149,7 @@ struct KernelsOf {
   const LossKernels<T>* losses;
   ScoreKernels<T> scores;
   const RowLossKernels<T>* row_losses;
+  CurvatureKernels<T> curvature;
   const PenaltyKernels<T>* penalties;
   const RuleKernels<T>* rules;
   const OpKernels<T>* ops;

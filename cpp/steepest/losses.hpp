@@ -3,7 +3,8 @@
 // A loss is one struct here and one name in the list at the bottom; everything else (Python class, docstring, stub,
 // error messages, tests, benchmarks) is derived from it. The struct says its formula in Python syntax, which is at once
 // documentation and the tests' oracle, and computes value and gradient together, because they share their exp().
-// The body is a template over vectors and plain numbers: conditions are `select`, never `if`. Targets of classification
+// The body is a template over vectors, plain numbers and duals of both (dual.hpp), through which it gives second
+// derivatives too: conditions are `select`, never `if`. Targets of classification
 // losses arrive as -1 and +1. Losses of several scores per row are another list (row_losses.hpp): this concept is for one z.
 #pragma once
 
@@ -12,7 +13,7 @@
 #include <limits>
 #include <string_view>
 
-#include "steepest/simd.hpp"
+#include "steepest/dual.hpp"
 #include "steepest/spec.hpp"
 
 namespace steepest::STEEPEST_LEVEL {
@@ -156,8 +157,9 @@ struct LogCosh {
   template <class V>
   STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
     const V r = z - y, a = ops::abs(r), e = ops::expm1(V(-2.0) * a);  // exp(-2a) - 1, in (-1, 0]
+    const V slope = -e / (e + V(2.0));
     // log cosh a = a + log((1 + exp(-2a)) / 2), and (1 + exp(-2a)) / 2 = 1 + e / 2
-    return {a + ops::log1p(V(0.5) * e), ops::sign(r) * (-e / (e + V(2.0)))};
+    return {a + ops::log1p(V(0.5) * e), ops::select(r > V(0.0), slope, -slope)};
   }
 };
 

@@ -31,6 +31,8 @@ class RowSum {
   virtual double add(const Segment& segment, const T* x, T* gradient) = 0;
   /// The sum over a segment.
   virtual double value(const Segment& segment, const T* x) = 0;
+  /// The Hessian of the sum over a segment times a direction, added to `product`; false where this sum cannot say.
+  virtual bool bend(const Segment&, const T* /*x*/, const T* /*direction*/, T* /*product*/) { return false; }
   /// What plain descent by single rows changes and needs, see SingleRows; false where this sum has no fast way for it.
   virtual bool descend(const Segment&, const T* /*step*/, const Restraint&, T* /*x*/, double& /*objectives*/) {
     return false;
@@ -71,13 +73,14 @@ class DenseSum : public RowSum<T> {
   std::int64_t penalised() const override { return scores_ * width_; }
   double add(const Segment& segment, const T* x, T* gradient) override;
   double value(const Segment& segment, const T* x) override;
+  bool bend(const Segment& segment, const T* x, const T* direction, T* product) override;
   std::int64_t row_bytes() const override { return row_bytes_; }
   void use(Team* team) override;
   std::string complaint(const Segment& segment) const override;
 
  protected:
   struct Scratch {
-    std::vector<T> y, weight, prediction, slope, packed;
+    std::vector<T> y, weight, prediction, slope, packed, direction, change;
   };
 
   /// Rows near enough to be read twice.
@@ -107,6 +110,7 @@ class DenseSum : public RowSum<T> {
   const KernelsOf<T>& kernels_;
   RowData<T> data_;  ///< the intercept is that of the folded parameters
   std::int64_t scores_, width_, chunk_rows_;
+  const T* direction_ = nullptr;  ///< what is asked for is not the gradient but how it changes along this; else null
 
  private:
   double in_parts(const Segment& segment, const T* x, T* gradient);
@@ -116,6 +120,7 @@ class DenseSum : public RowSum<T> {
   Cut cut_;
   bool intercept_;  // that the parameters have
   Folding<T> folding_;
+  std::vector<T> folded_direction_;
   std::int64_t row_bytes_;
   Team* team_ = nullptr;
   std::vector<Scratch> scratch_;  // one per thread
@@ -137,11 +142,13 @@ class PointwiseSum final : public DenseSum<T> {
   using DenseSum<T>::data_;
   using DenseSum<T>::kernels_;
   using DenseSum<T>::chunk_rows_;
+  using DenseSum<T>::direction_;
 
   double evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const override;
   void reserve(Scratch& scratch) const override;
 
   const LossKernels<T>& loss_;
+  SlopeChange<T> change_;
   std::vector<double> params_;
 };
 
@@ -159,11 +166,13 @@ class ScoresSum final : public DenseSum<T> {
   using DenseSum<T>::kernels_;
   using DenseSum<T>::chunk_rows_;
   using DenseSum<T>::scores_;
+  using DenseSum<T>::direction_;
 
   double evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const override;
   void reserve(Scratch& scratch) const override;
 
   const RowLossKernels<T>& loss_;
+  RowSlopeChange<T> change_;
   std::vector<double> params_;
   std::int64_t stride_;
   bool labels_;
@@ -173,6 +182,10 @@ class ScoresSum final : public DenseSum<T> {
 /// whatever else changes, so that a long float sum stays accurate. `gradient` may be null. Calls `poll` between blocks.
 template <class T>
 double full_sum(RowSum<T>& sum, const T* x, double* gradient, const std::function<void()>& poll);
+
+/// The Hessian of that sum times a direction, in the same way; false where the sum cannot say.
+template <class T>
+bool full_bend(RowSum<T>& sum, const T* x, const T* direction, double* product, const std::function<void()>& poll);
 
 /// A loss outside the core: given rows, it returns their sum and writes the gradient of the sum. It throws to stop.
 struct OutsideLoss {

@@ -155,6 +155,26 @@ class Objective:
             gradient[: self._penalised] += penalty_subgradient(self.penalty, w)
         return float(value), gradient
 
+    def hessp(self, x: ArrayLike, v: ArrayLike) -> NDArray[np.float64]:
+        """Return the Hessian of the objective at x times a direction v, both of shape (n_parameters,).
+
+        It is exact for the losses of the lists: their second derivatives follow from the same code as their values. A
+        traced loss's is a central difference of gradients, good to about two thirds of the digits. The kinks of losses
+        and penalties do not count. The name and the arguments are those of ``scipy.optimize.minimize(..., hessp=)``.
+
+        Examples
+        --------
+        >>> import steepest as st
+        >>> objective = st.Objective("mse", ([[1.0, 0.0], [0.0, 2.0]], [1.0, 2.0]), st.L2(0.5))
+        >>> objective.hessp([0.0, 0.0], [1.0, 1.0])
+        array([1.5, 4.5])
+        """
+        x, v = self._parameters(x), self._parameters(v, "v", np.float64)
+        product = hessian_product(self._problem, x, v)
+        if self.penalty is not None:
+            product[: self._penalised] += penalty_bend(self.penalty, v[: self._penalised])
+        return product
+
     def smoothness(self) -> float:
         """Return an upper bound L of the curvature of the objective: a step of 1/L never overshoots (B4).
 
@@ -186,12 +206,12 @@ class Objective:
             bound += penalty_curvature(self.penalty)
         return bound
 
-    def _parameters(self, x: ArrayLike) -> NDArray[Any]:
-        array = as_array(x, "x")
-        require_numeric(array, "x")
-        x = np.ascontiguousarray(array, dtype=self._dtype).ravel()
+    def _parameters(self, x: ArrayLike, name: str = "x", dtype: Any = None) -> NDArray[Any]:
+        array = as_array(x, name)
+        require_numeric(array, name)
+        x = np.ascontiguousarray(array, dtype=dtype or self._dtype).ravel()
         if x.size != self.n_parameters:
-            raise ValueError(f"x must have {self.n_parameters} parameters, not {x.size}")
+            raise ValueError(f"{name} must have {self.n_parameters} parameters, not {x.size}")
         return x
 
     def _penalty_value(self, x: NDArray[Any]) -> float:
@@ -233,6 +253,30 @@ def penalty_subgradient(penalty: penalties.Penalty, w: NDArray[Any]) -> NDArray[
         kinked = penalty.params["alpha"] * penalty.params.get("l1_ratio", 1.0)
         gradient += kinked * np.sign(w)
     return gradient
+
+
+def hessian_product(problem: Any, x: NDArray[Any], v: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the Hessian of the loss part at x times v.
+
+    The core sees a direction of length one: in float32 it neither overflows nor vanishes.
+    """
+    length = float(np.linalg.norm(v))
+    if length == 0 or not math.isfinite(length):
+        return v * 0.0
+    along = (v / length).astype(x.dtype)
+    product: NDArray[np.float64] | None = problem.hessp(x, along)
+    if product is None:
+        # The step that balances rounding against the third derivative.
+        step = np.finfo(x.dtype).eps ** (1 / 3) * max(1.0, float(np.linalg.norm(x)))
+        ahead, behind = (x + step * along).astype(x.dtype), (x - step * along).astype(x.dtype)
+        apart = float(np.linalg.norm(ahead.astype(np.float64) - behind))
+        product = (problem.value_and_gradient(ahead)[1] - problem.value_and_gradient(behind)[1]) / apart
+    return product * length
+
+
+def penalty_bend(penalty: penalties.Penalty, v: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the Hessian of the smooth part of a penalty times v: smooth parts are quadratic."""
+    return penalty.smooth_gradient(v) - penalty.smooth_gradient(np.zeros_like(v))
 
 
 def penalty_curvature(penalty: penalties.Penalty) -> float:
