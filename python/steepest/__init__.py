@@ -1,6 +1,19 @@
 """Minimize losses over large data by following the gradient, at the speed the memory allows."""
 
-from steepest import autodiff, data, gradients, losses, nn, optim, penalties, plot, reference, schedules, search
+from steepest import (
+    autodiff,
+    data,
+    gradients,
+    losses,
+    methods,
+    nn,
+    optim,
+    penalties,
+    plot,
+    reference,
+    schedules,
+    search,
+)
 from steepest._arguments import StepTolerance
 from steepest._config import show_config
 from steepest._convexity import is_convex
@@ -34,6 +47,7 @@ __all__ = [
     "gradients",
     "is_convex",
     "losses",
+    "methods",
     "minimize",
     "nn",
     "optim",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest import optim
+from steepest import methods, optim
 from steepest._results import Result
 
 # Without a batch size, data of up to this many numbers is descended as a whole.
@@ -50,6 +50,8 @@ class StepTolerance:
 
 def resolve_method(method: Any) -> tuple[optim.Rule, bool]:
     """Return the rule, and whether batches are all rows."""
+    if isinstance(method, methods.Method):
+        return PLAIN, isinstance(method, methods.SciPyMethod)
     if isinstance(method, optim.Rule):
         return method, False
     if method is None:
@@ -61,7 +63,7 @@ def resolve_method(method: Any) -> tuple[optim.Rule, bool]:
     try:
         return optim.get(method), False
     except ValueError:
-        names = ", ".join(sorted((*optim.available(), "gd")))
+        names = ", ".join(sorted((*optim.available(), *methods.available(), "gd"), key=str.lower))
         raise ValueError(f"unknown method {method!r}; there are: {names}") from None
 
 
@@ -83,7 +85,7 @@ def resolve_batch_size(batch_size: int | None, n: int, full: bool, small: bool) 
         return n if full or small else min(DEFAULT_BATCH, n)
     size = min(positive_count(batch_size, "batch_size"), n)
     if full and size < n:
-        raise ValueError(f'method="gd" takes all {n} rows in a batch; batch_size={batch_size} goes with method="sgd"')
+        raise ValueError(f'this method takes all {n} rows in a batch; batch_size={batch_size} goes with method="sgd"')
     return size
 
 

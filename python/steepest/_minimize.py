@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepest import optim, penalties, schedules
+from steepest import methods, optim, penalties, schedules
 from steepest._arguments import (
     SMALL,
     StepTolerance,
@@ -24,6 +24,7 @@ from steepest._model import Model, make_model, start_of
 from steepest._outcome import make_result, raise_failure
 from steepest._progress import Watcher, make_reporter
 from steepest._results import ConvergenceWarning, Result, Status
+from steepest._scipy import Limits, minimize_by_scipy
 from steepest._stepping import Steps, default_steps, given_steps
 from steepest._threads import default_threads
 from steepest._warnings import warn
@@ -35,7 +36,7 @@ def minimize(
     data: Any,
     *,
     x0: Any = None,
-    method: str | optim.Rule | None = None,
+    method: str | optim.Rule | methods.Method | None = None,
     step_size: float | str | schedules.Schedule | Callable[[float], float] | None = None,
     batch_size: int | None = None,
     penalty: str | penalties.Penalty | None = None,
@@ -70,9 +71,10 @@ def minimize(
         Start; zeros by default. Losses of K scores take [W.ravel(), b] with W of shape (K, d), or W itself where there
         is no intercept. A result goes on where that run ended: its seed, its order of rows, its schedule; with steps
         from a schedule or computed beforehand, bit for bit as one longer run.
-    method : str or Rule, optional
-        "gd" (full batches), "sgd", or a rule of ``st.optim``. By default small data is descended as a whole and large
-        data in mini-batches, until progress ends.
+    method : str, Rule or Method, optional
+        "gd" (full batches), "sgd", a rule of ``st.optim``, or a method of ``st.methods``, as a name or an object. For
+        SciPy's, such as "L-BFGS-B", an epoch is an iteration, and without ``tol`` SciPy decides when to stop. By
+        default small data is descended as a whole and large data in mini-batches, until progress ends.
     step_size : float, "auto", Schedule or callable, optional
         A number, a schedule of ``st.schedules`` or a function of the time in epochs. By default it is computed: for
         full batches 1/L from the loss's curvature where that has a bound (B4), otherwise a diminishing step. "auto"
@@ -145,6 +147,7 @@ def minimize(
     before = x0 if isinstance(x0, Result) and "state" in x0 else None  # what a search found is but a point
     start = start_of(x0) if isinstance(x0, Result) else x0
     penalty = penalties.resolve(penalty)
+    method = methods.resolve(method) or method
     rule, full = resolve_method(method)
     max_epochs = positive_count(epochs, "epochs") if epochs is not None else None
     step_tolerance, tolerance = resolve_tolerance(tol)
@@ -160,6 +163,14 @@ def minimize(
     full = size == n
     if threads is None:
         threads = default_threads() if model.numbers >= SMALL // 8 else 1
+    if isinstance(method, methods.SciPyMethod):
+        if step_size is not None:
+            raise ValueError(
+                f"{method.name} finds its steps itself: step_size={step_size!r} goes with the loop's methods"
+            )
+        model.problem.threads = threads
+        limits = Limits(max_epochs, step_tolerance, tolerance, None)
+        return minimize_by_scipy(method, model, penalty, limits, before, seed, callback, progress, history is not False)
     if tol is None and method is None and max_epochs is None:
         tolerance, max_epochs = (1e-8, 10_000) if full else (1e-3, 100)
     if max_epochs is None:

@@ -1,0 +1,320 @@
+"""SciPy's methods over the core's value, gradient and Hessian: the same result, stops and errors as the loop has."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+from numpy.typing import NDArray
+
+from steepest import penalties
+from steepest._data import require_finite
+from steepest._model import Model
+from steepest._outcome import make_result, raise_failure
+from steepest._outside import evaluate
+from steepest._progress import Watcher, make_reporter
+from steepest._results import ConvergenceWarning, Result, Status
+from steepest._warnings import warn
+from steepest.methods import BOUNDED, SciPyMethod
+from steepest.objective import hessian_product, penalty_bend
+
+Array = NDArray[np.float64]
+Bound = Callable[[Array, float, Array], float]
+
+MOST_ITERATIONS = 15_000
+PATIENCE = 5  # iterations over which progress is judged
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop; `bound` returns an upper bound of the gap at (x, objective, gradient), infinity where none is."""
+
+    iterations: int | None
+    step_tolerance: float
+    tolerance: float
+    bound: Bound | None
+
+
+class _Stop(Exception):
+    """Ends a run from within: not StopIteration, which only some of SciPy's methods let through."""
+
+
+def minimize_by_scipy(
+    method: SciPyMethod,
+    model: Model,
+    penalty: penalties.Penalty | None,
+    limits: Limits,
+    before: Result | None,
+    seed: int,
+    callback: Callable[[Any], Any] | None,
+    progress: Any,
+    keep_history: bool,
+) -> Result:
+    """Run a method to a result as `minimize` returns it, with its warnings and exceptions."""
+    most = method.options.get("maxiter")
+    if most is not None and limits.iterations is not None:
+        raise ValueError(f"iterations are limited twice: epochs={limits.iterations} and maxiter={most} of the method")
+    iterations = most or limits.iterations or MOST_ITERATIONS
+    reporter = make_reporter(progress, iterations, model.rows, model.start)
+    watcher = Watcher(callback, reporter) if callback is not None or reporter is not None else None
+    smooth = SmoothObjective(model, penalty)
+    _check(method, model, penalty, smooth)
+    run = _Run(smooth, limits, watcher, model.start)
+    try:
+        failure, message = run.through(method, iterations)
+    finally:
+        if reporter is not None:
+            reporter.close()
+    outcome = run.outcome(before)
+    if failure is not None:
+        outcome["status"] = Status.interrupted.name
+    asked = limits.iterations is not None and limits.tolerance == 0 and limits.step_tolerance < 0
+    result = make_result(outcome, model, seed, keep_history, limited=not asked)
+    if message is not None:
+        result["message"] = message
+    if result.status is Status.no_progress and message is not None:
+        result["success"] = run.is_flat()
+    if failure is not None:
+        raise_failure(failure, model, result)
+    if not result.success:
+        warn(result.message, ConvergenceWarning)
+    return result
+
+
+class SmoothObjective:
+    """The loss and the smooth part of the penalty in float64; `l1` is the strength of the rest."""
+
+    def __init__(self, model: Model, penalty: penalties.Penalty | None) -> None:
+        self._model = model
+        self._penalty = penalty
+        self.penalised = model.features
+        self.dtype = model.start.dtype
+        self.l1 = l1_strength(penalty)
+
+    def value_and_gradient(self, x: Array) -> tuple[float, Array]:
+        at = x.astype(self.dtype)
+        problem, owner = self._model.problem, self._model.owner
+        if owner is None:
+            value, gradient = problem.value_and_gradient(at)
+        else:
+            value, gradient = evaluate(owner, problem.value_and_gradient, at)
+        if self._penalty is not None:
+            w = x[: self.penalised]
+            value += self._penalty.value(w) - self.l1 * float(np.abs(w).sum())
+            gradient[: self.penalised] += self._penalty.smooth_gradient(w)
+        return float(value), gradient
+
+    def hessp(self, x: Array, v: Array) -> Array:
+        product = hessian_product(self._model.problem, x.astype(self.dtype), v)
+        if self._penalty is not None:
+            product[: self.penalised] += penalty_bend(self._penalty, v[: self.penalised])
+        return product
+
+    def kinks(self, x: Array) -> float:
+        """Return the part of the objective that is not smooth."""
+        return self.l1 * float(np.abs(x[: self.penalised]).sum()) if self.l1 else 0.0
+
+
+def l1_strength(penalty: penalties.Penalty | None) -> float:
+    """Return what multiplies the sum of sizes in a penalty, 0 for smooth ones."""
+    if penalty is None or penalty.smooth:
+        return 0.0
+    if penalty.name not in ("l1", "elastic_net"):
+        raise ValueError(
+            f"{penalty!r} has kinks that SciPy's methods do not know: take a rule of st.optim, which uses its proximal "
+            'step, or "saga" or "svrg"'
+        )
+    return penalty.params["alpha"] * penalty.params.get("l1_ratio", 1.0)
+
+
+def _check(method: SciPyMethod, model: Model, penalty: penalties.Penalty | None, smooth: SmoothObjective) -> None:
+    if smooth.l1 > 0 and not method.bounded:
+        raise ValueError(
+            f"{method.name} needs a smooth objective, and {penalty!r} has kinks: take one of {', '.join(BOUNDED)}, "
+            "which meets them by bounds, or a rule of st.optim"
+        )
+    if not method.second_order:
+        return
+    if model.owner is not None:
+        raise ValueError(f"{method.name} needs second derivatives, and this loss has none: take L-BFGS-B")
+    if model.loss is not None and not model.loss.smooth:
+        raise ValueError(f"{method.name} needs second derivatives, and {model.loss.name} has kinks: take L-BFGS-B")
+
+
+def _never(method: SciPyMethod) -> dict[str, float]:
+    """Return SciPy's tolerances such that only rounding ends a run, where others decide."""
+    if method.name == "L-BFGS-B":
+        return {"gtol": 0.0, "ftol": 0.0}
+    return {"xtol" if method.name == "Newton-CG" else "gtol": 0.0}
+
+
+class _Run:
+    """What is met on the way."""
+
+    def __init__(
+        self, smooth: SmoothObjective, limits: Limits, watcher: Callable[..., bool] | None, start: NDArray[Any]
+    ) -> None:
+        self._smooth = smooth
+        self._limits = limits
+        self._watcher = watcher
+        self.x: Array = start.astype(np.float64)
+        self._fun, self._jac = math.nan, np.full(self.x.size, math.nan)
+        self._scale = 0.0
+        self._evaluations = 0
+        self._seen: dict[bytes, tuple[float, Array]] = {}  # the last few points: the accepted is one of them
+        self._best: list[float] = []
+        self._rows: list[tuple[float, ...]] = []
+        self._started = time.perf_counter()
+        self._status = Status.ran_all_epochs
+
+    def through(self, method: SciPyMethod, iterations: int) -> tuple[BaseException | None, str | None]:
+        """Run SciPy's method; return what stopped it, and what SciPy said in the end."""
+        options: dict[str, Any] = {**method.options, "maxiter": iterations}
+        if self._limits.tolerance > 0 or self._limits.step_tolerance >= 0:
+            options |= _never(method)
+        if method.name == "L-BFGS-B":
+            options["maxfun"] = 20 * iterations
+        start, bounds, k = self.x, None, self._smooth.penalised
+        objective: Callable[[Array], tuple[float, Array]] = self.evaluate
+        if self._smooth.l1 > 0:
+            start = np.concatenate([np.maximum(start[:k], 0), start[k:], np.maximum(-start[:k], 0)])
+            bounds = [(0, None)] * k + [(None, None)] * (self.x.size - k) + [(0, None)] * k
+            objective = self.evaluate_split
+        try:
+            self.begin()
+            with warnings.catch_warnings():
+                # What SciPy warns of ends in the status.
+                warnings.filterwarnings("ignore", module="scipy")
+                warnings.filterwarnings("ignore", category=scipy.optimize.OptimizeWarning)
+                found = scipy.optimize.minimize(
+                    objective,
+                    start,
+                    jac=True,
+                    method=method.name,
+                    hessp=self.hessp if method.second_order else None,
+                    bounds=bounds,
+                    callback=self.after_iteration,
+                    options=options,
+                )
+            self.end(found)
+        except _Stop:
+            return None, None
+        except BaseException as error:
+            return error, None
+        return None, None if self._status is Status.ran_all_epochs else str(found.message)
+
+    def is_flat(self) -> bool:
+        """Tell whether the gradient is as small as rounding lets it become, kinks of L1 counted."""
+        k, l1 = self._smooth.penalised, self._smooth.l1
+        slope = self._jac.copy()
+        w = self.x[:k]
+        pulled = slope[:k] + l1 * np.sign(w)
+        slope[:k] = np.where(w == 0, np.maximum(np.abs(slope[:k]) - l1, 0), pulled)
+        return bool(np.abs(slope).max() <= math.sqrt(np.finfo(self._smooth.dtype).eps) * max(1.0, abs(self._fun)))
+
+    def begin(self) -> None:
+        """Evaluate the start."""
+        value, gradient = self.evaluate(self.x)
+        self._fun, self._jac = value + self._smooth.kinks(self.x), gradient
+        self._scale = abs(self._fun)
+        if not math.isfinite(self._fun):
+            data = self._smooth._model.data
+            if data is not None and data.X is not None:
+                require_finite(data.X, "X")
+            self._status = Status.diverged
+            raise _Stop
+
+    def evaluate(self, x: Array) -> tuple[float, Array]:
+        key = x.tobytes()
+        if key not in self._seen:
+            self._evaluations += 1
+            if len(self._seen) > 3:
+                del self._seen[next(iter(self._seen))]
+            self._seen[key] = self._smooth.value_and_gradient(x)
+        value, gradient = self._seen[key]
+        return value, gradient.copy()
+
+    def evaluate_split(self, parts: Array) -> tuple[float, Array]:
+        """Evaluate where the coefficients are the differences of two parts that are not negative."""
+        k, l1 = self._smooth.penalised, self._smooth.l1
+        value, gradient = self.evaluate(self._joined(parts))
+        sizes = parts[:k].sum() + parts[-k:].sum()
+        return value + l1 * float(sizes), np.concatenate([gradient[:k] + l1, gradient[k:], l1 - gradient[:k]])
+
+    def hessp(self, x: Array, v: Array) -> Array:
+        self._evaluations += 1
+        return self._smooth.hessp(x, v)
+
+    def _joined(self, x: Array) -> Array:
+        if not self._smooth.l1:
+            return np.array(x, dtype=np.float64)
+        k = self._smooth.penalised
+        joined = np.array(x[:-k])
+        joined[:k] -= x[-k:]
+        return joined
+
+    def after_iteration(self, x: Array) -> None:
+        before, self.x = self.x, self._joined(x)
+        value, self._jac = self.evaluate(self.x)
+        self._fun = value + self._smooth.kinks(self.x)
+        number, seconds = len(self._rows) + 1, time.perf_counter() - self._started
+        self._rows.append((number, self._fun, self._fun, math.nan, seconds))
+        if self._watcher is not None:
+            at = self.x.astype(self._smooth.dtype)
+            if self._watcher(number, self._fun, self._fun, math.nan, seconds, number, at):
+                self._stop(Status.stopped)
+        if np.abs(self.x - before).max() < self._limits.step_tolerance:
+            self._stop(Status.converged)
+        if self._limits.tolerance > 0:
+            self._judge()
+
+    def _judge(self) -> None:
+        allowed = self._limits.tolerance * max(abs(self._fun), 1e-6 * self._scale)
+        hardly = allowed
+        if self._limits.bound is not None:
+            gap = self._limits.bound(self.x, self._fun, self._jac)
+            if gap <= allowed:
+                self._stop(Status.converged)
+            if math.isfinite(gap):
+                hardly = min(allowed, float(np.finfo(self._smooth.dtype).eps) * abs(self._fun))
+        self._best.append(min(self._fun, self._best[-1]) if self._best else self._fun)
+        if len(self._best) > PATIENCE and self._best[-1 - PATIENCE] - self._best[-1] <= hardly:
+            self._stop(Status.no_progress)
+
+    def _stop(self, status: Status) -> None:
+        self._status = status
+        raise _Stop
+
+    def end(self, found: Any) -> None:
+        """Take over what SciPy returned."""
+        self.x = self._joined(found.x)
+        value, self._jac = self.evaluate(self.x)
+        self._fun = value + self._smooth.kinks(self.x)
+        if not math.isfinite(self._fun):
+            self._status = Status.diverged
+        elif found.success:
+            self._status = Status.converged
+        elif found.status != 1:
+            self._status = Status.no_progress
+
+    def outcome(self, before: Result | None) -> dict[str, Any]:
+        """Return what was reached, as the core tells it of its loop."""
+        epochs, updates, evaluations = (0, 0, 0) if before is None else (before.epochs, before.nit, before.nfev)
+        return {
+            "x": self.x.astype(self._smooth.dtype),
+            "state": np.zeros(0, dtype=self._smooth.dtype),
+            "fun": self._fun,
+            "jac": self._jac,
+            "gap": math.inf,
+            "status": self._status.name,
+            "epochs": epochs + len(self._rows),
+            "nit": updates + len(self._rows),
+            "nfev": evaluations + self._evaluations,
+            "history": np.array(self._rows, dtype=np.float64).reshape(-1, 5).T,
+        }
