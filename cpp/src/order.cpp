@@ -220,6 +220,7 @@ class Stream final : public Order {
 // draws into buckets followed by uniform orders inside them are a uniform order of the whole, whatever the buckets' sizes.
 void shuffle(CounterGenerator random, Index n, std::uint32_t* order, const std::function<void()>& poll) {
   constexpr Index bucket_rows = Index(1) << 15;  // 128 KB of offsets
+  constexpr Index line_rows = 16;                // offsets in a cache line
   int bits = 0;
   while (bits < 10 && (n >> bits) > bucket_rows) ++bits;
   if (bits == 0) {
@@ -242,10 +243,15 @@ void shuffle(CounterGenerator random, Index n, std::uint32_t* order, const std::
   for (Index i = 0; i < n; i += per_word) {
     now_and_then(i);
     std::uint64_t word = random[std::uint64_t(i / per_word)];
-    for (Index k = i; k < std::min(i + per_word, n); ++k, word >>= 10) order[end[word & mask]++] = std::uint32_t(k);
+    for (Index k = i; k < std::min(i + per_word, n); ++k, word >>= 10) {
+      const std::uint32_t position = end[word & mask]++;
+      order[position] = std::uint32_t(k);
+      __builtin_prefetch(order + position + line_rows, 1);  // the bucket's next line, before it is waited for
+    }
   }
   Index from = 0;
   for (std::size_t b = 0; b <= mask; ++b) {
+    for (Index i = from; i < Index(end[b]); i += line_rows) __builtin_prefetch(order + i, 1, 2);
     fisher_yates({mix(random.key ^ (0xd1b54a32d192ed03u * (b + 1)))}, Index(end[b]) - from, order + from);
     from = end[b];
     if (poll) poll();
