@@ -19,6 +19,7 @@
 #include "outside.h"
 #include "steepest/fit.hpp"
 #include "steepest/registry.hpp"
+#include "steepest/subset.hpp"
 #include "sums.hpp"
 
 namespace py = pybind11;
@@ -76,6 +77,15 @@ class Problem {
 
   /// A sum made by another chapter.
   explicit Problem(SumHandle<T>& handle) : X_(handle.owner), sum_(std::move(handle.sum)) {}
+
+  /// Some rows of another problem, which stays alive.
+  Problem(py::object whole, Contiguous<std::uint32_t> rows, double mean_weight) : X_(std::move(whole)) {
+    auto& problem = py::cast<Problem&>(X_);
+    column_major_ = problem.column_major_;
+    threads = problem.threads;
+    mutex_ = problem.mutex_;
+    sum_ = subset_sum<T>(*problem.sum_, {rows.data(), rows.data() + rows.size()}, mean_weight);
+  }
 
   /// A loss outside the core; the capsule keeps it alive.
   explicit Problem(py::capsule outside) : X_(outside) {
@@ -159,7 +169,7 @@ class Problem {
   template <class Work>
   void alone(const Work& work) {
     py::gil_scoped_release release;
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<std::mutex> lock(*mutex_);
     if (threads < 2 || sum_->rows() * sum_->row_bytes() < worth_threads) return work();
     Team team(std::min(threads, 16));
     sum_->use(&team);
@@ -188,7 +198,8 @@ class Problem {
   py::tuple scaling_;
   bool column_major_ = false;
   std::unique_ptr<RowSum<T>> sum_;
-  std::mutex mutex_;  // a sum has scratch memory: one evaluation at a time
+  // A sum has scratch memory: one evaluation at a time.
+  std::shared_ptr<std::mutex> mutex_ = std::make_shared<std::mutex>();
 };
 
 std::unique_ptr<Order> make_order(const py::object& order, Index rows, std::uint64_t seed, Index row_bytes,
@@ -240,6 +251,8 @@ const char* name_of(Status status) {
     return "stopped";
   case Status::diverged:
     return "diverged";
+  case Status::early_stopped:
+    return "early_stopped";
   case Status::running:
     return "interrupted";
   }
@@ -261,15 +274,16 @@ py::dict outcome(const Fit<T>& fit) {
   d["gap"] = fit.gap();
   d["status"] = name_of(fit.status());
   d["epochs"] = fit.epochs();
+  d["best_epoch"] = fit.best_epoch();
   d["nit"] = fit.updates();
   d["nfev"] = fit.evaluations();
   const auto& epochs = fit.history();
-  py::array_t<double> history({Index(5), Index(epochs.size())});
+  py::array_t<double> history({Index(6), Index(epochs.size())});
   auto cell = history.mutable_unchecked<2>();
   for (Index i = 0; i < Index(epochs.size()); ++i) {
     const Epoch& e = epochs[std::size_t(i)];
-    const double row[] = {double(e.number), e.running_objective, e.objective, e.step_size, e.seconds};
-    for (Index k = 0; k < 5; ++k) cell(k, i) = row[k];
+    const double row[] = {double(e.number), e.running_objective, e.objective, e.step_size, e.seconds, e.validation};
+    for (Index k = 0; k < 6; ++k) cell(k, i) = row[k];
   }
   d["history"] = history;
   return d;
@@ -313,6 +327,8 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
       make_order(given.take<py::object>("order", py::str("sequence")), problem.sum().rows(),
                  given.take<std::uint64_t>("seed", 0), problem.row_bytes(), options.batch_size, problem.column_major());
   const auto on_epoch = given.take<py::object>("on_epoch", py::none());
+  const auto held_out = given.take<py::object>("held_out", py::none());
+  const auto patience = given.take<Index>("patience", 0);
   given.require_all_taken();
 
   Fit<T>* running = nullptr;
@@ -320,11 +336,12 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
     options.on_epoch = [&](const Epoch& e) {
       py::gil_scoped_acquire acquire;
       return py::cast<bool>(on_epoch(e.number, e.running_objective, e.objective, e.step_size, e.seconds,
-                                     running->updates(), copy_of(running->x())));
+                                     running->updates(), copy_of(running->x()), e.validation));
     };
   Fit<T> fit(problem.sum(), std::move(order), std::move(options), std::vector<T>(x0.data(), x0.data() + x0.size()),
              std::vector<T>(state.data(), state.data() + state.size()));
   running = &fit;
+  if (!held_out.is_none()) fit.hold_out(py::cast<Problem<T>&>(held_out).sum(), patience);
 
   py::object failure = py::none();
   {
@@ -398,6 +415,9 @@ void bind_problem(py::module_& m, const char* name) {
       .def("hessp", &Problem<T>::hessp)
       .def("fit", &fit<T>);
   problem.def(py::init<SumHandle<T>&>());
+  problem.def("subset", [](py::object self, Contiguous<std::uint32_t> rows, double mean_weight) {
+    return std::make_unique<Problem<T>>(std::move(self), std::move(rows), mean_weight);
+  });
   if constexpr (std::is_same_v<T, double>) problem.def(py::init<py::capsule>());
   m.def("all_finite", &all_finite<T>, py::arg().noconvert());
 }

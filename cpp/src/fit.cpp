@@ -100,6 +100,13 @@ Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, st
 template <class T>
 Fit<T>::~Fit() {
   sum_.use(nullptr);
+  if (held_out_) held_out_->use(nullptr);
+}
+
+template <class T>
+void Fit<T>::hold_out(RowSum<T>& rows, Index patience) {
+  held_out_ = &rows;
+  patience_ = patience;
 }
 
 template <class T>
@@ -107,11 +114,13 @@ void Fit<T>::run() {
   if (options_.threads > 1 && n_ * sum_.row_bytes() >= worth_threads) {
     team_ = std::make_unique<Team>(std::min(options_.threads, most_threads));
     sum_.use(team_.get());
+    if (held_out_) held_out_->use(team_.get());
   }
   pacer_ = std::make_unique<Pacer>(options_.poll, std::max<Index>(parameters_, 8));
   order_->poll = options_.poll;
   // The natural size of the objective, by which an explosion is told from a bad start.
   if (options_.judged) scale_ = natural_scale();
+  if (held_out_) validate();
   const Index last = epoch_ + options_.epochs;
   while (epoch_ < last && status_ == Status::running)
     if (!run_epoch()) break;
@@ -321,8 +330,9 @@ bool Fit<T>::end_of_epoch(double running) {
   const bool need_exact = options_.exact_history || (options_.tolerance > 0 && !full_batch_);
   double exact = std::numeric_limits<double>::quiet_NaN();
   if (need_exact) exact = evaluate_full(options_.strong_convexity > 0);
+  const double held_out = held_out_ ? validate() : std::numeric_limits<double>::quiet_NaN();
   if (!options_.keep_history) history_.clear();
-  history_.push_back({epoch_, running, exact, step_, pacer_->seconds()});
+  history_.push_back({epoch_, running, exact, step_, pacer_->seconds(), held_out});
 
   const double reached = need_exact ? exact : running;
   if (sum_.outside() && epoch_ == options_.epochs_before + 1) scale_ = std::abs(reached);
@@ -340,7 +350,29 @@ bool Fit<T>::end_of_epoch(double running) {
     status_ = Status::converged;
   else if (options_.tolerance > 0)
     status_ = judge_progress(reached);
+  if (status_ == Status::running && patience_ > 0 && epochs_without_better_ >= patience_)
+    status_ = Status::early_stopped;
   return status_ == Status::running;
+}
+
+/// The mean loss of the held-out rows at the parameters reached, remembered where it is the best yet.
+template <class T>
+double Fit<T>::validate() {
+  ++evaluations_;
+  // What a line search has reached is the last accepted point; the step from there is yet to be judged.
+  const std::vector<T>& at = accepted_x_.empty() ? x_ : accepted_x_;
+  const auto poll = [this] { pacer_->worked(held_out_->block_rows()); };
+  const double total = full_sum<T>(*held_out_, at.data(), nullptr, poll);
+  const double loss = total / (double(held_out_->rows()) * held_out_->mean_weight());
+  if (!step_taken_back_) ++epochs_without_better_;
+  if (loss < best_held_out_ || best_held_out_x_.empty()) {
+    best_held_out_ = loss;
+    best_held_out_x_ = at;
+    best_held_out_state_ = state_;
+    best_epoch_ = epoch_;
+    epochs_without_better_ = 0;
+  }
+  return loss;
 }
 
 /// Whether the bound of the gap is within the tolerance, or the best objective of the last epochs is hardly better than
@@ -400,8 +432,21 @@ void Fit<T>::diverge() {
 
 template <class T>
 void Fit<T>::finish() {
+  if (patience_ > 0) {
+    x_ = best_held_out_x_;
+    state_ = best_held_out_state_;
+  }
+  if (!held_out_) best_epoch_ = epoch_;
   if (!options_.judged) return;
   objective_ = evaluate_full(true);
+  // What fits the held-out rows best stays, whatever the others say.
+  if (patience_ == 0) prefer_best();
+  if (options_.strong_convexity > 0) gap_ = squared_norm(full_gradient_) / (2 * options_.strong_convexity);
+}
+
+/// Where the last update left the objective worse than it has been, goes back.
+template <class T>
+void Fit<T>::prefer_best() {
   if (!(objective_ <= best_accepted_) && !best_accepted_x_.empty()) {
     // The last step of a line search is judged here, or by nobody.
     x_ = best_accepted_x_;
@@ -413,7 +458,6 @@ void Fit<T>::finish() {
     diverge();
     objective_ = evaluate_full(true);
   }
-  if (options_.strong_convexity > 0) gap_ = squared_norm(full_gradient_) / (2 * options_.strong_convexity);
 }
 
 template class Fit<float>;

@@ -30,6 +30,7 @@ enum class Status {
   no_progress,     ///< the objective stopped falling by more than the tolerance
   stopped,         ///< the callback asked to stop
   diverged,        ///< the objective grew without bound
+  early_stopped,   ///< the held-out rows fitted no better for as many epochs as there was patience
   running,         ///< interrupted between two updates
 };
 
@@ -47,6 +48,7 @@ struct Epoch {
   double objective;          ///< at the end of the epoch; not a number where it was not computed
   double step_size;          ///< of the last update
   double seconds;            ///< since the start of the run
+  double validation;         ///< mean loss of the held-out rows, without the penalty; not a number without such
 };
 
 struct FitOptions {
@@ -80,6 +82,9 @@ class Fit {
   Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, std::vector<T> x0, std::vector<T> state = {});
   ~Fit();
 
+  /// Evaluates other rows after every epoch. With patience > 0 a run ends after as many epochs in a row that brought nothing
+  /// better, and x is that of the best epoch, the start being one. `rows` outlives the fit.
+  void hold_out(RowSum<T>& rows, std::int64_t patience);
   void run();
 
   const std::vector<T>& x() const { return x_; }
@@ -90,6 +95,7 @@ class Fit {
   double gap() const { return gap_; }  ///< bound of objective - optimum; infinite if none
   Status status() const { return status_; }
   std::int64_t epochs() const { return epoch_; }
+  std::int64_t best_epoch() const { return best_epoch_; }  ///< on the held-out rows; epochs() without such
   std::int64_t updates() const { return updates_; }
   std::int64_t evaluations() const { return evaluations_; }
 
@@ -102,6 +108,7 @@ class Fit {
   bool run_epoch_by_rows();
   bool met(double objective, const Segment& segment);
   void finish();
+  void prefer_best();
   double evaluate_batch(std::int64_t rows);
   double evaluate_full(bool with_gradient);
   double objective_of(double sum, std::int64_t rows) const;
@@ -111,6 +118,7 @@ class Fit {
   void update(double step);
   bool accept_line_search(double objective);
   bool end_of_epoch(double running_objective);
+  double validate();
   Status judge_progress(double objective);
   void diverge();
 
@@ -147,6 +155,11 @@ class Fit {
   double farthest_ = 0, squared_gradients_ = 0;
   int narrowed_ = 0;
   std::vector<double> recent_best_;
+  // held-out rows: the best epoch's loss, parameters and state
+  RowSum<T>* held_out_ = nullptr;
+  std::int64_t patience_ = 0, best_epoch_ = 0, epochs_without_better_ = 0;
+  double best_held_out_ = std::numeric_limits<double>::infinity();
+  std::vector<T> best_held_out_x_, best_held_out_state_;
 };
 
 }  // namespace steepest

@@ -154,3 +154,12 @@ def checked_order(order: Any, n: int) -> NDArray[np.uint32]:
     if not seen.all():
         raise ValueError(f"an order of rows must name each row once; row {int(seen.argmin())} is missing")
     return np.ascontiguousarray(index, dtype=np.uint32)
+
+
+def resolve_patience(patience: Any, validation: Any) -> int:
+    """Return for how many epochs without a better one a run goes on, 0 for all."""
+    if patience is None:
+        return 0
+    if validation is None:
+        raise ValueError("patience waits for held-out rows to fit better; say which by validation=")
+    return positive_count(patience, "patience")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,26 @@ class Data(NamedTuple):
     scores: int = 0  # per row; 0 for a pointwise loss
     scale: NDArray[Any] | None = None  # per column: the parameters see X * scale + shift
     shift: NDArray[Any] | None = None
+    rows: NDArray[np.uint32] | None = None  # the positions of those that are trained on, where not all are
+
+    @property
+    def trained(self) -> int:
+        """How many rows are trained on."""
+        return len(self.y) if self.rows is None else len(self.rows)
+
+    def at(self, part: slice) -> slice | NDArray[np.uint32]:
+        """Return which rows a part of those trained on are."""
+        return part if self.rows is None else self.rows[part]
+
+    def weighed(self, factor: NDArray[Any], what: str) -> Data:
+        """Return the data with the weights of its rows multiplied."""
+        weight = factor if self.weight is None else self.weight * factor
+        return self._replace(weight=weight, mean_weight=mean_of(weight[self.at(slice(None))], what))
+
+    def restricted(self, rows: NDArray[np.uint32], which: str) -> Data:
+        """Return the data with some of its rows to train on, or to judge by."""
+        mean = 1.0 if self.weight is None else mean_of(self.weight[rows], f"sample_weight of the {which} rows")
+        return self._replace(rows=rows, mean_weight=mean)
 
     @property
     def width(self) -> int:
@@ -43,8 +64,8 @@ class Data(NamedTuple):
     def seen(self, rows: slice, out: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Return a copy of some rows as the parameters see them, in double."""
         if out is None:
-            out = np.empty((len(self.y[rows]), self.width))
-        out[...] = 1.0 if self.X is None else self.X[rows]
+            out = np.empty((len(self.y[self.at(rows)]), self.width))
+        out[...] = 1.0 if self.X is None else self.X[self.at(rows)]
         if self.scale is not None:
             out *= self.scale
         if self.shift is not None:
@@ -173,10 +194,7 @@ def narrowed(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
 
 def encode_labels(y: NDArray[Any], loss: Loss, dtype: Any, single_class: bool) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return labels as -1 and +1, the larger being +1, and the two classes."""
-    if y.dtype.kind == "c":
-        require_numeric(y, "y")
-    if y.dtype.kind == "f":
-        require_finite(y, "y")
+    require_labels(y)
     if y.dtype.kind in "biuf":
         low, high = y.min(), y.max()
     else:
@@ -255,19 +273,24 @@ def _sorted_classes(y: NDArray[Any], loss: Loss) -> tuple[NDArray[Any], NDArray[
     """Return the different labels in order, and where among them each row's is."""
     if y.ndim != 1:
         raise ValueError(f"y must be 1-D, not {y.ndim}-D: {loss.name} takes one label per row")
-    if y.dtype.kind == "c":
-        require_numeric(y, "y")
-    if y.dtype.kind == "f":
-        require_finite(y, "y")
-    elif y.dtype.kind == "O":
-        for row, label in enumerate(y):
-            if label is None or label != label:
-                raise ValueError(f"y holds {label}, first in row {row}; every row needs a label")
+    require_labels(y)
     try:
         classes, positions = np.unique(y, return_inverse=True)
     except TypeError:
         raise TypeError(f"the labels in y cannot be sorted: they mix types (dtype {y.dtype})") from None
     return classes, positions
+
+
+def require_labels(y: NDArray[Any]) -> None:
+    """Raise where something in y cannot be a label: NaN, None, complex numbers."""
+    if y.dtype.kind == "c":
+        require_numeric(y, "y")
+    if y.dtype.kind == "f":
+        require_finite(y, "y")
+    elif y.dtype.kind == "O":
+        for place, label in np.ndenumerate(y):
+            if label is None or label != label:
+                raise ValueError(f"y holds {label}, first in row {place[0]}; every row needs a label")
 
 
 def _only(y: NDArray[Any], low: Any, high: Any) -> bool:
@@ -294,10 +317,17 @@ def as_weights(values: Any, rows: int, dtype: Any, all_zero: bool = False) -> tu
     if weight.min() < 0:
         row = int((weight < 0).argmax())
         raise ValueError(f"sample_weight must not be negative; row {row} holds {weight[row]:g}")
+    return weight, 0.0 if all_zero and not weight.any() else mean_of(weight, "sample_weight")
+
+
+def mean_of(weight: NDArray[Any], what: str) -> float:
+    """Return the mean of the weights of some rows."""
     mean = float(weight.mean(dtype=np.float64))
-    if mean == 0 and not all_zero:
-        raise ValueError("sample_weight is zero in every row")
-    return weight, mean
+    if mean == 0:
+        raise ValueError(f"{what} is zero in every row")
+    if not math.isfinite(mean):
+        raise ValueError(f"{what} leaves the range of {weight.dtype}")
+    return mean
 
 
 def require_numeric(array: NDArray[Any], what: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +17,7 @@ from steepest._arguments import (
     resolve_history,
     resolve_method,
     resolve_order,
+    resolve_patience,
     resolve_seed,
     resolve_tolerance,
 )
@@ -42,8 +43,11 @@ def minimize(
     penalty: str | penalties.Penalty | None = None,
     epochs: int | None = None,
     tol: float | StepTolerance | None = None,
+    validation: float | ArrayLike | tuple[Any, ...] | None = None,
+    patience: int | None = None,
     shuffle: bool | str | ArrayLike | Callable[[int], ArrayLike] = True,
     sample_weight: ArrayLike | None = None,
+    class_weight: str | Mapping[Any, float] | None = None,
     fit_intercept: bool = False,
     seed: int | None = None,
     n_threads: int | None = None,
@@ -92,6 +96,14 @@ def minimize(
         A number is relative optimality: stop when ``fun - lower_bound <= tol * max(|fun|, 1e-6 |fun(x0)|)``; where no
         lower bound is known, stop when five epochs together lower the objective by less than that. 0 switches it off.
         With a named method the default is to run all epochs.
+    validation : float, array_like or tuple, optional
+        Rows held out to judge by: a fraction of the rows, drawn at random by the seed, class by class where there are
+        classes; an array of their positions, or a mask; or other data as a tuple, (X, y) or (X, y, sample_weight), (y,)
+        for the constant model. After every epoch ``history.validation`` gets their mean loss, weighed as the others
+        are, without the penalty. Nothing is copied.
+    patience : int, optional
+        Stop after so many epochs in a row without a better validation loss. ``x`` is then that of the best epoch,
+        however the run ended.
     shuffle : bool, "stream", "full", "once", array_like or callable
         Order of the rows, anew every epoch. True and "stream" draw each batch from 16 random places of the data at
         close to the speed of a sequential read; data that fits the caches is shuffled fully. "full" is uniform over all
@@ -99,6 +111,10 @@ def minimize(
         callable is asked with the epoch's number.
     sample_weight : array_like, shape (n,), optional
         Weights of the rows.
+    class_weight : "balanced" or dict, optional
+        Weights of the classes, by label, multiplied into those of the rows; labels that are not named weigh 1.
+        "balanced" gives every class the same part in the objective: ``n / (n_classes * n_of_the_class)``, rows counted
+        by their weights.
     fit_intercept : bool
         Whether the last parameter, or the last K for a loss of K scores, are intercepts.
     seed : int, optional
@@ -106,8 +122,8 @@ def minimize(
     n_threads : int, optional
         Threads at the most; the result does not depend on it.
     callback : callable, optional
-        Called after every epoch with a result (``x``, ``fun``, ``epoch``, ``nit``, ``step_size``); True, or raising
-        ``StopIteration``, ends the run.
+        Called after every epoch with a result (``x``, ``fun``, ``epoch``, ``nit``, ``step_size``, ``validation``);
+        True, or raising ``StopIteration``, ends the run.
     history : "running" or "exact" or bool
         "exact" computes the objective over all rows after every epoch, which costs another pass; False keeps none.
     progress : bool, "bar", "lines" or "textbook"
@@ -143,6 +159,12 @@ def minimize(
     >>> result = st.minimize("log_loss", (X, y), penalty=st.L2(1e-3), batch_size=64, epochs=20, seed=0)
     >>> result.success, result.coef.shape
     (True, (5,))
+
+    Rows held out say when to stop:
+
+    >>> result = st.minimize("log_loss", (X, y), batch_size=64, epochs=100, seed=0, validation=0.2, patience=3)
+    >>> result.status.name, result.epochs - result.best_epoch
+    ('early_stopped', 3)
     """
     before = x0 if isinstance(x0, Result) and "state" in x0 else None  # what a search found is but a point
     start = start_of(x0) if isinstance(x0, Result) else x0
@@ -157,7 +179,18 @@ def minimize(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, not {callback!r}")
 
-    model = make_model(loss, data, start, sample_weight, fit_intercept, check_finite)
+    patience = resolve_patience(patience, validation)
+    model = make_model(
+        loss,
+        data,
+        start,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        fit_intercept=fit_intercept,
+        validation=validation,
+        seed=seed,
+        check_finite=check_finite,
+    )
     n = model.rows
     size = resolve_batch_size(batch_size, n, full, method is None and model.numbers <= SMALL)
     full = size == n
@@ -208,6 +241,8 @@ def minimize(
             exact_history=exact,
             keep_history=history is not False,
             on_epoch=watcher,
+            held_out=model.held_out,
+            patience=patience,
             threads=threads,
         )
     finally:
@@ -215,7 +250,8 @@ def minimize(
             reporter.close()
     if failure is not None:
         outcome["status"] = Status.interrupted.name
-    result = make_result(outcome, model, seed, history is not False, limited=tolerance > 0 or step_tolerance >= 0)
+    limited = tolerance > 0 or step_tolerance >= 0
+    result = make_result(outcome, model, seed, history is not False, limited, patience)
     if before is not None:
         result.nfev += before.nfev
     if failure is not None:

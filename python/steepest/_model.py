@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepest import losses
-from steepest._data import FLOATS, Data, as_array, check_data, narrowed, require_finite
+from steepest._class_weights import class_positions, require_all_classes, weigh_classes, weights_of_classes
+from steepest._data import FLOATS, Data, as_array, check_data, mean_of, narrowed, require_finite
+from steepest._held_out import Split, check_other_data, split_rows
 from steepest._outside import is_outside, outside_problem
 from steepest._results import Result
 from steepest.autodiff._loss import TracedLoss, TracedProblem
@@ -23,62 +26,150 @@ class Model(NamedTuple):
     numbers: int
     start: NDArray[Any]
     features: int
-    loss: losses.Loss | None
-    data: Data | None
-    owner: Any
-    shape: tuple[int, ...]
+    loss: losses.Loss | None = None
+    data: Data | None = None
+    shape: tuple[int, ...] = ()
     traced: TracedProblem | None = None
+    held_out: Any = None  # a problem of the rows that are held out
+    owners: tuple[Any, ...] = ()  # of callables, whose exceptions they keep
 
 
 def make_model(
     loss: Any,
     data: Any,
     start: Any,
+    *,
     sample_weight: ArrayLike | None,
+    class_weight: Any,
     fit_intercept: bool,
+    validation: Any,
+    seed: int,
     check_finite: bool,
 ) -> Model:
-    if is_outside(loss):
+    """Make the problem that the user describes; rows are held out without a copy of any."""
+    plain = not is_outside(loss) and not isinstance(loss, TracedLoss)
+    if class_weight is not None and not plain:
+        raise ValueError("class_weight goes with losses that know classes; weigh the rows by sample_weight, or inside")
+    if plain:
+        return _linear_model(
+            loss, data, start, sample_weight, class_weight, fit_intercept, validation, seed, check_finite
+        )
+    if isinstance(loss, TracedLoss):
+        if fit_intercept:
+            raise ValueError("fit_intercept does not go with a traced loss: make it a parameter")
+        model = _traced_model(loss, data, start, sample_weight, check_finite)
+        mean = partial(_mean_weight, sample_weight)
+    else:
         if sample_weight is not None:
             raise ValueError("sample_weight does not go with a loss outside the core: weigh inside the callable")
         if fit_intercept:
             raise ValueError("fit_intercept does not go with a loss outside the core: make it a parameter")
-        if check_finite:
-            for i, part in enumerate(data if isinstance(data, tuple) else (data,)):
-                array = np.asarray(part)
-                if array.dtype in FLOATS and array.ndim and array.size:
-                    require_finite(array.reshape(len(array), -1), f"data[{i}]" if isinstance(data, tuple) else "data")
-        problem, owner = outside_problem(loss, data, start)
-        x = np.array(0.0 if start is None else start, dtype=np.float64).ravel()
-        check_start(x, problem.parameters)
-        shape = np.shape(start) if start is not None else ()
-        return Model(problem, problem.rows, problem.rows, x, x.size, None, None, owner, shape)
-    if isinstance(loss, TracedLoss):
-        if fit_intercept:
-            raise ValueError("fit_intercept does not go with a traced loss: make it a parameter")
-        traced = loss.problem(data, start, sample_weight, check_finite)
-        problem, x = traced.problem, traced.start
-        check_start(x, traced.layout.size)
-        return Model(problem, problem.rows, traced.numbers, x, x.size, None, None, None, traced.layout.shape, traced)
-    resolved = resolve_loss(loss)
-    checked = check_data(resolved, data, sample_weight, fit_intercept, check_finite)
-    problem = make_problem(resolved, checked, fit_intercept)
-    dtype = checked.y.dtype
-    if start is None:
-        x = np.zeros(problem.parameters, dtype=dtype)
-    else:
-        x = as_array(start, "x0")
-        if x.dtype.kind not in "biuf":
-            raise TypeError(f"x0 must hold real numbers; its dtype is {x.dtype}")
-        if checked.scores and x.ndim > 1 and (fit_intercept or tuple(x.shape) != (checked.scores, checked.width)):
-            W = f"W of shape ({checked.scores}, {checked.width})"
-            raise ValueError(
-                f"x0 has shape {x.shape}; this problem takes {'[W.ravel(), b]' if fit_intercept else 'W'} with {W}"
-            )
-        x = narrowed(x, dtype).ravel()
-        check_start(x, problem.parameters)
+        model = _outside_model(loss, data, start, check_finite)
+        mean = partial(_mean_weight, None)
+    if validation is None:
+        return model
+    if isinstance(validation, tuple):
+        if isinstance(data, tuple) != (len(validation) > 1):
+            raise ValueError("validation must be a tuple of the same parts as data")
+        given = validation if isinstance(data, tuple) else validation[0]
+        other = (
+            _traced_model(loss, given, start, None, check_finite)
+            if isinstance(loss, TracedLoss)
+            else _outside_model(loss, given, start, check_finite)
+        )
+        if type(other.problem) is not type(model.problem) or other.start.size != model.start.size:
+            raise ValueError("validation does not fit the data: its dtype or its shapes are others")
+        return model._replace(held_out=other.problem, owners=model.owners + other.owners)
+    split = split_rows(validation, model.rows, None, seed)
+    return _split_model(model, split, mean(split.training), mean(split.held_out))
+
+
+def _outside_model(loss: Any, data: Any, start: Any, check_finite: bool) -> Model:
+    if check_finite:
+        for i, part in enumerate(data if isinstance(data, tuple) else (data,)):
+            array = np.asarray(part)
+            if array.dtype in FLOATS and array.ndim and array.size:
+                require_finite(array.reshape(len(array), -1), f"data[{i}]" if isinstance(data, tuple) else "data")
+    problem, owner = outside_problem(loss, data, start)
+    x = np.array(0.0 if start is None else start, dtype=np.float64).ravel()
+    check_start(x, problem.parameters)
+    shape = np.shape(start) if start is not None else ()
+    return Model(problem, problem.rows, problem.rows, x, x.size, shape=shape, owners=(owner,))
+
+
+def _traced_model(loss: TracedLoss, data: Any, start: Any, sample_weight: Any, check_finite: bool) -> Model:
+    traced = loss.problem(data, start, sample_weight, check_finite)
+    problem, x = traced.problem, traced.start
+    check_start(x, traced.layout.size)
+    return Model(problem, problem.rows, traced.numbers, x, x.size, shape=traced.layout.shape, traced=traced)
+
+
+def _linear_model(
+    given: Any,
+    data: Any,
+    start: Any,
+    sample_weight: ArrayLike | None,
+    class_weight: Any,
+    fit_intercept: bool,
+    validation: Any,
+    seed: int,
+    check_finite: bool,
+) -> Model:
+    loss = resolve_loss(given)
+    checked = check_data(loss, data, sample_weight, fit_intercept, check_finite)
+    classes = class_positions(loss, checked)
+    split = None
+    if validation is not None and not isinstance(validation, tuple):
+        split = split_rows(validation, len(checked.y), classes, seed)
+        checked = checked.restricted(split.training, "training")
+        if classes is not None:
+            require_all_classes(checked, classes)
+    weights = weights_of_classes(class_weight, loss, checked, classes)
+    checked = weigh_classes(checked, weights, classes)
+    problem = make_problem(loss, checked, fit_intercept)
+    x = _start_for(checked, start, problem.parameters, fit_intercept)
     features = max(1, checked.scores) * checked.width
-    return Model(problem, problem.rows, problem.rows * checked.width, x, features, resolved, checked, None, x.shape)
+    model = Model(problem, problem.rows, problem.rows * checked.width, x, features, loss, checked, x.shape)
+    if split is not None:
+        held = checked.restricted(split.held_out, "held-out")
+        return _split_model(model, split, checked.mean_weight, held.mean_weight)
+    if validation is not None:
+        other = check_other_data(validation, loss, checked, check_finite)
+        other = weigh_classes(other, weights, class_positions(loss, other))
+        return model._replace(held_out=make_problem(loss, other, fit_intercept))
+    return model
+
+
+def _split_model(model: Model, split: Split, training: float, held_out: float) -> Model:
+    """Return the model of the rows trained on, with the mean weights of both parts."""
+    whole = model.problem
+    return model._replace(
+        problem=whole.subset(split.training, training),
+        rows=len(split.training),
+        numbers=model.numbers // model.rows * len(split.training),
+        held_out=whole.subset(split.held_out, held_out),
+    )
+
+
+def _mean_weight(sample_weight: Any, rows: NDArray[np.uint32]) -> float:
+    return 1.0 if sample_weight is None else mean_of(as_array(sample_weight, "sample_weight")[rows], "sample_weight")
+
+
+def _start_for(data: Data, start: Any, parameters: int, fit_intercept: bool) -> NDArray[Any]:
+    """Return the flat start in the dtype of the computation."""
+    if start is None:
+        return np.zeros(parameters, dtype=data.y.dtype)
+    x = as_array(start, "x0")
+    if x.dtype.kind not in "biuf":
+        raise TypeError(f"x0 must hold real numbers; its dtype is {x.dtype}")
+    if data.scores and x.ndim > 1 and (fit_intercept or tuple(x.shape) != (data.scores, data.width)):
+        W = f"W of shape ({data.scores}, {data.width})"
+        raise ValueError(
+            f"x0 has shape {x.shape}; this problem takes {'[W.ravel(), b]' if fit_intercept else 'W'} with {W}"
+        )
+    x = narrowed(x, data.y.dtype).ravel()
+    check_start(x, parameters)
+    return x
 
 
 def start_of(result: Result) -> Any:

@@ -18,15 +18,19 @@ MESSAGES = {
     Status.stopped: "Stopped by the callback.",
     Status.diverged: "Diverged: the objective grew without bound; x is the best of the epochs' ends. A smaller "
     "step_size, or none at all, should help.",
+    Status.early_stopped: "Stopped early: {patience} epochs brought nothing better for the held-out rows than epoch "
+    "{best}, whose parameters x are.",
     Status.interrupted: "Interrupted: x is what was reached, fun the running objective.",
 }
 
 
-def make_result(outcome: dict[str, Any], model: Model, seed: int, keep_history: bool, limited: bool) -> Result:
+def make_result(
+    outcome: dict[str, Any], model: Model, seed: int, keep_history: bool, limited: bool, patience: int = 0
+) -> Result:
     status, x = Status[outcome["status"]], outcome["x"]
-    ended_early = (Status.converged, Status.no_progress, Status.stopped)
+    ended_early = (Status.converged, Status.no_progress, Status.stopped, Status.early_stopped)
     success = status in ended_early or (status is Status.ran_all_epochs and not limited)
-    message = MESSAGES[status]
+    message = MESSAGES[status].format(patience=patience, best=outcome["best_epoch"])
     if status is Status.diverged and outcome["nit"] == 0:
         message = "The objective is not finite at the start: the numbers in the data or x0 are too large."
     if status is Status.ran_all_epochs and limited:
@@ -38,6 +42,7 @@ def make_result(outcome: dict[str, Any], model: Model, seed: int, keep_history: 
         objective=columns[2],
         step_size=columns[3],
         seconds=columns[4],
+        validation=columns[5],
     )
     fun, jac = outcome["fun"], outcome["jac"]
     if status is Status.interrupted:
@@ -55,6 +60,7 @@ def make_result(outcome: dict[str, Any], model: Model, seed: int, keep_history: 
         nit=outcome["nit"],
         nfev=outcome["nfev"],
         epochs=outcome["epochs"],
+        best_epoch=outcome["best_epoch"] if model.held_out is not None else None,
         success=success,
         status=status,
         message=message,
@@ -70,7 +76,8 @@ def make_result(outcome: dict[str, Any], model: Model, seed: int, keep_history: 
 
 def raise_failure(failure: Any, model: Model, result: Result) -> None:
     """Raise what stopped the loop; Ctrl-C carries what was reached."""
-    error = model.owner.exception if isinstance(failure, str) else failure
+    kept = [owner.exception for owner in model.owners if owner.exception is not None]
+    error = kept[0] if isinstance(failure, str) else failure
     if isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted):
         raise Interrupted(result) from None
     raise error

@@ -120,7 +120,15 @@ class Watcher:
         self._reporter = reporter
 
     def __call__(
-        self, epoch: int, running: float, exact: float, step: float, seconds: float, updates: int, x: NDArray[Any]
+        self,
+        epoch: int,
+        running: float,
+        exact: float,
+        step: float,
+        seconds: float,
+        updates: int,
+        x: NDArray[Any],
+        validation: float,
     ) -> bool:
         fun = running if math.isnan(exact) else exact
         if self._reporter is not None:
@@ -128,7 +136,9 @@ class Watcher:
         if self._callback is None:
             return False
         try:
-            answer = self._callback(Result(x=x, fun=fun, epoch=epoch, nit=updates, step_size=step, seconds=seconds))
+            answer = self._callback(
+                Result(x=x, fun=fun, epoch=epoch, nit=updates, step_size=step, seconds=seconds, validation=validation)
+            )
         except StopIteration:
             return True
         if answer is None or isinstance(answer, (bool, np.bool_)):

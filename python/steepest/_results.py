@@ -21,6 +21,7 @@ class Status(IntEnum):
     stopped = 3
     diverged = 4
     interrupted = 5
+    early_stopped = 6
 
 
 class Result(OptimizeResult):  # type: ignore[misc]
@@ -39,6 +40,8 @@ class Result(OptimizeResult):  # type: ignore[misc]
         (K,), and ``x`` is ``[coef.ravel(), intercept]``.
     nit, nfev, epochs : int
         Updates, evaluations of a batch or of all rows, and epochs done, earlier runs included.
+    best_epoch : int or None
+        After which epoch the held-out rows fitted best, 0 being the start; None where none are held out.
     success : bool
         Whether it ended as it should.
     status : Status
@@ -46,7 +49,8 @@ class Result(OptimizeResult):  # type: ignore[misc]
     message : str
         The same in words.
     history : History
-        One number per epoch: ``epoch``, ``running_objective``, ``objective``, ``step_size``, ``seconds``.
+        One number per epoch: ``epoch``, ``running_objective``, ``objective``, ``step_size``, ``seconds``,
+        ``validation``.
     seed : int
         What the order of rows depended on.
     classes : ndarray or None
@@ -115,7 +119,7 @@ class History(OptimizeResult):  # type: ignore[misc]
     """Arrays with one number per epoch, as attributes or keys.
 
     ``running_objective`` is the mean of the batch objectives met on the way; ``objective`` is the exact one at the end
-    of the epoch, NaN where it was not asked for.
+    of the epoch, ``validation`` the mean loss of the held-out rows, without the penalty; NaN where not asked for.
     """
 
 

@@ -82,7 +82,7 @@ def default_steps(
     """
     if loss is None or data is None:
         return Steps("line_search", (0, (1.0,)))
-    full = batch_size == len(data.y)
+    full = batch_size == data.trained
     decay = 0.0 if penalty is None else penalty_curvature(penalty)
     if full and loss.smooth:
         exact = loss.curvature is not None and not searching
@@ -93,7 +93,7 @@ def default_steps(
     if full or asked or loss.curvature is None:
         return Steps("distance", (0, (1.0,)))
     curvature = _finite(loss.curvature * batch_curvature(data, fit_intercept, batch_size) + decay, data)
-    updates = -(-len(data.y) // batch_size)
+    updates = -(-data.trained // batch_size)
     inverse_scaling = schedules.get(
         "inverse_scaling", step_size=1.0 / curvature if curvature > 0 else 1.0, power=0.5, rate=updates / STEADY_UPDATES
     )
@@ -122,7 +122,7 @@ def batch_curvature(data: Data, fit_intercept: bool, batch_size: int) -> float:
     squares = np.einsum("ij,ij->i", rows, rows) + fit_intercept
     if sample.weight is not None:
         squares = squares * (sample.weight / data.mean_weight)
-    n, b = len(data.y), batch_size
+    n, b = data.trained, batch_size
     if n == 1:
         return whole
     return float((n * (b - 1) * whole + (n - b) * squares.max()) / (b * (n - 1)))
@@ -130,7 +130,7 @@ def batch_curvature(data: Data, fit_intercept: bool, batch_size: int) -> float:
 
 def _sample(data: Data) -> Data:
     """Return rows spread evenly over the data."""
-    every = max(1, len(data.y) // SAMPLE)
-    X = None if data.X is None else data.X[::every]
-    weight = None if data.weight is None else data.weight[::every]
-    return data._replace(X=X, y=data.y[::every], weight=weight)
+    rows = data.at(slice(None, None, max(1, data.trained // SAMPLE)))
+    X = None if data.X is None else data.X[rows]
+    weight = None if data.weight is None else data.weight[rows]
+    return data._replace(X=X, y=data.y[rows], weight=weight, rows=None)

@@ -291,8 +291,8 @@ def gram_bound(data: Data, fit_intercept: bool, rows: int | None = None) -> floa
     """
     if data.X is None:
         return 1.0
-    n = len(data.y) if rows is None else min(rows, len(data.y))
-    weight = None if data.weight is None else data.weight[:n]
+    n = data.trained if rows is None else min(rows, data.trained)
+    weight = None if data.weight is None else data.weight[data.at(slice(0, n))]
     total = float(n) if weight is None else float(weight.sum(dtype=np.float64))
     if total == 0:
         weight, total = None, float(n)

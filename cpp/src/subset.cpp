@@ -1,0 +1,75 @@
+#include "steepest/subset.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+namespace steepest {
+namespace {
+
+using Index = std::int64_t;
+
+/// As far as kernels look ahead of the rows they work on, generously.
+constexpr Index lookahead = 256;
+
+template <class T>
+class SubsetSum final : public RowSum<T> {
+ public:
+  SubsetSum(RowSum<T>& sum, std::vector<std::uint32_t> rows, double mean_weight)
+      : sum_(sum), rows_(std::move(rows)), count_(Index(rows_.size())), mean_weight_(mean_weight) {
+    if (rows_.empty()) throw std::invalid_argument("a subset needs rows");
+    if (Index(*std::max_element(rows_.begin(), rows_.end())) >= sum.rows())
+      throw std::invalid_argument("a subset names rows that the data does not have");
+    first_ = rows_.front();
+    // Neighbours stay what they are: sequential reads, and no offsets to look up.
+    for (std::size_t i = 1; i < rows_.size(); ++i)
+      if (Index(rows_[i]) != first_ + Index(i)) return;
+    rows_ = {};
+  }
+
+  Index rows() const override { return count_; }
+  Index parameters() const override { return sum_.parameters(); }
+  Index penalised() const override { return sum_.penalised(); }
+  double mean_weight() const override { return mean_weight_; }
+  double add(const Segment& segment, const T* x, T* gradient) override { return sum_.add(of(segment), x, gradient); }
+  double value(const Segment& segment, const T* x) override { return sum_.value(of(segment), x); }
+  bool descend(const Segment& segment, const T* step, const Restraint& held, T* x, double& objectives) override {
+    // Single rows are weighed by the mean weight of the sum they belong to.
+    return sum_.mean_weight() == mean_weight_ && sum_.descend(of(segment), step, held, x, objectives);
+  }
+  Index row_bytes() const override { return sum_.row_bytes(); }
+  void use(Team* team) override { sum_.use(team); }
+  bool outside() const override { return sum_.outside(); }
+  Index block_rows() const override { return std::min(sum_.block_rows(), count_); }
+  std::string complaint(const Segment& segment) const override { return sum_.complaint(of(segment)); }
+
+ private:
+  /// The segment of the data's rows behind one of positions; valid until the next is asked for.
+  Segment of(const Segment& segment) const {
+    if (rows_.empty()) return {first_ + segment.begin, segment.offset, segment.count, segment.ahead};
+    const std::uint32_t* from = rows_.data() + segment.begin;
+    if (!segment.offset) return {0, from, segment.count, count_ - segment.begin - segment.count};
+    const Index ahead = std::min(segment.ahead, lookahead);
+    mapped_.resize(std::max(mapped_.size(), std::size_t(segment.count + ahead)));
+    for (Index i = 0; i < segment.count + ahead; ++i) mapped_[std::size_t(i)] = from[segment.offset[i]];
+    return {0, mapped_.data(), segment.count, ahead};
+  }
+
+  RowSum<T>& sum_;
+  std::vector<std::uint32_t> rows_;  ///< empty where they are neighbours, the first being first_
+  Index count_, first_ = 0;
+  double mean_weight_;
+  mutable std::vector<std::uint32_t> mapped_;
+};
+
+}  // namespace
+
+template <class T>
+std::unique_ptr<RowSum<T>> subset_sum(RowSum<T>& sum, std::vector<std::uint32_t> rows, double mean_weight) {
+  return std::make_unique<SubsetSum<T>>(sum, std::move(rows), mean_weight);
+}
+
+template std::unique_ptr<RowSum<float>> subset_sum(RowSum<float>&, std::vector<std::uint32_t>, double);
+template std::unique_ptr<RowSum<double>> subset_sum(RowSum<double>&, std::vector<std::uint32_t>, double);
+
+}  // namespace steepest
