@@ -219,9 +219,11 @@ def test_more_than_two_labels(name: str) -> None:
         assert all(repr(label) in str(caught.value) for label in np.array(labels).tolist())
     with pytest.raises(ValueError, match="takes two classes"):
         loss.pointwise(np.arange(1000) % 700, 0.5)
-    for mixed in (["a", 1], [None, "a"], [None, 1.0]):
-        with pytest.raises(TypeError, match="labels in y"):
-            loss.pointwise(np.array(mixed, dtype=object), 0.5)
+    with pytest.raises(TypeError, match="labels in y"):
+        loss.pointwise(np.array(["a", 1], dtype=object), 0.5)
+    for missing in (["a", None], [1.0, None], ["a", np.nan]):
+        with pytest.raises(ValueError, match=f"y holds {missing[1]}, first in row 1"):
+            loss.pointwise(np.array(missing, dtype=object), 0.5)
 
 
 @each_name
