@@ -206,6 +206,31 @@ def test_a_line_search_with_patience_ends_at_its_best() -> None:
     assert held.value(result.x) < held.value(everything.x)
 
 
+@pytest.mark.parametrize("method", ["L-BFGS-B", "Newton-CG"])
+def test_methods_of_scipy_hold_out_too(method: str) -> None:
+    X, y = problem("log_loss")
+    held, others = held_out_of(len(X))
+    weight = random("weight").uniform(0.5, 2, size=len(X))
+    options: dict[str, Any] = {"method": method, "penalty": st.L2(0.1), "epochs": 3, "fit_intercept": True}
+    inside = st.minimize("log_loss", (X, y), sample_weight=weight, validation=held, **options)
+    apart = st.minimize(
+        "log_loss", (X[others], y[others]), sample_weight=weight[others],
+        validation=(X[held], y[held], weight[held]), **options,
+    )  # fmt: skip
+    vary(inside.history.validation)
+    np.testing.assert_allclose(inside.x, apart.x, rtol=1e-7)
+    np.testing.assert_allclose(inside.history.validation, apart.history.validation, rtol=1e-9)
+    X, y = overfitting()
+    stopped = st.minimize("squared_error", (X, y), method=method, validation=0.25, patience=4, seed=3)
+    assert stopped.status is st.Status.early_stopped
+    assert stopped.nit == stopped.best_epoch + 4
+    split = split_rows(0.25, len(X), None, 3)
+    objective = st.Objective("squared_error", (X[split.training], y[split.training]))
+    assert stopped.fun == pytest.approx(objective.value(stopped.x), rel=1e-9)
+    judge = st.Objective("squared_error", (X[split.held_out], y[split.held_out]))
+    assert judge.value(stopped.x) == pytest.approx(stopped.history.validation.min(), rel=1e-9)
+
+
 @given(
     n=some.integers(2, 300),
     k=some.integers(1, 6),

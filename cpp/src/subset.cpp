@@ -33,6 +33,9 @@ class SubsetSum final : public RowSum<T> {
   double mean_weight() const override { return mean_weight_; }
   double add(const Segment& segment, const T* x, T* gradient) override { return sum_.add(of(segment), x, gradient); }
   double value(const Segment& segment, const T* x) override { return sum_.value(of(segment), x); }
+  bool bend(const Segment& segment, const T* x, const T* direction, T* product) override {
+    return sum_.bend(of(segment), x, direction, product);
+  }
   bool descend(const Segment& segment, const T* step, const Restraint& held, T* x, double& objectives) override {
     // Single rows are weighed by the mean weight of the sum they belong to.
     return sum_.mean_weight() == mean_weight_ && sum_.descend(of(segment), step, held, x, objectives);

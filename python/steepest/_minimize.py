@@ -202,7 +202,7 @@ def minimize(
                 f"{method.name} finds its steps itself: step_size={step_size!r} goes with the loop's methods"
             )
         model.problem.threads = threads
-        limits = Limits(max_epochs, step_tolerance, tolerance, None)
+        limits = Limits(max_epochs, step_tolerance, tolerance, None, patience)
         return minimize_by_scipy(method, model, penalty, limits, before, seed, callback, progress, history is not False)
     if tol is None and method is None and max_epochs is None:
         tolerance, max_epochs = (1e-8, 10_000) if full else (1e-3, 100)

@@ -31,7 +31,8 @@ class Model(NamedTuple):
     shape: tuple[int, ...] = ()
     traced: TracedProblem | None = None
     held_out: Any = None  # a problem of the rows that are held out
-    owners: tuple[Any, ...] = ()  # of callables, whose exceptions they keep
+    owner: Any = None  # of callables, whose exceptions it keeps
+    held_out_owner: Any = None
 
 
 def make_model(
@@ -79,7 +80,7 @@ def make_model(
         )
         if type(other.problem) is not type(model.problem) or other.start.size != model.start.size:
             raise ValueError("validation does not fit the data: its dtype or its shapes are others")
-        return model._replace(held_out=other.problem, owners=model.owners + other.owners)
+        return model._replace(held_out=other.problem, held_out_owner=other.owner)
     split = split_rows(validation, model.rows, None, seed)
     return _split_model(model, split, mean(split.training), mean(split.held_out))
 
@@ -94,7 +95,7 @@ def _outside_model(loss: Any, data: Any, start: Any, check_finite: bool) -> Mode
     x = np.array(0.0 if start is None else start, dtype=np.float64).ravel()
     check_start(x, problem.parameters)
     shape = np.shape(start) if start is not None else ()
-    return Model(problem, problem.rows, problem.rows, x, x.size, shape=shape, owners=(owner,))
+    return Model(problem, problem.rows, problem.rows, x, x.size, shape=shape, owner=owner)
 
 
 def _traced_model(loss: TracedLoss, data: Any, start: Any, sample_weight: Any, check_finite: bool) -> Model:
@@ -148,6 +149,7 @@ def _split_model(model: Model, split: Split, training: float, held_out: float) -
         rows=len(split.training),
         numbers=model.numbers // model.rows * len(split.training),
         held_out=whole.subset(split.held_out, held_out),
+        held_out_owner=model.owner,
     )
 
 

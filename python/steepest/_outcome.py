@@ -76,8 +76,9 @@ def make_result(
 
 def raise_failure(failure: Any, model: Model, result: Result) -> None:
     """Raise what stopped the loop; Ctrl-C carries what was reached."""
-    kept = [owner.exception for owner in model.owners if owner.exception is not None]
-    error = kept[0] if isinstance(failure, str) else failure
+    error = failure
+    if isinstance(failure, str):
+        error = model.owner.exception if model.owner.exception is not None else model.held_out_owner.exception
     if isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted):
         raise Interrupted(result) from None
     raise error

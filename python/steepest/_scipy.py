@@ -39,6 +39,7 @@ class Limits:
     step_tolerance: float
     tolerance: float
     bound: Bound | None
+    patience: int = 0  # iterations without a better loss of the held-out rows; 0: never
 
 
 class _Stop(Exception):
@@ -75,7 +76,7 @@ def minimize_by_scipy(
     if failure is not None:
         outcome["status"] = Status.interrupted.name
     asked = limits.iterations is not None and limits.tolerance == 0 and limits.step_tolerance < 0
-    result = make_result(outcome, model, seed, keep_history, limited=not asked)
+    result = make_result(outcome, model, seed, keep_history, limited=not asked, patience=limits.patience)
     if message is not None:
         result["message"] = message
     if result.status is Status.no_progress and message is not None:
@@ -109,6 +110,14 @@ class SmoothObjective:
             value += self._penalty.value(w) - self.l1 * float(np.abs(w).sum())
             gradient[: self.penalised] += self._penalty.smooth_gradient(w)
         return float(value), gradient
+
+    def held_out_loss(self, x: Array) -> float:
+        """Return the mean loss of the held-out rows, NaN where there are none."""
+        problem, owner = self._model.held_out, self._model.held_out_owner
+        if problem is None:
+            return math.nan
+        at = x.astype(self.dtype)
+        return float(problem.value(at) if owner is None else evaluate(owner, problem.value, at))
 
     def hessp(self, x: Array, v: Array) -> Array:
         product = hessian_product(self._model.problem, x.astype(self.dtype), v)
@@ -172,6 +181,7 @@ class _Run:
         self._rows: list[tuple[float, ...]] = []
         self._started = time.perf_counter()
         self._status = Status.ran_all_epochs
+        self._held_out, self._best_epoch, self._best_x = math.inf, 0, self.x
 
     def through(self, method: SciPyMethod, iterations: int) -> tuple[BaseException | None, str | None]:
         """Run SciPy's method; return what stopped it, and what SciPy said in the end."""
@@ -203,7 +213,9 @@ class _Run:
                     options=options,
                 )
             self.end(found)
+            self._restore()
         except _Stop:
+            self._restore()
             return None, None
         except BaseException as error:
             return error, None
@@ -229,6 +241,21 @@ class _Run:
                 require_finite(data.X, "X")
             self._status = Status.diverged
             raise _Stop
+        self._validate(0)
+
+    def _validate(self, iteration: int) -> float:
+        """Return the loss of the held-out rows at x, remembered where it is the best yet."""
+        loss = self._smooth.held_out_loss(self.x)
+        if loss < self._held_out:
+            self._held_out, self._best_epoch, self._best_x = loss, iteration, self.x
+        return loss
+
+    def _restore(self) -> None:
+        """Go back to the best point, where there was patience for finding it."""
+        if self._limits.patience:
+            self.x = self._best_x
+            value, self._jac = self.evaluate(self.x)
+            self._fun = value + self._smooth.kinks(self.x)
 
     def evaluate(self, x: Array) -> tuple[float, Array]:
         key = x.tobytes()
@@ -264,15 +291,18 @@ class _Run:
         value, self._jac = self.evaluate(self.x)
         self._fun = value + self._smooth.kinks(self.x)
         number, seconds = len(self._rows) + 1, time.perf_counter() - self._started
-        self._rows.append((number, self._fun, self._fun, math.nan, seconds))
+        validation = self._validate(number)
+        self._rows.append((number, self._fun, self._fun, math.nan, seconds, validation))
         if self._watcher is not None:
             at = self.x.astype(self._smooth.dtype)
-            if self._watcher(number, self._fun, self._fun, math.nan, seconds, number, at):
+            if self._watcher(number, self._fun, self._fun, math.nan, seconds, number, at, validation):
                 self._stop(Status.stopped)
         if np.abs(self.x - before).max() < self._limits.step_tolerance:
             self._stop(Status.converged)
         if self._limits.tolerance > 0:
             self._judge()
+        if 0 < self._limits.patience <= number - self._best_epoch:
+            self._stop(Status.early_stopped)
 
     def _judge(self) -> None:
         allowed = self._limits.tolerance * max(abs(self._fun), 1e-6 * self._scale)
@@ -314,7 +344,8 @@ class _Run:
             "gap": math.inf,
             "status": self._status.name,
             "epochs": epochs + len(self._rows),
+            "best_epoch": epochs + self._best_epoch,
             "nit": updates + len(self._rows),
             "nfev": evaluations + self._evaluations,
-            "history": np.array(self._rows, dtype=np.float64).reshape(-1, 5).T,
+            "history": np.array(self._rows, dtype=np.float64).reshape(-1, 6).T,
         }
