@@ -18,6 +18,7 @@
 #include "options.hpp"
 #include "outside.h"
 #include "steepest/fit.hpp"
+#include "steepest/reduced.hpp"
 #include "steepest/registry.hpp"
 #include "steepest/subset.hpp"
 #include "sums.hpp"
@@ -323,13 +324,18 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
   Options given(std::move(keywords));
   FitOptions options = fit_options(given);
   const auto state = given.take<Contiguous<T>>("state", Contiguous<T>(0));
-  auto order =
-      make_order(given.take<py::object>("order", py::str("sequence")), problem.sum().rows(),
-                 given.take<std::uint64_t>("seed", 0), problem.row_bytes(), options.batch_size, problem.column_major());
+  const auto seed = given.take<std::uint64_t>("seed", 0);
+  auto order = make_order(given.take<py::object>("order", py::str("sequence")), problem.sum().rows(), seed,
+                          problem.row_bytes(), options.batch_size, problem.column_major());
   const auto on_epoch = given.take<py::object>("on_epoch", py::none());
   const auto held_out = given.take<py::object>("held_out", py::none());
   const auto patience = given.take<Index>("patience", 0);
+  const auto reduction = given.take<std::string>("reduction", "");
+  const auto every = given.take("reduction_every", 1.0);
   given.require_all_taken();
+  std::unique_ptr<RowSum<T>> reduced;
+  if (reduction == "svrg") reduced = svrg_sum<T>(problem.sum(), every, seed, patient_poll());
+  if (reduction == "saga") reduced = saga_sum<T>(problem.sum(), patient_poll());
 
   Fit<T>* running = nullptr;
   if (!on_epoch.is_none())
@@ -338,7 +344,8 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
       return py::cast<bool>(on_epoch(e.number, e.running_objective, e.objective, e.step_size, e.seconds,
                                      running->updates(), copy_of(running->x()), e.validation));
     };
-  Fit<T> fit(problem.sum(), std::move(order), std::move(options), std::vector<T>(x0.data(), x0.data() + x0.size()),
+  Fit<T> fit(reduced ? *reduced : problem.sum(), std::move(order), std::move(options),
+             std::vector<T>(x0.data(), x0.data() + x0.size()),
              std::vector<T>(state.data(), state.data() + state.size()));
   running = &fit;
   if (!held_out.is_none()) fit.hold_out(py::cast<Problem<T>&>(held_out).sum(), patience);

@@ -220,7 +220,7 @@ double Fit<T>::evaluate_batch(Index rows) {
     std::fill(gradient_.begin(), gradient_.end(), T(0));
     for (Index done = 0; done < rows; done += last_segment_.count) {
       last_segment_ = order_->next(rows - done);
-      total += sum_.add(last_segment_, x_.data(), gradient_.data());
+      total += sum_.batch(last_segment_, x_.data(), gradient_.data());
     }
   }
   const T scale = T(1 / (double(rows) * sum_.mean_weight()));

@@ -89,6 +89,26 @@ double DenseSum<T>::in_parts(const Segment& segment, const T* x, T* gradient) {
 }
 
 template <class T>
+double DenseSum<T>::exchange(const Segment& segment, const T* x, T* noted, T* change) {
+  noted_ = noted;
+  const double total = add(segment, x, change);
+  noted_ = nullptr;
+  return total;
+}
+
+template <class T>
+void DenseSum<T>::exchange_slopes(const Segment& given, Index stride, T* slope) const {
+  for (Index i = 0; i < given.count; ++i) {
+    T* noted = noted_ + given[i] * scores_;
+    for (Index k = 0; k < scores_; ++k) {
+      const T now = slope[k * stride + i];
+      slope[k * stride + i] = now - noted[k];
+      noted[k] = now;
+    }
+  }
+}
+
+template <class T>
 bool DenseSum<T>::bend(const Segment& segment, const T* x, const T* direction, T* product) {
   if (data_.scaling) {
     // Folding is linear, so a direction folds as the parameters do.
@@ -194,6 +214,7 @@ double PointwiseSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Sc
     total = loss_.reduce(params_.data(), given.count, y, z, weight, slope);
   }
   if (!gradient) return total;
+  if (noted_) this->exchange_slopes(given, chunk_rows_, slope);
   (by_columns ? kernels_.rows.accumulate_columns : kernels_.rows.accumulate)(rows, visible, slope, gradient);
   if (data_.intercept) gradient[data_.rows.features] += kernels_.rows.sum(slope, given.count);
   return total;

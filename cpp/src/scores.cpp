@@ -68,6 +68,7 @@ double ScoresSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Scrat
     total = loss_.reduce(params_.data(), given.count, scores_, stride_, y, z, weight, slope);
   }
   if (!gradient) return total;
+  if (noted_) this->exchange_slopes(given, stride_, slope);
   kernels_.scores.accumulate(rows, visible, scores_, slope, stride_, gradient);
   if (intercept)
     for (Index k = 0; k < scores_; ++k)

@@ -36,6 +36,10 @@ class SubsetSum final : public RowSum<T> {
   bool bend(const Segment& segment, const T* x, const T* direction, T* product) override {
     return sum_.bend(of(segment), x, direction, product);
   }
+  Index slopes() const override { return sum_.slopes(); }
+  double exchange(const Segment& segment, const T* x, T* noted, T* change) override {
+    return sum_.exchange(of(segment), x, noted, change);
+  }
   bool descend(const Segment& segment, const T* step, const Restraint& held, T* x, double& objectives) override {
     // Single rows are weighed by the mean weight of the sum they belong to.
     return sum_.mean_weight() == mean_weight_ && sum_.descend(of(segment), step, held, x, objectives);

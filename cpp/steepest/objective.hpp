@@ -31,6 +31,12 @@ class RowSum {
   virtual double add(const Segment& segment, const T* x, T* gradient) = 0;
   /// The sum over a segment.
   virtual double value(const Segment& segment, const T* x) = 0;
+  /// What a piece of a mini-batch adds: the same as add(), or an estimate with less noise.
+  virtual double batch(const Segment& segment, const T* x, T* gradient) { return add(segment, x, gradient); }
+  /// How many slopes there are to note, of all rows and scores; 0 where gradients are not made of such.
+  virtual std::int64_t slopes() const { return 0; }
+  /// As add(), but of what the slopes have changed by since they were noted, row by row; they are noted anew.
+  virtual double exchange(const Segment&, const T* /*x*/, T* /*noted*/, T* /*change*/) { return 0; }
   /// The Hessian of the sum over a segment times a direction, added to `product`; false where this sum cannot say.
   virtual bool bend(const Segment&, const T* /*x*/, const T* /*direction*/, T* /*product*/) { return false; }
   /// What plain descent by single rows changes and needs, see SingleRows; false where this sum has no fast way for it.
@@ -73,6 +79,8 @@ class DenseSum : public RowSum<T> {
   std::int64_t penalised() const override { return scores_ * width_; }
   double add(const Segment& segment, const T* x, T* gradient) override;
   double value(const Segment& segment, const T* x) override;
+  std::int64_t slopes() const override { return data_.rows.rows * scores_; }
+  double exchange(const Segment& segment, const T* x, T* noted, T* change) override;
   bool bend(const Segment& segment, const T* x, const T* direction, T* product) override;
   std::int64_t row_bytes() const override { return row_bytes_; }
   void use(Team* team) override;
@@ -110,6 +118,10 @@ class DenseSum : public RowSum<T> {
   const KernelsOf<T>& kernels_;
   RowData<T> data_;  ///< the intercept is that of the folded parameters
   std::int64_t scores_, width_, chunk_rows_;
+  /// Replaces slopes, class by class `stride` apart, by what they have changed by since they were noted.
+  void exchange_slopes(const Segment& given, std::int64_t stride, T* slope) const;
+
+  T* noted_ = nullptr;            ///< slopes noted per row, where changes of them are asked for; else null
   const T* direction_ = nullptr;  ///< what is asked for is not the gradient but how it changes along this; else null
 
  private:
@@ -143,6 +155,7 @@ class PointwiseSum final : public DenseSum<T> {
   using DenseSum<T>::kernels_;
   using DenseSum<T>::chunk_rows_;
   using DenseSum<T>::direction_;
+  using DenseSum<T>::noted_;
 
   double evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const override;
   void reserve(Scratch& scratch) const override;
@@ -167,6 +180,7 @@ class ScoresSum final : public DenseSum<T> {
   using DenseSum<T>::chunk_rows_;
   using DenseSum<T>::scores_;
   using DenseSum<T>::direction_;
+  using DenseSum<T>::noted_;
 
   double evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const override;
   void reserve(Scratch& scratch) const override;

@@ -24,6 +24,7 @@ from steepest._arguments import (
 from steepest._model import Model, make_model, start_of
 from steepest._outcome import make_result, raise_failure
 from steepest._progress import Watcher, make_reporter
+from steepest._reduction import reduced_batch_size, reduced_steps, reduction_of
 from steepest._results import ConvergenceWarning, Result, Status
 from steepest._scipy import Limits, minimize_by_scipy
 from steepest._stepping import Steps, default_steps, given_steps
@@ -81,12 +82,12 @@ def minimize(
         default small data is descended as a whole and large data in mini-batches, until progress ends.
     step_size : float, "auto", Schedule or callable, optional
         A number, a schedule of ``st.schedules`` or a function of the time in epochs. By default it is computed: for
-        full batches 1/L from the loss's curvature where that has a bound (B4), otherwise a diminishing step. "auto"
-        grows and shrinks it on the way: by the decrease of the objective for full batches, by the distance gone over
-        the gradients met for mini-batches.
+        full batches 1/L from the loss's curvature where that has a bound (B4), for "saga" and "svrg" 1/(3L) with the
+        L of a batch, otherwise a diminishing step. "auto" grows and shrinks it on the way: by the decrease of the
+        objective for full batches, by the distance gone over the gradients met for mini-batches.
     batch_size : int, optional
-        Rows per update; the last batch of an epoch may be short, and more than n means n. Default: n for "gd", else
-        256.
+        Rows per update; the last batch of an epoch may be short, and more than n means n. Default: n for "gd", at most
+        a 64th of the rows for "saga" and "svrg", else 256.
     penalty : Penalty or str, optional
         ``st.L2(alpha)``, ``st.L1(alpha)``, ``st.ElasticNet(alpha, l1_ratio)``; never on the intercept.
     epochs : int, optional
@@ -192,6 +193,9 @@ def minimize(
         check_finite=check_finite,
     )
     n = model.rows
+    reduction = reduction_of(method)
+    if reduction and batch_size is None:
+        batch_size = reduced_batch_size(n)
     size = resolve_batch_size(batch_size, n, full, method is None and model.numbers <= SMALL)
     full = size == n
     if threads is None:
@@ -210,7 +214,10 @@ def minimize(
         max_epochs = 1000 if tolerance > 0 or step_tolerance >= 0 else 100 if full else 10
 
     asked = isinstance(step_size, str)
-    steps = given_steps(step_size, rule.lr) or default_steps(
+    steps = given_steps(step_size, rule.lr)
+    if steps is None and reduction and not asked:
+        steps = reduced_steps(model.loss, model.data, penalty, fit_intercept, size)
+    steps = steps or default_steps(
         model.loss, model.data, penalty, fit_intercept, size, searching=asked or method is None, asked=asked
     )
     if model.traced is not None and not full and steps.stepping == "line_search":
@@ -244,6 +251,7 @@ def minimize(
             held_out=model.held_out,
             patience=patience,
             threads=threads,
+            **reduction,
         )
     finally:
         if reporter is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,9 +125,36 @@ class SmoothObjective:
             product[: self.penalised] += penalty_bend(self._penalty, v[: self.penalised])
         return product
 
+    def split_value_and_gradient(self, parts: Array) -> tuple[float, Array]:
+        """Evaluate all of the objective where coefficients are the differences of two parts that are not negative."""
+        return self.of_parts(parts, *self.value_and_gradient(unsplit(parts, self.penalised)))
+
+    def of_parts(self, parts: Array, value: float, gradient: Array) -> tuple[float, Array]:
+        """Return value and gradient by the parts, from those by the parameters."""
+        k, l1 = self.penalised, self.l1
+        sizes = float(parts[:k].sum() + parts[-k:].sum())
+        return value + l1 * sizes, np.concatenate([gradient[:k] + l1, gradient[k:], l1 - gradient[:k]])
+
+    def split_bounds(self, parameters: int) -> Sequence[tuple[int | None, None]]:
+        """Return SciPy's bounds of the parts."""
+        k = self.penalised
+        return [(0, None)] * k + [(None, None)] * (parameters - k) + [(0, None)] * k
+
     def kinks(self, x: Array) -> float:
         """Return the part of the objective that is not smooth."""
         return self.l1 * float(np.abs(x[: self.penalised]).sum()) if self.l1 else 0.0
+
+
+def split(x: Array, k: int) -> Array:
+    """Return the positive parts of the first k parameters, the other parameters, and the negative parts."""
+    return np.concatenate([np.maximum(x[:k], 0), x[k:], np.maximum(-x[:k], 0)])
+
+
+def unsplit(parts: Array, k: int) -> Array:
+    """Return the parameters again."""
+    joined = np.array(parts[:-k])
+    joined[:k] -= parts[-k:]
+    return joined
 
 
 def l1_strength(penalty: penalties.Penalty | None) -> float:
@@ -190,11 +217,11 @@ class _Run:
             options |= _never(method)
         if method.name == "L-BFGS-B":
             options["maxfun"] = 20 * iterations
-        start, bounds, k = self.x, None, self._smooth.penalised
+        start, k = self.x, self._smooth.penalised
+        bounds: Sequence[tuple[int | None, None]] | None = None
         objective: Callable[[Array], tuple[float, Array]] = self.evaluate
         if self._smooth.l1 > 0:
-            start = np.concatenate([np.maximum(start[:k], 0), start[k:], np.maximum(-start[:k], 0)])
-            bounds = [(0, None)] * k + [(None, None)] * (self.x.size - k) + [(0, None)] * k
+            start, bounds = split(start, k), self._smooth.split_bounds(start.size)
             objective = self.evaluate_split
         try:
             self.begin()
@@ -268,23 +295,14 @@ class _Run:
         return value, gradient.copy()
 
     def evaluate_split(self, parts: Array) -> tuple[float, Array]:
-        """Evaluate where the coefficients are the differences of two parts that are not negative."""
-        k, l1 = self._smooth.penalised, self._smooth.l1
-        value, gradient = self.evaluate(self._joined(parts))
-        sizes = parts[:k].sum() + parts[-k:].sum()
-        return value + l1 * float(sizes), np.concatenate([gradient[:k] + l1, gradient[k:], l1 - gradient[:k]])
+        return self._smooth.of_parts(parts, *self.evaluate(self._joined(parts)))
 
     def hessp(self, x: Array, v: Array) -> Array:
         self._evaluations += 1
         return self._smooth.hessp(x, v)
 
     def _joined(self, x: Array) -> Array:
-        if not self._smooth.l1:
-            return np.array(x, dtype=np.float64)
-        k = self._smooth.penalised
-        joined = np.array(x[:-k])
-        joined[:k] -= x[-k:]
-        return joined
+        return unsplit(x, self._smooth.penalised) if self._smooth.l1 else np.array(x, dtype=np.float64)
 
     def after_iteration(self, x: Array) -> None:
         before, self.x = self.x, self._joined(x)

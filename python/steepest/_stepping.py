@@ -87,12 +87,12 @@ def default_steps(
     if full and loss.smooth:
         exact = loss.curvature is not None and not searching
         largest = gram_bound(data, fit_intercept, None if exact else SAMPLE)
-        curvature = _finite((1.0 if loss.curvature is None else loss.curvature) * largest + decay, data)
+        curvature = finite_curvature((1.0 if loss.curvature is None else loss.curvature) * largest + decay, data)
         step = 1.0 / curvature if curvature > 0 else 1.0
         return constant(step) if exact else Steps("line_search", (0, (step,)))
     if full or asked or loss.curvature is None:
         return Steps("distance", (0, (1.0,)))
-    curvature = _finite(loss.curvature * batch_curvature(data, fit_intercept, batch_size) + decay, data)
+    curvature = finite_curvature(loss.curvature * batch_curvature(data, fit_intercept, batch_size) + decay, data)
     updates = -(-data.trained // batch_size)
     inverse_scaling = schedules.get(
         "inverse_scaling", step_size=1.0 / curvature if curvature > 0 else 1.0, power=0.5, rate=updates / STEADY_UPDATES
@@ -100,7 +100,7 @@ def default_steps(
     return Steps("schedule", (inverse_scaling._index, inverse_scaling._values))
 
 
-def _finite(curvature: float, data: Data) -> float:
+def finite_curvature(curvature: float, data: Data) -> float:
     """Return the curvature, or say which row makes it not finite."""
     small = curvature > 0 and np.asarray(1 / curvature, dtype=data.y.dtype) == 0
     if (not math.isfinite(curvature) or small) and data.X is not None:
@@ -116,7 +116,7 @@ def batch_curvature(data: Data, fit_intercept: bool, batch_size: int) -> float:
 
     The expected smoothness of a batch without replacement lies between the largest row's and the whole data's.
     """
-    sample = _sample(data)
+    sample = sample_of(data)
     whole = gram_bound(sample, fit_intercept)
     rows = sample.seen(slice(None))
     squares = np.einsum("ij,ij->i", rows, rows) + fit_intercept
@@ -128,7 +128,7 @@ def batch_curvature(data: Data, fit_intercept: bool, batch_size: int) -> float:
     return float((n * (b - 1) * whole + (n - b) * squares.max()) / (b * (n - 1)))
 
 
-def _sample(data: Data) -> Data:
+def sample_of(data: Data) -> Data:
     """Return rows spread evenly over the data."""
     rows = data.at(slice(None, None, max(1, data.trained // SAMPLE)))
     X = None if data.X is None else data.X[rows]

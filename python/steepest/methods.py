@@ -82,6 +82,12 @@ class SciPyMethod(Method):
 class VarianceReduced(Method):
     """Mini-batch descent whose gradients lose their noise as the run goes on: it converges at a constant step size.
 
+    "svrg" is the loopless one: the gradient of every batch is corrected by that of the same rows at an anchor, where
+    the full gradient is known; the anchor moves at random times. It goes with every loss. "saga" corrects by the last
+    slope seen of each row, for which it keeps a number per row and score, and goes with linear scores. It wants its
+    rows in random order: one that stays the same in every epoch slows it down. A run that goes on from a result begins
+    with a full gradient anew.
+
     Attributes
     ----------
     every : float
