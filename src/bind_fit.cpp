@@ -17,9 +17,11 @@
 #include "bind.hpp"
 #include "options.hpp"
 #include "outside.h"
+#include "sparse_arrays.hpp"
 #include "steepest/fit.hpp"
 #include "steepest/reduced.hpp"
 #include "steepest/registry.hpp"
+#include "steepest/sparse.hpp"
 #include "steepest/subset.hpp"
 #include "sums.hpp"
 
@@ -55,25 +57,27 @@ class Problem {
       : X_(std::move(X)), y_(std::move(y)), weight_(std::move(weight)),
         scaling_(py::make_tuple(std::move(scale), std::move(shift))) {
     const Index rows = y_.shape(0);
-    RowData<T> data;
-    data.rows = dense_rows<T>(X_, rows);
-    column_major_ = data.rows.column_major() && !data.rows.row_major();
-    data.y = y_.data();
+    const T* weights = nullptr;
     if (!weight_.is_none()) {
-      const auto weights = py::cast<Contiguous<T>>(weight_);
-      if (weights.size() != rows) throw std::invalid_argument("as many weights as rows are needed");
-      data.weight = weights.data();
+      const auto given = py::cast<Contiguous<T>>(weight_);
+      if (given.size() != rows) throw std::invalid_argument("as many weights as rows are needed");
+      weights = given.data();
     }
-    data.intercept = intercept;
-    data.mean_weight = mean_weight;
-    data.scaling = scaling_of<T>(scaling_[0], scaling_[1], data.rows.features);
-    if (!scores) {
-      sum_ = std::make_unique<PointwiseSum<T>>(loss, std::move(params), data);
+    if (scores && y_.size() != rows * (row_loss_specs()[loss].target == Target::labels ? 1 : scores))
+      throw std::invalid_argument("y must have a label per row, or as many targets as there are scores");
+    if (is_sparse(X_)) {
+      SparseData<T> data{sparse_rows<T>(X_, rows), y_.data(), weights, intercept, mean_weight, {}};
+      data.scaling = scaling_of<T>(scaling_[0], scaling_[1], data.rows.features);
+      sum_ = std::make_unique<SparseSum<T>>(loss, std::move(params), data, scores);
       return;
     }
-    if (y_.size() != rows * (row_loss_specs()[loss].target == Target::labels ? 1 : scores))
-      throw std::invalid_argument("y must have a label per row, or as many targets as there are scores");
-    sum_ = std::make_unique<ScoresSum<T>>(loss, std::move(params), data, scores);
+    RowData<T> data{dense_rows<T>(X_, rows), y_.data(), weights, intercept, mean_weight, {}};
+    data.scaling = scaling_of<T>(scaling_[0], scaling_[1], data.rows.features);
+    column_major_ = data.rows.column_major() && !data.rows.row_major();
+    if (scores)
+      sum_ = std::make_unique<ScoresSum<T>>(loss, std::move(params), data, scores);
+    else
+      sum_ = std::make_unique<PointwiseSum<T>>(loss, std::move(params), data);
   }
 
   /// A sum made by another chapter.
@@ -405,6 +409,21 @@ bool all_finite(py::array_t<T> array) {
   return true;
 }
 
+/// What is wrong with the structure of sparse rows, as (kind, row, value); None where nothing is.
+template <class I>
+py::object sparse_fault(py::array_t<I> starts, py::array_t<I> indices, Index features) {
+  const I *first = starts.data(), *columns = indices.data();
+  const Index rows = starts.size() - 1, entries = indices.size();
+  SparseFault fault;
+  {
+    py::gil_scoped_release release;
+    fault = fault_of(first, columns, rows, features, entries);
+  }
+  static constexpr const char* names[] = {"", "start", "order", "end", "column"};
+  if (fault.kind == SparseFault::Kind::none) return py::none();
+  return py::make_tuple(names[int(fault.kind)], fault.row, fault.value);
+}
+
 template <class T>
 void bind_problem(py::module_& m, const char* name) {
   py::class_<Problem<T>> problem(m, name);
@@ -434,4 +453,6 @@ void bind_problem(py::module_& m, const char* name) {
 void bind_fit(py::module_& m) {
   bind_problem<float>(m, "Problem32");
   bind_problem<double>(m, "Problem64");
+  m.def("sparse_fault", &sparse_fault<std::int32_t>, py::arg().noconvert(), py::arg().noconvert(), py::arg());
+  m.def("sparse_fault", &sparse_fault<std::int64_t>, py::arg().noconvert(), py::arg().noconvert(), py::arg());
 }

@@ -158,7 +158,8 @@ def test_dtypes(dtype: Any) -> None:
 def test_structured_and_sparse_and_other_things() -> None:
     refused(TypeError, "X must hold real numbers", data=(np.zeros((N, D), dtype=[("a", float)]), Y))
     for sparse in (scipy.sparse.csr_matrix(X), scipy.sparse.csr_array(X), scipy.sparse.coo_array(X)):
-        refused(TypeError, "sparse", data=(sparse, Y))
+        refused(TypeError, "sparse", data=(X, sparse))
+        refused(TypeError, "sparse", data=sparse)
     for nothing in (None, "twelve", {"X": X}, object()):
         refused(ValueError, "y must be 1-D", data=nothing)
         refused(ValueError, "y must be 1-D", data=(X, nothing))

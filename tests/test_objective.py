@@ -360,7 +360,7 @@ Y = np.array([1.0, 2.0, 0.5, 3.0])
             r"X must hold real numbers.*M8|datetime",
         ),
         (([[1.0, 2.0], [3.0]], Y), ValueError, r"X is no regular array"),
-        ((scipy.sparse.csr_matrix(GOOD), Y), TypeError, r"X is a SciPy sparse matrix.*toarray"),
+        ((GOOD, scipy.sparse.csr_matrix(Y)), TypeError, r"y is a SciPy sparse matrix.*toarray"),
         ((GOOD, Y[:, None]), ValueError, r"y must be 1-D.*2-D"),
         ((GOOD, [1.0, math.nan, 0.5, 3.0]), ValueError, r"y holds NaN.*row 1"),
         ((GOOD, [1.0, 2.0, 0.5, -math.inf]), ValueError, r"y holds an infinity.*row 3"),

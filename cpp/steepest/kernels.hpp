@@ -12,6 +12,7 @@
 
 #include "steepest/geometry.hpp"
 #include "steepest/rows.hpp"
+#include "steepest/sparse_rows.hpp"
 
 namespace steepest {
 
@@ -41,6 +42,14 @@ struct Restraint {
   double slope_limit = std::numeric_limits<double>::infinity();  ///< largest size of a row's slope
   double least_kept = -std::numeric_limits<double>::infinity();  ///< least share of the coefficients that L2 leaves
   double intercept_pace = 1;                                     ///< factor of the intercept's steps
+};
+
+template <class T>
+struct SparseKernels {
+  /// z = X coef + intercept for the rows of a segment.
+  void (*predict)(const SparseRows<T>&, const Segment&, const T* coef, T intercept, T* z);
+  /// gradient += X^T slope over a segment.
+  void (*accumulate)(const SparseRows<T>&, const Segment&, const T* slope, T* gradient);
 };
 
 /// Plain descent by one row at a time: what it changes and what it needs beside the rows.
@@ -153,6 +162,7 @@ struct KernelsOf {
   const PenaltyKernels<T>* penalties;
   const RuleKernels<T>* rules;
   const OpKernels<T>* ops;
+  SparseKernels<T> sparse;
 };
 
 struct Kernels {

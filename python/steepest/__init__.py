@@ -17,11 +17,11 @@ from steepest import (
 from steepest._arguments import StepTolerance
 from steepest._config import show_config
 from steepest._convexity import is_convex
-from steepest._data import DataCopyWarning
 from steepest._minimize import minimize
 from steepest._results import ConvergenceWarning, History, Interrupted, Result, Status
 from steepest._sweep import sweep
 from steepest._sweep_result import SweepResult
+from steepest._warnings import DataCopyWarning
 from steepest.autodiff import *  # noqa: F403
 from steepest.autodiff import __all__ as _autodiff_names
 from steepest.objective import Objective

@@ -10,24 +10,20 @@ from numpy.typing import NDArray
 
 from steepest import _core
 from steepest._scaled import Scaled
-from steepest._warnings import warn
+from steepest._sparse import SparseRows, as_sparse_rows, is_sparse
+from steepest._warnings import LARGE_COPY, DataCopyWarning, warn
 
 if TYPE_CHECKING:
     from steepest.losses import Loss
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
-LARGE_COPY = 1 << 20  # bytes; smaller copies are not worth a word
 BLOCK = 1 << 20
-
-
-class DataCopyWarning(UserWarning):
-    """The rows had to be copied because the core cannot read them as they are."""
 
 
 class Data(NamedTuple):
     """Checked data: X (None for the constant model), y and weights in the dtype of the computation."""
 
-    X: NDArray[Any] | None
+    X: NDArray[Any] | SparseRows | None
     y: NDArray[Any]
     weight: NDArray[Any] | None
     mean_weight: float
@@ -65,7 +61,8 @@ class Data(NamedTuple):
         """Return a copy of some rows as the parameters see them, in double."""
         if out is None:
             out = np.empty((len(self.y[self.at(rows)]), self.width))
-        out[...] = 1.0 if self.X is None else self.X[self.at(rows)]
+        seen = 1.0 if self.X is None else self.X[self.at(rows)]
+        out[...] = seen.matrix().toarray() if isinstance(seen, SparseRows) else seen
         if self.scale is not None:
             out *= self.scale
         if self.shift is not None:
@@ -88,7 +85,7 @@ def check_data(loss: Loss, data: Any, sample_weight: Any, fit_intercept: bool, c
     if isinstance(data, tuple):
         if len(data) != 2:
             raise ValueError(f"data as a tuple must be (X, y), not a tuple of {len(data)}")
-        X = as_rows(data[0].X if isinstance(data[0], Scaled) else data[0])
+        X = as_any_rows(data[0].X if isinstance(data[0], Scaled) else data[0])
         y_given = data[1]
         dtype = X.dtype
     else:
@@ -106,7 +103,7 @@ def check_data(loss: Loss, data: Any, sample_weight: Any, fit_intercept: bool, c
         if len(y) != len(X):
             raise ValueError(f"X has {len(X)} rows, y has {len(y)}")
         if check_finite:
-            require_finite(X, "X")
+            require_finite_rows(X)
     found = Data(X, y, None, 1.0, classes, scores)
     if X is not None and isinstance(data[0], Scaled):
         scale, shift = data[0].per_column(X.shape[1], dtype)
@@ -128,7 +125,9 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
     if isinstance(values, Scaled):
         raise TypeError(f"{what} is scaled, which only X is, and only for losses of linear scores")
     if hasattr(values, "tocsr"):
-        raise TypeError(f"{what} is a SciPy sparse matrix; only dense rows are read: pass {what}.toarray()")
+        raise TypeError(
+            f"{what} is a SciPy sparse matrix; only the X of a loss of the core may be one: pass {what}.toarray()"
+        )
     if hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
         return np.from_dlpack(values)
     try:
@@ -136,6 +135,13 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
     except ValueError as error:
         hint = "; a pair is a tuple (X, y)" if isinstance(values, list) and len(values) == 2 else ""
         raise ValueError(f"{what} is no regular array: {error}{hint}") from None
+
+
+def as_any_rows(values: Any) -> NDArray[Any] | SparseRows:
+    """Return X as the core reads it, dense or sparse."""
+    if isinstance(values, SparseRows):
+        return values
+    return as_sparse_rows(values, "X") if is_sparse(values) else as_rows(values)
 
 
 def as_rows(values: Any) -> NDArray[Any]:
@@ -328,6 +334,14 @@ def mean_of(weight: NDArray[Any], what: str) -> float:
     if not math.isfinite(mean):
         raise ValueError(f"{what} leaves the range of {weight.dtype}")
     return mean
+
+
+def require_finite_rows(X: NDArray[Any] | SparseRows, what: str = "X") -> None:
+    """Raise ValueError naming the first row and column of X that hold NaN or an infinity."""
+    if isinstance(X, SparseRows):
+        X.require_finite(what)
+    else:
+        require_finite(X, what)
 
 
 def require_numeric(array: NDArray[Any], what: str) -> None:

@@ -9,19 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepest._data import (
-    LARGE_COPY,
     Data,
-    DataCopyWarning,
+    as_any_rows,
     as_array,
     as_row_targets,
-    as_rows,
     as_targets,
     as_weights,
     narrowed,
-    require_finite,
+    require_finite_rows,
     require_labels,
 )
-from steepest._warnings import warn
+from steepest._sparse import SparseRows
+from steepest._warnings import LARGE_COPY, DataCopyWarning, warn
 from steepest.losses import Loss
 
 Rows = NDArray[np.uint32]
@@ -68,7 +67,7 @@ def check_other_data(validation: tuple[Any, ...], loss: Loss, data: Data, check_
             f"validation as a tuple must be {parts}, with weights of the rows behind, not {len(validation)} parts"
         )
     dtype = data.y.dtype
-    X = None if constant else _like(as_rows(validation[0]), data)
+    X = None if constant else _like(as_any_rows(validation[0]), data)
     y_given = as_array(validation[0 if constant else 1], "y of validation")
     if data.classes is not None:
         y = _known_labels(y_given, loss, data)
@@ -83,7 +82,7 @@ def check_other_data(validation: tuple[Any, ...], loss: Loss, data: Data, check_
         if len(X) != len(y):
             raise ValueError(f"X of validation has {len(X)} rows, y has {len(y)}")
         if check_finite:
-            require_finite(X, "X of validation")
+            require_finite_rows(X, "X of validation")
     found = data._replace(X=X, y=y, weight=None, mean_weight=1.0, rows=None)
     if len(validation) < sizes[1]:
         return found
@@ -91,15 +90,17 @@ def check_other_data(validation: tuple[Any, ...], loss: Loss, data: Data, check_
     return found._replace(weight=weight, mean_weight=mean)
 
 
-def _like(X: NDArray[Any], data: Data) -> NDArray[Any]:
+def _like(X: NDArray[Any] | SparseRows, data: Data) -> NDArray[Any] | SparseRows:
     """Return rows in the dtype of those that are trained on."""
     assert data.X is not None
     if X.shape[1] != data.X.shape[1]:
         raise ValueError(f"X of validation has {X.shape[1]} columns, X has {data.X.shape[1]}")
     if X.dtype == data.X.dtype:
         return X
-    if X.size * data.X.itemsize > LARGE_COPY:
+    if X.size * data.X.dtype.itemsize > LARGE_COPY:
         warn(f"X of validation is copied from {X.dtype} to {data.X.dtype}, which X has", DataCopyWarning)
+    if isinstance(X, SparseRows):
+        return SparseRows(narrowed(X.data, data.X.dtype), X.indices, X.indptr, X.shape)
     return narrowed(X, data.X.dtype)
 
 

@@ -68,10 +68,11 @@ def minimize(
         ``@st.loss``, or a loss outside the core: ``(loss_fn, grad_fn)``, Python callables of ``(theta, batch)`` that
         return means over the batch, or a C function pointer (``scipy.LowLevelCallable``, a numba ``cfunc``, ctypes).
     data : (X, y) or y
-        A tuple is rows X of shape (n, d), float32 or float64 with any strides, and targets y of shape (n,). Any other
-        array-like is the y of the constant model, whose only parameter is its prediction. Nothing is written to, and X
-        is never copied without a ``DataCopyWarning``. Losses of K scores take labels of K classes, of any type, or y of
-        shape (n, K); traced losses a tuple of arrays with the rows as axis 0.
+        A tuple is rows X of shape (n, d), float32 or float64 with any strides or SciPy's CSR (``csr_array``,
+        ``csr_matrix``, indices of 32 or 64 bits), and targets y of shape (n,). Other sparse formats are converted with
+        a ``DataCopyWarning``. Any other array-like is the y of the constant model, whose only parameter is its
+        prediction. Nothing is written to, and X is never copied without a ``DataCopyWarning``. Losses of K scores take
+        labels of K classes, of any type, or y of shape (n, K); traced losses a tuple of arrays with the rows as axis 0.
     x0 : array_like, nested dictionary of them (for traced losses) or Result, optional
         Start; zeros by default. Losses of K scores take [W.ravel(), b] with W of shape (K, d), or W itself where there
         is no intercept. A result goes on where that run ended: its seed, its order of rows, its schedule; with steps

@@ -14,6 +14,7 @@ from steepest._data import FLOATS, Data, as_array, check_data, mean_of, narrowed
 from steepest._held_out import Split, check_other_data, split_rows
 from steepest._outside import is_outside, outside_problem
 from steepest._results import Result
+from steepest._sparse import SparseRows
 from steepest.autodiff._loss import TracedLoss, TracedProblem
 from steepest.objective import make_problem, resolve_loss
 
@@ -130,7 +131,8 @@ def _linear_model(
     problem = make_problem(loss, checked, fit_intercept)
     x = _start_for(checked, start, problem.parameters, fit_intercept)
     features = max(1, checked.scores) * checked.width
-    model = Model(problem, problem.rows, problem.rows * checked.width, x, features, loss, checked, x.shape)
+    whole = checked.X.size if isinstance(checked.X, SparseRows) else len(checked.y) * checked.width
+    model = Model(problem, problem.rows, whole * problem.rows // len(checked.y), x, features, loss, checked, x.shape)
     if split is not None:
         held = checked.restricted(split.held_out, "held-out")
         return _split_model(model, split, checked.mean_weight, held.mean_weight)

@@ -6,10 +6,11 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from steepest._scaled import Scaled
+from steepest._sparse import is_sparse
 
 
 class Status(IntEnum):
@@ -66,7 +67,7 @@ class Result(OptimizeResult):  # type: ignore[misc]
         """Return a shallow copy."""
         return type(self)(self)
 
-    def predict(self, X: ArrayLike | Scaled) -> NDArray[Any]:
+    def predict(self, X: Any) -> NDArray[Any]:
         """Return the raw predictions for rows X, shape (n, d); the constant model predicts the same for all.
 
         Returns
@@ -85,9 +86,10 @@ class Result(OptimizeResult):  # type: ignore[misc]
             intercept = self.intercept if shift is None else self.intercept + self.coef @ shift
             folded = Result(self, coef=(self.coef * scale), intercept=intercept)
             return folded.predict(X.X)
-        X = np.asarray(X)
+        if not is_sparse(X):
+            X = np.asarray(X)
         if self.get("constant"):
-            X = np.ones((len(X), 1), dtype=self.x.dtype)
+            X = np.ones((X.shape[0], 1), dtype=self.x.dtype)
         if X.ndim != 2 or X.shape[1] != self.coef.shape[-1]:
             raise ValueError(f"X must have shape (n, {self.coef.shape[-1]}), not {X.shape}")
         return np.asarray(X @ self.coef.T + self.intercept)

@@ -14,7 +14,7 @@ import scipy.optimize
 from numpy.typing import NDArray
 
 from steepest import penalties
-from steepest._data import require_finite
+from steepest._data import require_finite_rows
 from steepest._model import Model
 from steepest._outcome import make_result, raise_failure
 from steepest._outside import evaluate
@@ -265,7 +265,7 @@ class _Run:
         if not math.isfinite(self._fun):
             data = self._smooth._model.data
             if data is not None and data.X is not None:
-                require_finite(data.X, "X")
+                require_finite_rows(data.X)
             self._status = Status.diverged
             raise _Stop
         self._validate(0)

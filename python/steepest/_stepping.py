@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from steepest import losses, penalties, schedules
-from steepest._data import Data, require_finite
+from steepest._data import Data, require_finite_rows
+from steepest._sparse import SparseRows, row_squares
 from steepest.objective import gram_bound, penalty_curvature
 
 SAMPLE = 4096
@@ -104,7 +105,7 @@ def finite_curvature(curvature: float, data: Data) -> float:
     """Return the curvature, or say which row makes it not finite."""
     small = curvature > 0 and np.asarray(1 / curvature, dtype=data.y.dtype) == 0
     if (not math.isfinite(curvature) or small) and data.X is not None:
-        require_finite(data.X, "X")
+        require_finite_rows(data.X)
         raise ValueError(
             "X is too large: the squares of its rows leave the range of its dtype; scale its columns or give a step"
         )
@@ -118,8 +119,11 @@ def batch_curvature(data: Data, fit_intercept: bool, batch_size: int) -> float:
     """
     sample = sample_of(data)
     whole = gram_bound(sample, fit_intercept)
-    rows = sample.seen(slice(None))
-    squares = np.einsum("ij,ij->i", rows, rows) + fit_intercept
+    if isinstance(sample.X, SparseRows):
+        squares = row_squares(sample.X, sample.scale, sample.shift) + fit_intercept
+    else:
+        rows = sample.seen(slice(None))
+        squares = np.einsum("ij,ij->i", rows, rows) + fit_intercept
     if sample.weight is not None:
         squares = squares * (sample.weight / data.mean_weight)
     n, b = data.trained, batch_size

@@ -5,6 +5,12 @@ from __future__ import annotations
 import sys
 import warnings
 
+LARGE_COPY = 1 << 20  # bytes; smaller copies are not worth a word
+
+
+class DataCopyWarning(UserWarning):
+    """The rows had to be copied because the core cannot read them as they are."""
+
 
 def warn(message: str, category: type[Warning]) -> None:
     """Warn as from the innermost frame outside this package."""

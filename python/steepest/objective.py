@@ -12,6 +12,7 @@ from scipy.linalg.blas import dsyrk
 
 from steepest import _core, losses, penalties
 from steepest._data import Data, as_array, check_data, require_numeric
+from steepest._sparse import SparseRows, gram_parts
 from steepest._threads import default_threads
 from steepest.autodiff._loss import TracedLoss
 
@@ -297,6 +298,26 @@ def gram_bound(data: Data, fit_intercept: bool, rows: int | None = None) -> floa
     if total == 0:
         weight, total = None, float(n)
     d = data.width + fit_intercept
+    if isinstance(data.X, SparseRows):
+        gram, squares, crossed = gram_parts(
+            data.X, data.at(slice(0, n)), weight, data.scale, data.shift, fit_intercept, d <= GRAM_COLUMNS
+        )
+    else:
+        gram, squares, crossed = _dense_gram_parts(data, n, weight, fit_intercept)
+    if not np.isfinite(squares).all() if gram is None else not np.isfinite(gram).all():
+        return math.nan
+    if gram is not None:
+        largest = float(eigh(gram, lower=False, eigvals_only=True, subset_by_index=[d - 1, d - 1])[0])
+        # Rounding in the sum and the solver must not turn the bound into an estimate.
+        return float(max(largest, 0.0) / total * (1 + 1e-10 * d))
+    return min(float(squares.sum()), float(crossed.max())) / total * (1 + 1e-10)
+
+
+def _dense_gram_parts(
+    data: Data, n: int, weight: NDArray[Any] | None, fit_intercept: bool
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64], NDArray[np.float64]]:
+    """Return X^T W X, or for many columns its diagonal and its absolute row sums, a block of rows at a time."""
+    d = data.width + fit_intercept
     gram = np.zeros((d, d), order="F") if d <= GRAM_COLUMNS else None
     squares, crossed = np.zeros(d), np.zeros(d)
     for start in range(0, n, GRAM_ROWS):
@@ -313,10 +334,4 @@ def gram_bound(data: Data, fit_intercept: bool, rows: int | None = None) -> floa
             squares += np.einsum("ij,ij->j", block, block)
             size = np.abs(block)
             crossed += size.T @ size.sum(axis=1)
-    if not np.isfinite(squares).all() if gram is None else not np.isfinite(gram).all():
-        return math.nan
-    if gram is not None:
-        largest = float(eigh(gram, lower=False, eigvals_only=True, subset_by_index=[d - 1, d - 1])[0])
-        # Rounding in the sum and the solver must not turn the bound into an estimate.
-        return float(max(largest, 0.0) / total * (1 + 1e-10 * d))
-    return min(float(squares.sum()), float(crossed.max())) / total * (1 + 1e-10)
+    return gram, squares, crossed

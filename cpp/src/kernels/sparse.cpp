@@ -1,0 +1,39 @@
+// Sparse rows: predict and accumulate, entry by entry. Gathers of the processor are no faster than single loads here: every
+// entry costs a load of its column, its number and a coefficient, and the loads are what there is to wait for.
+#include "sparse_reading.hpp"
+
+namespace steepest::STEEPEST_LEVEL {
+namespace {
+
+template <class T>
+void predict(const SparseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
+  with_reader(rows, [&](const auto& reader) {
+    const T* far = reader.far(coef);
+    for (Index i = 0; i < segment.count; ++i) {
+      reader.prefetch(segment, i, far);
+      z[i] = reader.dot(reader(segment[i]), coef) + intercept;
+    }
+  });
+}
+
+template <class T>
+void accumulate(const SparseRows<T>& rows, const Segment& segment, const T* slope, T* gradient) {
+  with_reader(rows, [&](const auto& reader) {
+    for (Index i = 0; i < segment.count; ++i) {
+      const T s = slope[i];
+      if (s == T(0)) continue;  // a row that holds no number has no slope either
+      const auto row = reader(segment[i]);
+      for (Index k = row.from; k < row.to; ++k) gradient[reader.column(k)] += s * reader.data[k];
+    }
+  });
+}
+
+template <class T>
+constexpr SparseKernels<T> sparse_kernels_of{&predict<T>, &accumulate<T>};
+
+}  // namespace
+
+const SparseKernels<float>& sparse_kernels_f32() { return sparse_kernels_of<float>; }
+const SparseKernels<double>& sparse_kernels_f64() { return sparse_kernels_of<double>; }
+
+}  // namespace steepest::STEEPEST_LEVEL

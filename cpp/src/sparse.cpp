@@ -1,0 +1,198 @@
+#include "steepest/sparse.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "steepest/registry.hpp"
+
+namespace steepest {
+namespace {
+
+using Index = std::int64_t;
+
+/// Rows are read twice, for the prediction and for the gradient: a chunk of this size is still in cache the second time.
+constexpr Index chunk_bytes = 64 * 1024, most_chunk_rows = 2048, least_chunk_rows = 16;
+
+/// As over dense rows: a part is worth a handshake when reading its rows takes several microseconds.
+constexpr Index part_bytes = 32 * 1024, most_parts = 16;
+
+/// A gradient of its own is cleared and added once, number after number, which is several times faster than an entry.
+constexpr double entries_per_number = 1;
+
+/// A block of a long sum is met by as many entries for each number of its gradient, but no more in all than are read in a
+/// few milliseconds.
+constexpr double block_entries_per_number = 4, most_block_entries = 1 << 22;
+constexpr Index least_block_rows = 8192;
+
+constexpr Index widest_register = 64;
+
+}  // namespace
+
+template <class Index>
+SparseFault fault_of(const Index* starts, const Index* indices, std::int64_t rows, std::int64_t features,
+                     std::int64_t entries) {
+  if (starts[0] < 0 || starts[0] > entries) return {SparseFault::Kind::start, 0, starts[0]};
+  for (std::int64_t row = 0; row < rows; ++row) {
+    if (starts[row + 1] < starts[row]) return {SparseFault::Kind::order, row + 1, starts[row + 1]};
+    if (starts[row + 1] > entries) return {SparseFault::Kind::end, row + 1, starts[row + 1]};
+    for (std::int64_t k = starts[row]; k < starts[row + 1]; ++k)
+      if (indices[k] < 0 || indices[k] >= features) return {SparseFault::Kind::column, row, indices[k]};
+  }
+  return {};
+}
+
+template <class T>
+SparseSum<T>::SparseSum(std::size_t loss, std::vector<double> params, const SparseData<T>& data, Index scores)
+    : kernels_(kernels_of<T>(kernels())), loss_(loss), params_(std::move(params)), data_(data), pointwise_(scores == 0),
+      labels_(scores > 0 && row_loss_specs()[loss].target == Target::labels), intercept_(data.intercept),
+      vectors_(std::max<Index>(scores, 1)) {
+  if (data.scaling) {
+    folding_ = Folding<T>(data.scaling, data.rows.features, vectors_, intercept_);
+    data_.intercept = true;
+  }
+  const SparseRows<T>& rows = data.rows;
+  const double per_row = rows.entries_per_row();
+  row_bytes_ = Index(per_row * double(Index(sizeof(T)) + rows.index_bytes())) + rows.index_bytes();
+  chunk_rows_ =
+      std::clamp(chunk_bytes / (row_bytes_ + 3 * vectors_ * Index(sizeof(T))), least_chunk_rows, most_chunk_rows);
+  chunk_rows_ = std::max<Index>(1, std::min(chunk_rows_, rows.rows));
+  constexpr Index lanes = widest_register / Index(sizeof(T));
+  stride_ = (chunk_rows_ + lanes - 1) / lanes * lanes;
+  const double block_entries = std::min(block_entries_per_number * double(parameters()), most_block_entries);
+  block_rows_ = std::max(least_block_rows, Index(block_entries / std::max(per_row, 1.0)));
+  values_.resize(std::size_t(most_parts));
+  this->use(nullptr);
+}
+
+template <class T>
+void SparseSum<T>::use(Team* team) {
+  team_ = team;
+  scratch_.resize(std::size_t(team ? team->threads() : 1));
+  for (Scratch& scratch : scratch_) reserve(scratch, stride_);
+}
+
+template <class T>
+void SparseSum<T>::reserve(Scratch& s, Index rows) const {
+  for (auto* buffer : {&s.prediction, &s.slope}) buffer->resize(std::size_t(vectors_ * rows));
+  s.y.resize(std::size_t((labels_ ? 1 : vectors_) * rows));
+  s.weight.resize(std::size_t(rows));
+}
+
+template <class T>
+Index SparseSum<T>::parts_of(Index rows) const {
+  return std::clamp<Index>(rows * row_bytes_ / part_bytes, 1, std::min(most_parts, std::max<Index>(rows, 1)));
+}
+
+template <class T>
+double SparseSum<T>::value(const Segment& segment, const T* x) {
+  return in_parts(parts_of(segment.count), segment, data_.scaling ? folding_.fold(x) : x, nullptr);
+}
+
+template <class T>
+double SparseSum<T>::add(const Segment& segment, const T* x, T* gradient) {
+  // An entry meets each of the vectors, so that their number is of no matter.
+  const double entries = double(segment.count) * data_.rows.entries_per_row();
+  const auto worth = Index(entries / (entries_per_number * double(data_.rows.features)));
+  const Index parts = std::max<Index>(1, std::min(parts_of(segment.count), worth));
+  if (!data_.scaling) return in_parts(parts, segment, x, gradient);
+  const double total = in_parts(parts, segment, folding_.fold(x), folding_.folded_gradient());
+  folding_.unfold(gradient);
+  return total;
+}
+
+template <class T>
+double SparseSum<T>::in_parts(Index parts, const Segment& segment, const T* x, T* gradient) {
+  if (parts == 1) return walk(segment, x, gradient, scratch_[0]);
+  const Index k = penalised() + (data_.intercept ? vectors_ : 0);
+  if (gradient && Index(partial_.size()) < parts * k) partial_.resize(std::size_t(parts * k));
+  const auto piece = [&](std::uint32_t i, int thread) {
+    const Index from = segment.count * i / parts, to = segment.count * (i + 1) / parts;
+    T* own = gradient ? partial_.data() + Index(i) * k : nullptr;
+    if (own) std::fill_n(own, k, T(0));
+    values_[i] = walk(segment.part(from, to - from), x, own, scratch_[std::size_t(thread)]);
+  };
+  if (team_)
+    team_->run(std::uint32_t(parts), piece);
+  else
+    for (Index i = 0; i < parts; ++i) piece(std::uint32_t(i), 0);
+  double total = 0;
+  for (Index i = 0; i < parts; ++i) {
+    total += values_[std::size_t(i)];
+    if (gradient) kernels_.rows.add(partial_.data() + i * k, k, gradient);
+  }
+  return total;
+}
+
+template <class T>
+double SparseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const {
+  const Index d = data_.rows.features, after = penalised();
+  double total = 0;
+  for (Index from = 0; from < segment.count; from += chunk_rows_) {
+    const Segment chunk = segment.part(from, std::min(chunk_rows_, segment.count - from));
+    for (Index k = 0; k < vectors_; ++k)
+      kernels_.sparse.predict(data_.rows, chunk, x + k * d, data_.intercept ? x[after + k] : T(0),
+                              scratch.prediction.data() + k * stride_);
+    total += reduce(chunk, scratch);
+    if (!gradient) continue;
+    for (Index k = 0; k < vectors_; ++k) {
+      const T* slope = scratch.slope.data() + k * stride_;
+      kernels_.sparse.accumulate(data_.rows, chunk, slope, gradient + k * d);
+      if (data_.intercept) gradient[after + k] += kernels_.rows.sum(slope, chunk.count);
+    }
+  }
+  return total;
+}
+
+/// The losses of the predictions in scratch; their slopes beside them.
+template <class T>
+double SparseSum<T>::reduce(const Segment& chunk, Scratch& scratch) const {
+  const T* y = data_.y + chunk.begin;
+  if (!pointwise_ && !labels_) {
+    kernels_.scores.transpose(data_.y, chunk, vectors_, stride_, scratch.y.data());
+    y = scratch.y.data();
+  } else if (chunk.offset) {
+    kernels_.rows.gather(data_.y, chunk, scratch.y.data());
+    y = scratch.y.data();
+  }
+  const T* weight = data_.weight ? data_.weight + chunk.begin : nullptr;
+  if (weight && chunk.offset) {
+    kernels_.rows.gather(data_.weight, chunk, scratch.weight.data());
+    weight = scratch.weight.data();
+  }
+  const T* z = scratch.prediction.data();
+  T* slope = scratch.slope.data();
+  if (pointwise_) return kernels_.losses[loss_].reduce(params_.data(), chunk.count, y, z, weight, slope);
+  return kernels_.row_losses[loss_].reduce(params_.data(), chunk.count, vectors_, stride_, y, z, weight, slope);
+}
+
+template <class T>
+std::string SparseSum<T>::complaint(const Segment& segment) const {
+  const auto say = [](const char* what, Index row, T number) {
+    return std::string(what) + " holds " + (std::isnan(number) ? "NaN" : "an infinity") + ", first in row " +
+           std::to_string(row);
+  };
+  const SparseRows<T>& rows = data_.rows;
+  const Index targets = pointwise_ || labels_ ? 1 : vectors_;
+  const auto look = [&]<class I>(const I* starts, const I* indices) -> std::string {
+    for (Index i = 0; i < segment.count; ++i) {
+      const Index row = segment[i];
+      for (Index k = row * targets; k < (row + 1) * targets; ++k)
+        if (!std::isfinite(data_.y[k])) return say("y", row, data_.y[k]);
+      if (data_.weight && !std::isfinite(data_.weight[row])) return say("sample_weight", row, data_.weight[row]);
+      for (Index k = std::max<Index>(starts[row], 0); k < std::min<Index>(starts[row + 1], rows.entries); ++k)
+        if (!std::isfinite(rows.data[k])) return say("X", row, rows.data[k]) + ", column " + std::to_string(indices[k]);
+    }
+    return {};
+  };
+  if (rows.wide)
+    return look(static_cast<const std::int64_t*>(rows.starts), static_cast<const std::int64_t*>(rows.indices));
+  return look(static_cast<const std::int32_t*>(rows.starts), static_cast<const std::int32_t*>(rows.indices));
+}
+
+template SparseFault fault_of(const std::int32_t*, const std::int32_t*, std::int64_t, std::int64_t, std::int64_t);
+template SparseFault fault_of(const std::int64_t*, const std::int64_t*, std::int64_t, std::int64_t, std::int64_t);
+template class SparseSum<float>;
+template class SparseSum<double>;
+
+}  // namespace steepest

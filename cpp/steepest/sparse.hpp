@@ -1,0 +1,69 @@
+// Sums of losses over sparse rows.
+//
+// As over dense rows, in chunks and parts; what differs is that a gradient may be far longer than all that a part of a
+// segment touches. A part with a gradient of its own must be worth it, and so must a block of a long sum.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "steepest/objective.hpp"
+#include "steepest/sparse_rows.hpp"
+
+namespace steepest {
+
+/// What a loss is summed over. Everything belongs to the caller and outlives the sum.
+template <class T>
+struct SparseData {
+  SparseRows<T> rows;
+  const T* y = nullptr;
+  const T* weight = nullptr;  ///< null: all ones
+  bool intercept = false;     ///< the last parameters are intercepts, one per score
+  double mean_weight = 1;
+  Scaling<T> scaling;  ///< how the parameters see the columns
+};
+
+/// A pointwise loss, or with scores > 0 a loss of so many scores, over sparse rows. Parameters and targets lie as they do
+/// for PointwiseSum and ScoresSum.
+template <class T>
+class SparseSum final : public RowSum<T> {
+ public:
+  SparseSum(std::size_t loss, std::vector<double> params, const SparseData<T>& data, std::int64_t scores);
+
+  std::int64_t rows() const override { return data_.rows.rows; }
+  std::int64_t parameters() const override { return penalised() + (intercept_ ? vectors_ : 0); }
+  std::int64_t penalised() const override { return vectors_ * data_.rows.features; }
+  double mean_weight() const override { return data_.mean_weight; }
+  double add(const Segment& segment, const T* x, T* gradient) override;
+  double value(const Segment& segment, const T* x) override;
+  std::int64_t row_bytes() const override { return row_bytes_; }
+  std::int64_t block_rows() const override { return block_rows_; }
+  void use(Team* team) override;
+  std::string complaint(const Segment& segment) const override;
+
+ private:
+  struct Scratch {
+    std::vector<T> y, weight, prediction, slope;
+  };
+
+  double in_parts(std::int64_t parts, const Segment& segment, const T* x, T* gradient);
+  double walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const;
+  double reduce(const Segment& chunk, Scratch& scratch) const;
+  void reserve(Scratch& scratch, std::int64_t rows) const;
+  std::int64_t parts_of(std::int64_t rows) const;
+
+  const KernelsOf<T>& kernels_;
+  std::size_t loss_;
+  std::vector<double> params_;
+  SparseData<T> data_;  ///< the intercept is that of the folded parameters
+  bool pointwise_, labels_, intercept_;
+  std::int64_t vectors_;  ///< of coefficients: one, or one per score
+  Folding<T> folding_;
+  std::int64_t row_bytes_, chunk_rows_, block_rows_, stride_;
+  Team* team_ = nullptr;
+  std::vector<Scratch> scratch_;  // one per thread
+  std::vector<T> partial_;        // one gradient per part
+  std::vector<double> values_;
+};
+
+}  // namespace steepest

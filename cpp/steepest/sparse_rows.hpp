@@ -1,0 +1,36 @@
+// Rows of which few features differ from zero, compressed (CSR): seen where they lie, never copied.
+//
+// Indices are read as they are stored, 32 or 64 bits wide. Repeated columns of a row add up and columns come in any order: the
+// kernels only ever sum. What was checked before may be changed by another thread while it is read: kernels keep every
+// position and column within its bounds, at the price of a comparison, so that such a run is wrong but does not crash.
+#pragma once
+
+#include <cstdint>
+
+namespace steepest {
+
+template <class T>
+struct SparseRows {
+  const T* data = nullptr;
+  const void* indices = nullptr;  ///< the column of each entry
+  const void* starts = nullptr;   ///< where each row begins among the entries, and where the last one ends
+  bool wide = false;              ///< both of 64 bits instead of 32
+  std::int64_t rows = 0, features = 0, entries = 0;
+
+  std::int64_t index_bytes() const { return wide ? 8 : 4; }
+  double entries_per_row() const { return rows > 0 ? double(entries) / double(rows) : 0; }
+};
+
+/// What is wrong with the structure of sparse rows, and where.
+struct SparseFault {
+  enum class Kind { none, start, order, end, column };
+  Kind kind = Kind::none;
+  std::int64_t row = 0, value = 0;
+};
+
+/// The first fault: starts that are negative, decrease, or reach beyond the entries, and columns out of range.
+template <class Index>
+SparseFault fault_of(const Index* starts, const Index* indices, std::int64_t rows, std::int64_t features,
+                     std::int64_t entries);
+
+}  // namespace steepest
