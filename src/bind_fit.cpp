@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -302,6 +303,11 @@ FitOptions fit_options(Options& given) {
   options.rule = {rule, std::move(rule_params)};
   if (auto penalty = given.take<std::optional<Member>>("penalty", {}))
     options.penalty = Choice{penalty->first, std::move(penalty->second)};
+  const auto [clip_norm, clip_value, weight_decay, decoupled] =
+      given.take<std::tuple<double, double, double, bool>>("tempering", {infinity, infinity, 0.0, false});
+  options.tempering = {clip_norm, clip_value, weight_decay, decoupled};
+  options.scale = given.take("scale", std::move(options.scale));
+  options.row_size = given.take("row_size", options.row_size);
   options.batch_size = given.take<Index>("batch_size");
   options.epochs = given.take<Index>("epochs");
   options.epochs_before = given.take("epochs_before", options.epochs_before);
@@ -327,7 +333,7 @@ template <class T>
 py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
   Options given(std::move(keywords));
   FitOptions options = fit_options(given);
-  const auto state = given.take<Contiguous<T>>("state", Contiguous<T>(0));
+  const auto state = given.take<Contiguous<double>>("state", Contiguous<double>(0));
   const auto seed = given.take<std::uint64_t>("seed", 0);
   auto order = make_order(given.take<py::object>("order", py::str("sequence")), problem.sum().rows(), seed,
                           problem.row_bytes(), options.batch_size, problem.column_major());
@@ -337,6 +343,8 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
   const auto reduction = given.take<std::string>("reduction", "");
   const auto every = given.take("reduction_every", 1.0);
   given.require_all_taken();
+  if (!options.scale.empty() && Index(options.scale.size()) != problem.sum().parameters())
+    throw std::invalid_argument("scale must have as many numbers as there are parameters");
   std::unique_ptr<RowSum<T>> reduced;
   if (reduction == "svrg") reduced = svrg_sum<T>(problem.sum(), every, seed, patient_poll());
   if (reduction == "saga") reduced = saga_sum<T>(problem.sum(), patient_poll());
@@ -350,7 +358,7 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
     };
   Fit<T> fit(reduced ? *reduced : problem.sum(), std::move(order), std::move(options),
              std::vector<T>(x0.data(), x0.data() + x0.size()),
-             std::vector<T>(state.data(), state.data() + state.size()));
+             std::vector<double>(state.data(), state.data() + state.size()));
   running = &fit;
   if (!held_out.is_none()) fit.hold_out(py::cast<Problem<T>&>(held_out).sum(), patience);
 

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "bind.hpp"
-#include "steepest/kernels.hpp"
 #include "steepest/trace.hpp"
 #include "tensors.hpp"
 
@@ -322,22 +321,6 @@ py::list nodes(const Variable& end, bool with_gradients) {
   return result;
 }
 
-/// One update of a tensor by a rule of the lists, in memory of its own.
-template <class T>
-void step(Variable& v, std::size_t rule, const std::vector<double>& params, py::array_t<T> state, double size,
-          Index number) {
-  const Ref before = v.node(), gradient = v.gradient()->node();
-  if (state.size() % before->shape.count()) throw std::invalid_argument("the state does not fit the tensor");
-  const Ref after = array(before->shape, before->number);
-  const Index n = before->shape.count();
-  T* x = n == 1 ? reinterpret_cast<T*>(after->single) : static_cast<T*>(after->memory->data());
-  std::memcpy(x, before->data(), std::size_t(n) * sizeof(T));
-  kernels_of<T>(kernels()).rules[rule].step(
-      params.data(), {n, x, static_cast<const T*>(gradient->data()), state.mutable_data(), size, number});
-  const Recording off(false);
-  v.assign(after);
-}
-
 void bind_tensor(py::module_& m) {
   py::class_<Variable, Tensor> cls(m, "Tensor");
   tensor_type = reinterpret_cast<PyTypeObject*>(cls.ptr());
@@ -564,6 +547,4 @@ void bind_graph(py::module_& m) {
   });
   m.def("grad", &grad, py::arg("output"), py::arg("inputs"), py::arg("grad_output") = py::none(),
         py::arg("create_graph") = false, py::arg("allow_unused") = false);
-  m.def("step", &step<double>, py::arg(), py::arg(), py::arg(), py::arg().noconvert(), py::arg(), py::arg());
-  m.def("step", &step<float>, py::arg(), py::arg(), py::arg(), py::arg().noconvert(), py::arg(), py::arg());
 }

@@ -66,7 +66,21 @@ py::dict registry() {
   }
   for (const RuleSpec& spec : rule_specs()) {
     py::dict d = common(spec);
+    d["class_name"] = text(spec.class_name);
+    d["reports"] = spec.reports.empty() ? text("x") : text(spec.reports);
     d["state_vectors"] = spec.state_vectors;
+    // Numbers, the vectors, and the x behind the parameters reported.
+    d["_state_numbers"] = spec.state_numbers;
+    d["_live_vectors"] = spec.state_vectors + (spec.reported != itself);
+    d["default_lr"] = spec.lr == computed ? py::object(py::none()) : py::cast(spec.lr);
+    d["_default_decay"] = spec.weight_decay;
+    d["_default_decoupled"] = spec.decoupled;
+    d["_decouples"] = spec.decoupling != Decoupling::never;
+    d["lazy"] = spec.lazy;
+    d["per_coordinate"] = spec.per_coordinate;
+    d["_steady"] = spec.steady;
+    d["_scaled"] = spec.scaled;
+    d["_reported"] = spec.reported;
     rules.append(d);
   }
   for (const ScheduleSpec& spec : schedule_specs()) schedules.append(common(spec));
@@ -131,7 +145,7 @@ py::array_t<double> penalty_prox(std::size_t penalty, const std::vector<double>&
                                  double step) {
   py::array_t<double> point(w.size(), w.data());
   if (const auto prox = kernels().f64.penalties[penalty].prox)
-    prox(params.data(), w.size(), step, point.mutable_data());
+    prox(params.data(), w.size(), step, nullptr, point.mutable_data());
   return point;
 }
 

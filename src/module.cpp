@@ -8,5 +8,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bind_registry(m);
   bind_graph(m);
   bind_trace(m);
+  bind_step(m);
   bind_fit(m);
 }

@@ -19,7 +19,22 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Long = np.longdouble
 
-FUNCTIONS = (np.abs, np.cos, np.cosh, np.exp, np.floor, np.log, np.log1p, np.max, np.maximum, np.sum, np.where)
+FUNCTIONS = (
+    np.abs,
+    np.cos,
+    np.cosh,
+    np.exp,
+    np.expm1,
+    np.floor,
+    np.log,
+    np.log1p,
+    np.max,
+    np.maximum,
+    np.sign,
+    np.sqrt,
+    np.sum,
+    np.where,
+)
 FORMULA_NAMES: dict[str, Any] = {f.__name__: f for f in FUNCTIONS} | {"abs": np.abs}
 FORMULA_NAMES["pi"] = 4 * np.arctan(Long(1))
 
@@ -29,6 +44,28 @@ def evaluate(member: Any, **names: Any) -> Any:
     values = {name: np.asarray(value, dtype=Long) for name, value in (member.params | names).items()}
     with np.errstate(over="ignore", under="ignore"):
         return eval(member.formula, {"__builtins__": {}, **FORMULA_NAMES}, values)
+
+
+class _Statements(dict[str, Any]):
+    """The names of a rule's formula: what was never set is zero."""
+
+    def __missing__(self, name: str) -> Any:
+        return FORMULA_NAMES[name] if name in FORMULA_NAMES else Long(0)
+
+
+def statements(rule: Any, start: Array) -> dict[str, Any]:
+    """Return the names with which a rule's formula begins."""
+    x = start.astype(Long)
+    params = {name: Long(value) for name, value in rule.params.items()}
+    params["weight_decay"] = Long(rule.weight_decay)
+    return _Statements(x=x, x0=x, z=0 * x if rule.reports == "x" else x, mean=x, **params)
+
+
+def execute(rule: Any, names: dict[str, Any], **given: Any) -> None:
+    """Run a rule's formula once in long double; the names change as it says."""
+    names.update({name: np.asarray(value, dtype=Long) for name, value in given.items()})
+    with np.errstate(over="ignore", under="ignore"):
+        exec(rule.formula, {"__builtins__": {}}, names)
 
 
 def vary(*arrays: Array) -> None:
@@ -150,7 +187,9 @@ def check_signature(room: ModuleType, name: str) -> None:
     assert {key: shown[key].default for key in declared} == declared
     assert cls().params == room.get(name).params == declared
     for member in variants(room, [name]):
-        assert cls(*member.params.values()) == cls(**member.params) == member
+        assert cls(**member.params) == member
+        if all(shown[key].kind is not inspect.Parameter.KEYWORD_ONLY for key in declared):
+            assert cls(*member.params.values()) == member
         assert all(getattr(member, key) == value for key, value in member.params.items())
         assert all(isinstance(value, float) for value in member.params.values())
     with pytest.raises(TypeError, match="nonsense"):

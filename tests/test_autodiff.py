@@ -404,21 +404,6 @@ def test_optimizers_step_leaves() -> None:
         st.optim.SGD([], lr=0.1)
 
 
-@pytest.mark.parametrize("name", st.optim.available())
-def test_rules_step_tensors_as_they_step_in_minimize(name: str) -> None:
-    y = np.array([1.0, 2.0, 4.0, 7.0])
-    rule = type(st.optim.get(name))
-    w = st.tensor([0.0], requires_grad=True)
-    optimizer = rule([w], lr=0.05)
-    for _ in range(7):
-        st.mean((y - w) ** 2).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    result = st.minimize("mse", y, method=rule(lr=0.05), batch_size=4, epochs=7)
-    assert w.item() != 0
-    np.testing.assert_allclose(w.numpy(), result.x, rtol=1e-12)
-
-
 # --- life and death -------------------------------------------------------------------------------
 
 

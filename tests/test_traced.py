@@ -107,7 +107,9 @@ def test_formulas_traced_are_finite_far_out(name: str, margin: float) -> None:
         {"tol": 1e-2, "epochs": 200},
         {"tol": st.StepTolerance(1e-2), "epochs": 200},
         {"history": "exact"},
-        *({"method": method} for method in st.optim.available()),
+        # Normalized updates want to know the sizes of the features, which a traced loss does not have.
+        *({"method": name} for name in st.optim.available() if name not in ("normalized_adaptive_invariant", "dog")),
+        {"method": st.optim.DoG(reps_rel=0.01, lr=1.0), "step_size": None},
     ],
     ids=lambda options: " ".join(f"{key}={str(value)[:12]}" for key, value in options.items()),
 )

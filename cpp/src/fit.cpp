@@ -5,8 +5,6 @@
 #include <cmath>
 #include <utility>
 
-#include "steepest/registry.hpp"
-
 namespace steepest {
 namespace {
 
@@ -24,31 +22,11 @@ constexpr double explosion = 1e6;
 constexpr std::size_t patience = 5, uneven_patience = 50;
 constexpr int most_narrowings = 8;
 
-/// Line search: the share of the step's squared length over the step size by which an accepted step must stay below the
-/// worst of as many last points, and by how much the step size changes from one point to the next.
-constexpr double sufficient_decrease = 1e-4;
-constexpr std::size_t memory = 10;
-constexpr double growth = 2, backtrack = 0.25, largest_leap = 1e4;
-
 template <class T>
 double largest_change(const std::vector<T>& a, const std::vector<T>& b) {
   double largest = 0;
   for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(double(a[i]) - double(b[i])));
   return largest;
-}
-
-template <class T>
-double squared_distance(const std::vector<T>& a, const std::vector<T>& b) {
-  double sum = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) sum += (double(a[i]) - double(b[i])) * (double(a[i]) - double(b[i]));
-  return sum;
-}
-
-template <class Numbers>
-double squared_norm(const Numbers& a) {
-  double sum = 0;
-  for (const double number : a) sum += number * number;
-  return sum;
 }
 
 }  // namespace
@@ -78,21 +56,26 @@ class Fit<T>::Pacer {
 };
 
 template <class T>
-Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, std::vector<T> x0, std::vector<T> state)
+Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, std::vector<T> x0,
+            const std::vector<double>& state)
     : sum_(sum), order_(std::move(order)), options_(std::move(options)), kernels_(kernels_of<T>(kernels())),
       penalty_(options_.penalty ? &kernels_.penalties[options_.penalty->index] : nullptr), n_(sum.rows()),
-      parameters_(sum.parameters()), x_(std::move(x0)), state_(std::move(state)), epoch_(options_.epochs_before),
-      updates_(options_.updates_before) {
+      parameters_(sum.parameters()), x_(std::move(x0)),
+      descent_({options_.rule, options_.tempering, std::move(options_.scale), options_.row_size, options_.penalty},
+               parameters_, sum.penalised()),
+      line_search_(options_.stepping == Stepping::line_search ? options_.schedule(0) : 0), distance_(x_),
+      epoch_(options_.epochs_before), updates_(options_.updates_before) {
   full_batch_ = options_.batch_size >= n_;
   updates_per_epoch_ = (n_ + options_.batch_size - 1) / options_.batch_size;
   gradient_.resize(std::size_t(parameters_));
   full_gradient_.resize(std::size_t(parameters_));
-  best_x_ = start_ = x_;
+  best_x_ = epoch_start_ = x_;
+  descent_.restore(state, x_);
   const bool elastic = !penalty_ || penalty_->elastic;
   if (penalty_ && elastic) penalty_->elastic(options_.penalty->params.data(), &options_.held.l1, &options_.held.l2);
   double nothing = 0;
   by_rows_ = options_.batch_size == 1 && n_ > 1 && elastic && options_.stepping == Stepping::schedule &&
-             rule_specs()[options_.rule.index].name == "sgd" &&
+             rule_specs()[options_.rule.index].name == "sgd" && !options_.tempering.any() &&
              sum_.descend({}, nullptr, options_.held, x_.data(), nothing);
   history_.reserve(std::size_t(std::min<Index>(options_.epochs, 64)));
 }
@@ -122,8 +105,13 @@ void Fit<T>::run() {
   if (options_.judged) scale_ = natural_scale();
   if (held_out_) validate();
   const Index last = epoch_ + options_.epochs;
-  while (epoch_ < last && status_ == Status::running)
-    if (!run_epoch()) break;
+  try {
+    while (epoch_ < last && status_ == Status::running)
+      if (!run_epoch()) break;
+  } catch (...) {
+    descent_.show(x_);
+    throw;
+  }
   if (status_ == Status::running) status_ = Status::ran_all_epochs;
   finish();
 }
@@ -152,6 +140,7 @@ template <class T>
 bool Fit<T>::run_epoch() {
   order_->start(std::uint64_t(epoch_));
   epoch_start_ = x_;
+  descent_.hide(x_);
   if (by_rows_) return run_epoch_by_rows();
   double running = 0;
   Index batch = 0;
@@ -160,12 +149,13 @@ bool Fit<T>::run_epoch() {
     double objective = objective_of(evaluate_batch(rows), rows);
     if (!met(objective, last_segment_)) return false;
     if (options_.stepping == Stepping::line_search) {
-      step_taken_back_ = !accept_line_search(objective);
-      if (step_taken_back_) objective = accepted_objectives_[(accepted_count_ - 1) % memory];
+      step_taken_back_ = !line_search_.accept(x_, gradient_, objective);
     }
+    if (options_.strong_convexity > 0) squared_gradient_ = squared_norm(gradient_);
     // From the epoch's number, not from a count of updates: a run that goes on computes the same bits.
     step_ = next_step(double(epoch_) + double(batch) / double(updates_per_epoch_), objective);
-    update(step_);
+    descent_.update(x_, gradient_, step_, objective);
+    ++updates_;
     running += objective * double(rows);
     done += rows;
     pacer_->worked(rows);
@@ -259,75 +249,17 @@ double Fit<T>::next_step(double time, double objective) {
     return step;
   }
   case Stepping::line_search:
-    return step_ > 0 ? step_ : options_.schedule(0);
+    return line_search_.step();
   case Stepping::distance:
-    squared_gradients_ += squared_norm(gradient_);
-    if (squared_gradients_ == 0) return 1;  // nothing to follow yet
-    farthest_ =
-        std::max(farthest_ > 0 ? farthest_ : first_distance(objective), std::sqrt(squared_distance(x_, start_)));
-    return farthest_ / std::sqrt(squared_gradients_);
+    return options_.schedule(0) * distance_.next(x_, gradient_, objective);
   }
   return 0;
 }
 
-/// A guess, on the small side, of how far the minimum is: a hundredth of the way to a zero objective along the gradient, in
-/// the units of the data, but no more than a hundredth of the size that parameters usually have.
-template <class T>
-double Fit<T>::first_distance(double objective) const {
-  const double along = std::abs(objective) / std::sqrt(squared_norm(gradient_));
-  const double usual = 1 + std::sqrt(squared_norm(start_));
-  return 0.01 * (along > 0 ? std::min(along, usual) : usual);
-}
-
-template <class T>
-void Fit<T>::update(double step) {
-  const Choice& rule = options_.rule;
-  kernels_.rules[rule.index].step(rule.params.data(),
-                                  {parameters_, x_.data(), gradient_.data(), state_.data(), step, ++updates_});
-  if (penalty_ && penalty_->prox) penalty_->prox(options_.penalty->params.data(), sum_.penalised(), T(step), x_.data());
-}
-
-/// Judges the last step by the objective it led to. A bad one is taken back: x_ and gradient_ are those of the last
-/// accepted point again, and the step is shortened. After a good one the step is the inverse of the curvature met on the
-/// way (Barzilai and Borwein). Such steps must be allowed to go up now and then: they are measured against the worst of
-/// the last few points.
-template <class T>
-bool Fit<T>::accept_line_search(double objective) {
-  if (!accepted_objectives_.empty()) {
-    const double worst = *std::max_element(accepted_objectives_.begin(), accepted_objectives_.end());
-    const double moved = squared_distance(x_, accepted_x_);
-    const double rounding = 4 * std::numeric_limits<double>::epsilon() * std::abs(worst);
-    if (!(objective <= worst - sufficient_decrease * moved / step_ + rounding)) {
-      x_ = accepted_x_;
-      gradient_ = accepted_gradient_;
-      step_ *= backtrack;
-      return false;
-    }
-    double bent = 0;
-    for (std::size_t i = 0; i < x_.size(); ++i)
-      bent += (double(x_[i]) - double(accepted_x_[i])) * (double(gradient_[i]) - double(accepted_gradient_[i]));
-    if (bent > 0)
-      step_ = std::clamp(moved / bent, step_ / largest_leap, step_ * largest_leap);
-    else if (moved > 0)
-      step_ *= growth;
-  }
-  if (accepted_objectives_.size() < memory)
-    accepted_objectives_.push_back(objective);
-  else
-    accepted_objectives_[accepted_count_ % memory] = objective;
-  ++accepted_count_;
-  accepted_x_ = x_;
-  accepted_gradient_ = gradient_;
-  if (objective < best_accepted_) {
-    best_accepted_ = objective;
-    best_accepted_x_ = x_;
-  }
-  return true;
-}
-
 template <class T>
 bool Fit<T>::end_of_epoch(double running) {
-  const bool need_exact = options_.exact_history || (options_.tolerance > 0 && !full_batch_);
+  descent_.show(x_);
+  const bool need_exact = options_.exact_history || (options_.tolerance > 0 && !judged_on_the_way());
   double exact = std::numeric_limits<double>::quiet_NaN();
   if (need_exact) exact = evaluate_full(options_.strong_convexity > 0);
   const double held_out = held_out_ ? validate() : std::numeric_limits<double>::quiet_NaN();
@@ -342,7 +274,7 @@ bool Fit<T>::end_of_epoch(double running) {
   }
   if (reached < best_objective_) {
     best_objective_ = reached;
-    best_x_ = full_batch_ && !need_exact ? epoch_start_ : x_;  // a full batch is judged before its update
+    best_x_ = judged_on_the_way() && !need_exact ? epoch_start_ : x_;  // a full batch is judged before its update
   }
   if (options_.on_epoch && options_.on_epoch(history_.back()))
     status_ = Status::stopped;
@@ -360,7 +292,7 @@ template <class T>
 double Fit<T>::validate() {
   ++evaluations_;
   // What a line search has reached is the last accepted point; the step from there is yet to be judged.
-  const std::vector<T>& at = accepted_x_.empty() ? x_ : accepted_x_;
+  const std::vector<T>& at = line_search_.accepted().empty() ? x_ : line_search_.accepted();
   const auto poll = [this] { pacer_->worked(held_out_->block_rows()); };
   const double total = full_sum<T>(*held_out_, at.data(), nullptr, poll);
   const double loss = total / (double(held_out_->rows()) * held_out_->mean_weight());
@@ -368,7 +300,7 @@ double Fit<T>::validate() {
   if (loss < best_held_out_ || best_held_out_x_.empty()) {
     best_held_out_ = loss;
     best_held_out_x_ = at;
-    best_held_out_state_ = state_;
+    best_held_out_state_ = descent_.state();
     best_epoch_ = epoch_;
     epochs_without_better_ = 0;
   }
@@ -383,8 +315,8 @@ Status Fit<T>::judge_progress(double objective) {
   double hardly = allowed;
   if (options_.strong_convexity > 0) {
     // F - F* <= |gradient|^2 / (2 mu) for a strongly convex F
-    const bool at_end = options_.exact_history || !full_batch_;
-    const double squares = at_end ? squared_norm(full_gradient_) : squared_norm(gradient_);
+    const bool at_end = options_.exact_history || !judged_on_the_way();
+    const double squares = at_end ? squared_norm(full_gradient_) : squared_gradient_;
     if (squares / (2 * options_.strong_convexity) <= allowed) return Status::converged;
     hardly = std::min(allowed, double(std::numeric_limits<T>::epsilon()) * std::abs(objective));
   }
@@ -396,9 +328,9 @@ Status Fit<T>::judge_progress(double objective) {
   if (stalled && full_batch_ && options_.stepping == Stepping::distance && narrowed_ < most_narrowings) {
     // Subgradient steps circle the minimum at the distance they assume: begin again at the best point, much closer.
     ++narrowed_;
-    x_ = start_ = best_x_;
-    farthest_ *= 0.1;
-    squared_gradients_ = 0;
+    x_ = best_x_;
+    descent_.start(x_);
+    distance_.narrow(x_);
     recent_best_.clear();
     return Status::running;
   }
@@ -427,14 +359,16 @@ double Fit<T>::evaluate_full(bool with_gradient) {
 template <class T>
 void Fit<T>::diverge() {
   status_ = Status::diverged;
+  descent_.show(x_);
   x_ = best_x_;
 }
 
 template <class T>
 void Fit<T>::finish() {
+  descent_.show(x_);
   if (patience_ > 0) {
     x_ = best_held_out_x_;
-    state_ = best_held_out_state_;
+    descent_.restore(best_held_out_state_, x_);
   }
   if (!held_out_) best_epoch_ = epoch_;
   if (!options_.judged) return;
@@ -447,9 +381,9 @@ void Fit<T>::finish() {
 /// Where the last update left the objective worse than it has been, goes back.
 template <class T>
 void Fit<T>::prefer_best() {
-  if (!(objective_ <= best_accepted_) && !best_accepted_x_.empty()) {
+  if (!(objective_ <= line_search_.best_objective()) && !line_search_.best().empty()) {
     // The last step of a line search is judged here, or by nobody.
-    x_ = best_accepted_x_;
+    x_ = line_search_.best();
     objective_ = evaluate_full(true);
   } else if (options_.stepping == Stepping::distance && full_batch_ && !(objective_ <= best_objective_)) {
     x_ = best_x_;

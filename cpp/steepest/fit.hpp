@@ -15,14 +15,10 @@
 #include "steepest/kernels.hpp"
 #include "steepest/objective.hpp"
 #include "steepest/order.hpp"
+#include "steepest/registry.hpp"
+#include "steepest/stepping.hpp"
 
 namespace steepest {
-
-/// A member of a list with its parameters.
-struct Choice {
-  std::size_t index = 0;
-  std::vector<double> params;
-};
 
 enum class Status {
   converged,       ///< the tolerance asked for is met
@@ -32,13 +28,6 @@ enum class Status {
   diverged,        ///< the objective grew without bound
   early_stopped,   ///< the held-out rows fitted no better for as many epochs as there was patience
   running,         ///< interrupted between two updates
-};
-
-/// Where the step sizes come from.
-enum class Stepping {
-  schedule,     ///< a function of time in epochs
-  line_search,  ///< full batches: the inverse of the curvature met, shortened where the objective does not fall
-  distance,     ///< distance over gradients: the farthest yet from the start over the root of all squared gradients
 };
 
 /// What an epoch reports.
@@ -53,6 +42,9 @@ struct Epoch {
 
 struct FitOptions {
   Choice rule;
+  Tempering tempering;
+  std::vector<double> scale;  ///< the largest size of each feature, for rules that ask
+  double row_size = 1;        ///< see Update
   std::optional<Choice> penalty;
   Stepping stepping = Stepping::schedule;
   std::function<double(double)> schedule;  ///< for Stepping::schedule; the first step for line_search is its value at 0
@@ -79,7 +71,8 @@ struct NonFinite : std::runtime_error {
 template <class T>
 class Fit {
  public:
-  Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, std::vector<T> x0, std::vector<T> state = {});
+  Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, std::vector<T> x0,
+      const std::vector<double>& state = {});
   ~Fit();
 
   /// Evaluates other rows after every epoch. With patience > 0 a run ends after as many epochs in a row that brought nothing
@@ -88,7 +81,8 @@ class Fit {
   void run();
 
   const std::vector<T>& x() const { return x_; }
-  const std::vector<T>& state() const { return state_; }
+  /// All that the rule needs to go on, beside x.
+  std::vector<double> state() const { return descent_.state(); }
   const std::vector<Epoch>& history() const { return history_; }
   const std::vector<double>& gradient() const { return full_gradient_; }  ///< at x, once run() has returned
   double objective() const { return objective_; }                         ///< at x, once run() has returned
@@ -114,9 +108,8 @@ class Fit {
   double objective_of(double sum, std::int64_t rows) const;
   double penalty_value() const;
   double next_step(double time, double objective);
-  double first_distance(double objective) const;
-  void update(double step);
-  bool accept_line_search(double objective);
+  /// Whether a full batch's objective is that of the parameters reported, at the start of the epoch.
+  bool judged_on_the_way() const { return full_batch_ && !descent_.reports_another(); }
   bool end_of_epoch(double running_objective);
   double validate();
   Status judge_progress(double objective);
@@ -132,7 +125,10 @@ class Fit {
 
   bool by_rows_ = false;  // one row per update, plain descent: the parameters stay in registers
   std::vector<T> steps_;
-  std::vector<T> x_, state_, gradient_, epoch_start_, best_x_, start_;
+  std::vector<T> x_, gradient_, epoch_start_, best_x_;
+  Descent<T> descent_;
+  LineSearch<T> line_search_;
+  DistanceSteps<T> distance_;
   std::vector<double> full_gradient_;
   std::vector<Epoch> history_;
   std::unique_ptr<Pacer> pacer_;
@@ -144,22 +140,17 @@ class Fit {
   double objective_ = std::numeric_limits<double>::quiet_NaN();
   double gap_ = std::numeric_limits<double>::infinity();
   double step_ = 0, best_objective_ = std::numeric_limits<double>::infinity(), scale_ = 0;
+  double squared_gradient_ = 0;  // of the last batch, before clipping and decay
 
-  // line search: the last accepted point, the objectives of the last few, the best
-  std::vector<T> accepted_x_, accepted_gradient_, best_accepted_x_;
-  std::vector<double> accepted_objectives_;
-  std::size_t accepted_count_ = 0;
-  double best_accepted_ = std::numeric_limits<double>::infinity();
   bool step_taken_back_ = false;
-  // distance over gradients
-  double farthest_ = 0, squared_gradients_ = 0;
   int narrowed_ = 0;
   std::vector<double> recent_best_;
   // held-out rows: the best epoch's loss, parameters and state
   RowSum<T>* held_out_ = nullptr;
   std::int64_t patience_ = 0, best_epoch_ = 0, epochs_without_better_ = 0;
   double best_held_out_ = std::numeric_limits<double>::infinity();
-  std::vector<T> best_held_out_x_, best_held_out_state_;
+  std::vector<T> best_held_out_x_;
+  std::vector<double> best_held_out_state_;
 };
 
 }  // namespace steepest

@@ -125,8 +125,9 @@ struct PenaltyKernels {
   void (*elastic)(const double* params, double* l1, double* l2);
   /// gradient += the gradient of the smooth part.
   void (*smooth_gradient)(const double* params, std::int64_t n, const T* w, T* gradient);
-  /// w = the proximal point of step times the non-smooth part; null where there is none.
-  void (*prox)(const double* params, std::int64_t n, T step, T* w);
+  /// w = the proximal point of step times the non-smooth part; null where there is none. Where `metric` is not null, it
+  /// holds a step for each coordinate, and nearness is measured accordingly.
+  void (*prox)(const double* params, std::int64_t n, T step, const T* metric, T* w);
 };
 
 /// What an update rule sees of one update.
@@ -136,13 +137,23 @@ struct Update {
   T* x;                 ///< parameters, changed in place
   const T* gradient;    ///< of the batch objective at x, smooth penalties included
   T* state;             ///< the rule's own vectors, one after the other, zeros at first
+  double* numbers;      ///< the rule's own numbers, zeros at first; the first is counted by the loop
   double step;          ///< step size
   std::int64_t number;  ///< 1 for the first update
+  double objective;     ///< of the batch
+  T* metric;            ///< where rules with a step per coordinate write them; null where nobody asks
+  double decay;         ///< weight decay that the rule is to add by itself, on the first `decayed` parameters
+  std::int64_t decayed;
+  const T* scale;   ///< the largest size of each feature, for rules that ask; null: ones
+  double row_size;  ///< the mean of the squared sizes of the rows, each feature divided by its scale
 };
 
 template <class T>
 struct RuleKernels {
-  void (*step)(const double* params, const Update<T>&);
+  /// Returns the step that a proximal step is to take, where it is the same for all coordinates.
+  double (*step)(const double* params, const Update<T>&);
+  /// What is left to do once the proximal step is taken; may be null.
+  void (*settle)(const double* params, const Update<T>&);
 };
 
 template <class T>

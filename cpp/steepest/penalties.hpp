@@ -34,10 +34,19 @@ STEEPEST_INLINE void add_scaled(std::int64_t n, T scale, const T* w, T* gradient
 }
 
 template <class T>
-STEEPEST_INLINE void soft_threshold(std::int64_t n, T threshold, T* w) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    const T clipped = w[i] > threshold ? threshold : w[i] < -threshold ? -threshold : w[i];
-    w[i] -= clipped;
+STEEPEST_INLINE T soft_threshold(T threshold, T w) {
+  const T clipped = w > threshold ? threshold : w < -threshold ? -threshold : w;
+  return w - clipped;
+}
+
+/// The proximal point of strength |w|_1 for a step, or for one step per coordinate where `metric` is not null.
+template <class T>
+STEEPEST_INLINE void soft_threshold(std::int64_t n, double strength, T step, const T* metric, T* w) {
+  if (metric) {
+    for (std::int64_t i = 0; i < n; ++i) w[i] = soft_threshold(T(metric[i] * T(strength)), w[i]);
+  } else {
+    const T threshold = T(step * strength);
+    for (std::int64_t i = 0; i < n; ++i) w[i] = soft_threshold(threshold, w[i]);
   }
 }
 
@@ -73,8 +82,8 @@ struct L1 {
     return alpha * sum_of_sizes(n, w);
   }
   template <class T>
-  STEEPEST_INLINE void prox(std::int64_t n, T step, T* w) const {
-    soft_threshold(n, T(step * alpha), w);
+  STEEPEST_INLINE void prox(std::int64_t n, T step, const T* metric, T* w) const {
+    soft_threshold(n, alpha, step, metric, w);
   }
 };
 
@@ -102,8 +111,8 @@ struct ElasticNet {
     add_scaled(n, T(alpha * (1 - l1_ratio)), w, gradient);
   }
   template <class T>
-  STEEPEST_INLINE void prox(std::int64_t n, T step, T* w) const {
-    soft_threshold(n, T(step * alpha * l1_ratio), w);
+  STEEPEST_INLINE void prox(std::int64_t n, T step, const T* metric, T* w) const {
+    soft_threshold(n, alpha * l1_ratio, step, metric, w);
   }
 };
 

@@ -26,8 +26,12 @@ struct PenaltySpec {
 };
 
 struct RuleSpec {
-  std::string_view name, summary, formula;
-  int state_vectors;
+  std::string_view name, summary, formula, class_name, reports;
+  int state_vectors, state_numbers, from_start, iterate, reported;
+  double lr, weight_decay;
+  bool decoupled;
+  Decoupling decoupling;
+  bool lazy, per_coordinate, steady, scaled;
   std::span<const Param> params;
 };
 

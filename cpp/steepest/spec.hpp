@@ -21,6 +21,19 @@ enum class Target { real, non_negative, positive, binary, labels };
 /// Which ends of a parameter's range belong to it.
 enum class Closed { neither, low, both };
 
+/// Who adds weight decay that does not pass through the rule's own arithmetic.
+enum class Decoupling {
+  by_loop,  ///< x shrinks by the step size times the decay before the update
+  by_rule,
+  never,  ///< the rule has no place for it
+};
+
+/// Stands for "the rule's x", where a vector of its state could be meant.
+inline constexpr int itself = -1;
+
+/// Stands for a default step size that follows from loss and data.
+inline constexpr double computed = 0;
+
 /// A parameter of a loss, penalty, rule or schedule: its name, default and range.
 struct Param {
   std::string_view name;

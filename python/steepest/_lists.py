@@ -23,6 +23,8 @@ class Member:
     formula: ClassVar[str] = ""
     __slots__ = ("_values",)
     _index: ClassVar[int] = -1
+    _kind: ClassVar[Any] = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    _leading: ClassVar[list[inspect.Parameter]] = []
     _extra_parameters: ClassVar[list[inspect.Parameter]] = []
     _params: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     _values: tuple[float, ...]
@@ -36,6 +38,11 @@ class Member:
         self._values = tuple(
             _checked(type(self).__name__, param, bound.arguments[param["name"]]) for param in self._params
         )
+
+    @classmethod
+    def _extra_parameters_of(cls, spec: Mapping[str, Any]) -> list[inspect.Parameter]:
+        """Return the parameters, by keyword, that the members have beside those in the core."""
+        return []
 
     @property
     def params(self) -> dict[str, float]:
@@ -103,20 +110,16 @@ def make_classes(base: type[Member], specs: Iterable[Mapping[str, Any]], module:
     classes = {}
     for index, spec in enumerate(specs):
         params = tuple(spec["params"])
-        parameters = [
-            inspect.Parameter(
-                p["name"], inspect.Parameter.POSITIONAL_OR_KEYWORD, default=p["default"], annotation=float
-            )
-            for p in params
-        ]
-        parameters += base._extra_parameters
-        name = class_name(spec["name"])
-        body = {key: value for key, value in spec.items() if key not in ("params", "summary", "domain")}
+        parameters = [inspect.Parameter(p["name"], base._kind, default=p["default"], annotation=float) for p in params]
+        extra = base._extra_parameters_of(spec)
+        name = spec.get("class_name") or class_name(spec["name"])
+        body = {key: value for key, value in spec.items() if key not in ("params", "summary", "domain", "class_name")}
         body |= {
             "__slots__": (),
             "__module__": module,
             "__doc__": _docstring(module.rpartition(".")[2], name, spec),
-            "__signature__": inspect.Signature(parameters),
+            "__signature__": inspect.Signature([*base._leading, *parameters, *extra]),
+            "_extra_parameters": extra,
             "_index": index,
             "_params": params,
             "_domain": spec.get("domain", ""),

@@ -27,7 +27,8 @@ from steepest._progress import Watcher, make_reporter
 from steepest._reduction import reduced_batch_size, reduced_steps, reduction_of
 from steepest._results import ConvergenceWarning, Result, Status
 from steepest._scipy import Limits, minimize_by_scipy
-from steepest._stepping import Steps, default_steps, given_steps
+from steepest._sizes import scale_of
+from steepest._stepping import Steps, given_steps, steps_for
 from steepest._threads import default_threads
 from steepest._warnings import warn
 from steepest.autodiff._loss import TracedLoss
@@ -82,10 +83,11 @@ def minimize(
         SciPy's, such as "L-BFGS-B", an epoch is an iteration, and without ``tol`` SciPy decides when to stop. By
         default small data is descended as a whole and large data in mini-batches, until progress ends.
     step_size : float, "auto", Schedule or callable, optional
-        A number, a schedule of ``st.schedules`` or a function of the time in epochs. By default it is computed: for
-        full batches 1/L from the loss's curvature where that has a bound (B4), for "saga" and "svrg" 1/(3L) with the
-        L of a batch, otherwise a diminishing step. "auto" grows and shrinks it on the way: by the decrease of the
-        objective for full batches, by the distance gone over the gradients met for mini-batches.
+        A number, a schedule of ``st.schedules`` or a function of the time in epochs. By default rules with a
+        ``default_lr`` take that; for the others it is computed: for full batches 1/L from the loss's curvature where
+        that has a bound (B4), for "saga" and "svrg" 1/(3L) with the L of a batch, otherwise a diminishing step. "auto"
+        grows and shrinks it on the way: by the decrease of the objective for full batches, by the distance gone over
+        the gradients met for mini-batches.
     batch_size : int, optional
         Rows per update; the last batch of an epoch may be short, and more than n means n. Default: n for "gd", at most
         a 64th of the rows for "saga" and "svrg", else 256.
@@ -218,8 +220,8 @@ def minimize(
     steps = given_steps(step_size, rule.lr)
     if steps is None and reduction and not asked:
         steps = reduced_steps(model.loss, model.data, penalty, fit_intercept, size)
-    steps = steps or default_steps(
-        model.loss, model.data, penalty, fit_intercept, size, searching=asked or method is None, asked=asked
+    steps = steps or steps_for(
+        rule, model.loss, model.data, penalty, fit_intercept, size, searching=asked or method is None, asked=asked
     )
     if model.traced is not None and not full and steps.stepping == "line_search":
         steps = Steps("distance", (0, (1.0,)))
@@ -227,6 +229,7 @@ def minimize(
         if isinstance(shuffle, str) and shuffle == "stream":
             raise ValueError('shuffle="stream" hands out batches in pieces; this loss needs them whole: use "full"')
         shuffle = "full" if shuffle is True else shuffle
+    scale, row_size = scale_of(model.data, model.start.size) if rule._scaled else ([], 1.0)
     reporter = make_reporter(progress, max_epochs, n, model.start)
     watcher = Watcher(callback, reporter) if callback is not None or reporter is not None else None
     try:
@@ -236,6 +239,9 @@ def minimize(
             order=resolve_order(shuffle, n),
             seed=seed,
             rule=(rule._index, rule._values),
+            tempering=optim.tempering(rule),
+            scale=scale,
+            row_size=row_size,
             penalty=None if penalty is None else (penalty._index, penalty._values),
             stepping=steps.stepping,
             schedule=steps.schedule,
@@ -260,7 +266,7 @@ def minimize(
     if failure is not None:
         outcome["status"] = Status.interrupted.name
     limited = tolerance > 0 or step_tolerance >= 0
-    result = make_result(outcome, model, seed, history is not False, limited, patience)
+    result = make_result(outcome, model, rule, seed, history is not False, limited, patience)
     if before is not None:
         result.nfev += before.nfev
     if failure is not None:
@@ -271,8 +277,8 @@ def minimize(
 
 
 def _state(rule: optim.Rule, model: Model, before: Result | None) -> NDArray[Any]:
-    """Return the rule's vectors: those of the run this one goes on from, or zeros."""
-    size = rule.state_vectors * model.start.size
-    if before is not None and before.state.size == size:
-        return cast("NDArray[Any]", before.state.astype(model.start.dtype))
-    return np.zeros(size, dtype=model.start.dtype)
+    """Return what the rule has kept from the run that this one goes on from, or nothing."""
+    size = rule._state_numbers + rule._live_vectors * model.start.size
+    if before is not None and type(before.method) is type(rule) and before.state.size == size:
+        return cast("NDArray[Any]", before.state)
+    return np.zeros(0)

@@ -25,7 +25,13 @@ MESSAGES = {
 
 
 def make_result(
-    outcome: dict[str, Any], model: Model, seed: int, keep_history: bool, limited: bool, patience: int = 0
+    outcome: dict[str, Any],
+    model: Model,
+    method: Any,
+    seed: int,
+    keep_history: bool,
+    limited: bool,
+    patience: int = 0,
 ) -> Result:
     status, x = Status[outcome["status"]], outcome["x"]
     ended_early = (Status.converged, Status.no_progress, Status.stopped, Status.early_stopped)
@@ -66,6 +72,7 @@ def make_result(
         message=message,
         history=history if keep_history else None,
         seed=seed,
+        method=method,
         constant=model.data is not None and model.data.X is None,
         classes=None if model.data is None else model.data.classes,
         gap=outcome["gap"] if math.isfinite(outcome["gap"]) else None,

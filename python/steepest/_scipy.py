@@ -76,7 +76,7 @@ def minimize_by_scipy(
     if failure is not None:
         outcome["status"] = Status.interrupted.name
     asked = limits.iterations is not None and limits.tolerance == 0 and limits.step_tolerance < 0
-    result = make_result(outcome, model, seed, keep_history, limited=not asked, patience=limits.patience)
+    result = make_result(outcome, model, method, seed, keep_history, not asked, limits.patience)
     if message is not None:
         result["message"] = message
     if result.status is Status.no_progress and message is not None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from steepest import losses, penalties, schedules
+from steepest import losses, optim, penalties, schedules
 from steepest._data import Data, require_finite_rows
 from steepest._sparse import SparseRows, row_squares
 from steepest.objective import gram_bound, penalty_curvature
@@ -64,6 +64,43 @@ def _numbers_of(schedule: Callable[[float], Any]) -> Callable[[float], float]:
 def constant(step: float) -> Steps:
     """Return the same step always."""
     return Steps("schedule", (0, (step,)))
+
+
+def steps_for(
+    rule: optim.Rule,
+    loss: losses.Loss | None,
+    data: Data | None,
+    penalty: penalties.Penalty | None,
+    fit_intercept: bool,
+    batch_size: int,
+    searching: bool,
+    asked: bool,
+) -> Steps:
+    """Return the steps of a rule for which the user has given none: its default, or what suits plain descent."""
+    if rule.default_lr is not None:
+        if asked:
+            raise ValueError(
+                f'step_size="auto" does not go with {type(rule).__name__}; '
+                f"leave step_size out for lr={rule.default_lr:g}"
+            )
+        return constant(rule.default_lr)
+    if _goes_straight(rule):
+        return default_steps(loss, data, penalty, fit_intercept, batch_size, searching, asked)
+    steps = default_steps(loss, data, penalty, fit_intercept, batch_size, searching=False, asked=asked)
+    share = 1 - rule.params.get("momentum", 0.0) if rule.reports == "x" else 1.0
+    if steps.stepping == "line_search":  # takes back steps, which the state of a rule cannot
+        return Steps("distance", (0, (share,)))
+    index, values = steps.schedule
+    if steps.stepping == "schedule" and index == 0:
+        return steps
+    if rule._steady and steps.stepping == "schedule":
+        return constant(values[0])
+    return Steps(steps.stepping, (index, (share * values[0], *values[1:])))
+
+
+def _goes_straight(rule: optim.Rule) -> bool:
+    """Tell whether an update goes straight down the objective, so that steps can be searched on the way."""
+    return rule.name == "sgd" and not (rule.weight_decay or rule.clip_norm or rule.clip_value)
 
 
 def default_steps(

@@ -71,11 +71,16 @@ def _base_class(base: type[Any]) -> str:
 def _member_class(cls: type[Member]) -> str:
     params = [f"{p['name']}: float = {p['default']!r}" for p in cls._params]
     extra = [f"{p.name}: {p.annotation} = {p.default!r}" for p in cls._extra_parameters]
-    # What rules step comes first, before the parameters that a list knows of.
-    tensors = ["tensors: Any = None", "/"] if issubclass(cls, optim.Rule) else []
-    arguments = ", ".join(["self", *tensors, *params, *(["*", *extra] if extra else [])])
+    arguments = [
+        "self",
+        *(f"{p.name}: {p.annotation} = {p.default!r}" for p in cls._leading),
+        *(["/"] * bool(cls._leading)),
+    ]
+    star = ["*"] * bool(extra)
+    arguments += [*star, *params, *extra] if cls._kind is inspect.Parameter.KEYWORD_ONLY else [*params, *star, *extra]
     fields = "".join(f"    {p['name']}: float\n" for p in cls._params)
-    return f"class {cls.__name__}({cls.__bases__[0].__name__}):\n{fields}    def __init__({arguments}) -> None: ...\n"
+    init = f"    def __init__({', '.join(arguments)}) -> None: ...\n"
+    return f"class {cls.__name__}({cls.__bases__[0].__name__}):\n{fields}{init}"
 
 
 def _signature(function: Any) -> str:

@@ -22,7 +22,7 @@ from steepest._minimize import minimize
 from steepest._noise import GradientNoise
 from steepest._outside import is_outside
 from steepest._results import ConvergenceWarning, Interrupted, Result, Status
-from steepest._stepping import default_steps, given_steps
+from steepest._stepping import given_steps, steps_for
 from steepest._sweep_result import SweepResult, counted, find_best, method_name, shown_step
 from steepest._threads import default_threads
 from steepest.search import Surface
@@ -298,10 +298,12 @@ class _Problem:
     def candidate(self, size: int, step: Any, method: str | optim.Rule) -> _Candidate:
         """Return a candidate with its step size computed, where that can be done beforehand."""
         taken, resumes = step, not isinstance(step, str) and not _ends_with_the_run(step)
-        if step is None and resolve_method(method)[0].lr is None:
+        rule = resolve_method(method)[0]
+        if step is None and rule.lr is None:
             resumes = False
             if self.objective is not None and self.objective._data is not None:
-                found = default_steps(
+                found = steps_for(
+                    rule,
                     self.objective.loss,
                     self.objective._data,
                     self.penalty,

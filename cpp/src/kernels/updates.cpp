@@ -31,8 +31,10 @@ PenaltyKernels<T> penalty_kernels() {
     kernels.smooth_gradient = [](const double* params, Index n, const T* w, T* gradient) {
       make<P>(params).smooth_gradient(n, w, gradient);
     };
-  if constexpr (requires(const P& p, T* w) { p.prox(Index(0), T(0), w); })
-    kernels.prox = [](const double* params, Index n, T step, T* w) { make<P>(params).prox(n, step, w); };
+  if constexpr (requires(const P& p, T* w) { p.prox(Index(0), T(0), w, w); })
+    kernels.prox = [](const double* params, Index n, T step, const T* metric, T* w) {
+      make<P>(params).prox(n, step, metric, w);
+    };
   return kernels;
 }
 
@@ -44,7 +46,11 @@ const PenaltyKernels<T>* kernels_of_list(PenaltyList<Ps...>) {
 
 template <class R, class T>
 RuleKernels<T> rule_kernels() {
-  return {[](const double* params, const Update<T>& update) { make<R>(params).step(update); }};
+  RuleKernels<T> kernels{};
+  kernels.step = [](const double* params, const Update<T>& update) { return R::step(update, params); };
+  if constexpr (requires(const Update<T>& update, const double* params) { R::settle(update, params); })
+    kernels.settle = [](const double* params, const Update<T>& update) { R::settle(update, params); };
+  return kernels;
 }
 
 template <class T, class... Rs>
