@@ -139,15 +139,16 @@ def overfitting(seed: int = 0) -> tuple[Array, Array]:
 
 
 @pytest.mark.parametrize("batch_size", [1, 8, 45])
-@pytest.mark.parametrize("rule", ["sgd", "momentum" if "momentum" in st.optim.available() else "sgd"])
+@pytest.mark.parametrize("rule", ["sgd", "momentum", "averaged_sgd"])
 def test_patience_stops_and_restores_the_best_epoch(rule: str, batch_size: int) -> None:
     X, y = overfitting()
     seen: list[Any] = []
+    step = (0.01 if batch_size < 45 else 0.1) * (0.1 if rule == "momentum" else 1.0)
     result = st.minimize(
         "squared_error",
         (X, y),
         method=rule,
-        step_size=0.01 if batch_size < 45 else 0.1,
+        step_size=step,
         batch_size=batch_size,
         epochs=400,
         seed=3,
@@ -169,7 +170,7 @@ def test_patience_stops_and_restores_the_best_epoch(rule: str, batch_size: int) 
         (X, y),
         x0=result,
         method=rule,
-        step_size=0.01,
+        step_size=step,
         epochs=1,
         validation=0.25,
         batch_size=batch_size,
