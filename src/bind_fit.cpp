@@ -218,7 +218,13 @@ std::unique_ptr<Order> make_order(const py::object& order, Index rows, std::uint
       return streaming.streams ? order_stream(rows, seed, streaming) : order_full(rows, seed, false);
     }
     if (name == "once") return order_full(rows, seed, true);
-    return order_in_sequence(rows);
+    if (name == "sequence") return order_in_sequence(rows);
+    throw std::invalid_argument("there is no order " + name);
+  }
+  if (py::isinstance<py::array>(order)) {
+    const auto labels = py::cast<Contiguous<std::uint32_t>>(order);
+    if (labels.size() != rows) throw std::invalid_argument("a stratified order needs the class of every row");
+    return order_stratified({labels.data(), labels.data() + labels.size()}, batch_size, seed);
   }
   return order_given([order](std::uint64_t epoch) {
     py::gil_scoped_acquire acquire;

@@ -128,6 +128,13 @@ py::array_t<std::uint32_t> full_order(std::int64_t n, std::uint64_t seed, std::u
   return order;
 }
 
+py::array_t<std::uint32_t> stratified_order(Contiguous<std::uint32_t> labels, std::int64_t batch_size,
+                                            std::uint64_t seed, std::uint64_t epoch) {
+  const auto order = order_stratified({labels.data(), labels.data() + labels.size()}, batch_size, seed);
+  order->start(epoch);
+  return py::array_t<std::uint32_t>(labels.size(), order->next(labels.size()).offset);
+}
+
 double penalty_value(std::size_t penalty, const std::vector<double>& params, Contiguous<double> w) {
   return kernels().f64.penalties[penalty].value(params.data(), w.size(), w.data());
 }
@@ -185,6 +192,7 @@ void bind_registry(py::module_& m) {
   m.def("penalty_prox", &penalty_prox);
   m.def("full_order", &full_order);
   m.def("stream_order", &stream_order);
+  m.def("stratified_order", &stratified_order);
   m.def("level", [] { return std::string(kernels().level); });
   m.def("vector_bytes", [] { return kernels().vector_bytes; });
   m.def("levels", &available_levels);

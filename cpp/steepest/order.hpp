@@ -68,4 +68,9 @@ Streaming streaming_for(std::int64_t rows, std::int64_t row_bytes, std::int64_t 
 /// Asks for a permutation of all rows at the start of every epoch; the answer is used as it is, so it must have been checked.
 std::unique_ptr<Order> order_given(std::function<std::vector<std::uint32_t>(std::uint64_t)> give);
 
+/// Batches that hold every class in proportion: each full one as many rows of a class as its share is, rounded down or up.
+/// Within a class orders are uniform. `labels` are the classes of the rows, from 0.
+std::unique_ptr<Order> order_stratified(const std::vector<std::uint32_t>& labels, std::int64_t batch_size,
+                                        std::uint64_t seed);
+
 }  // namespace steepest

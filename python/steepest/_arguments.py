@@ -126,9 +126,10 @@ def resolve_order(shuffle: Any, n: int) -> Any:
     """Return an order's name, or a callable that gives checked index arrays."""
     if shuffle is True or shuffle is False or isinstance(shuffle, str):
         name = shuffle if isinstance(shuffle, str) else "stream" if shuffle else "sequence"
-        if name not in ("full", "stream", "once", "sequence") or shuffle == "sequence":
+        if name not in ("full", "stream", "once", "stratified", "sequence") or shuffle == "sequence":
             raise ValueError(
-                f'shuffle must be a bool, "stream", "full", "once", an index array or a callable, not {shuffle!r}'
+                'shuffle must be a bool, "stream", "full", "once", "stratified", an index array or a callable, not '
+                f"{shuffle!r}"
             )
         if name != "sequence" and n >= 1 << 32:
             raise ValueError(f"shuffle={shuffle!r} reaches 2**32 - 1 rows; these {n} rows need shuffle=False")

@@ -108,11 +108,12 @@ def minimize(
     patience : int, optional
         Stop after so many epochs in a row without a better validation loss. ``x`` is then that of the best epoch,
         however the run ended.
-    shuffle : bool, "stream", "full", "once", array_like or callable
+    shuffle : bool, "stream", "full", "once", "stratified", array_like or callable
         Order of the rows, anew every epoch. True and "stream" draw each batch from 16 random places of the data at
         close to the speed of a sequential read; data that fits the caches is shuffled fully. "full" is uniform over all
-        orders. "once" keeps the first full shuffle; False goes in sequence; an index array is used every epoch; a
-        callable is asked with the epoch's number.
+        orders. "stratified" is too, within each class, and gives every batch its share of every class, rounded down or
+        up (C3); "full" and "stream" do so on average. "once" keeps the first full shuffle; False goes in sequence; an
+        index array of the rows that are trained on is used every epoch; a callable is asked with the epoch's number.
     sample_weight : array_like, shape (n,), optional
         Weights of the rows.
     class_weight : "balanced" or dict, optional
@@ -236,7 +237,7 @@ def minimize(
         outcome, failure = model.problem.fit(
             model.start,
             state=_state(rule, model, before),
-            order=resolve_order(shuffle, n),
+            order=_order(shuffle, model),
             seed=seed,
             rule=(rule._index, rule._values),
             tempering=optim.tempering(rule),
@@ -274,6 +275,18 @@ def minimize(
     if not result.success:
         warn(result.message, ConvergenceWarning)
     return result
+
+
+def _order(shuffle: Any, model: Model) -> Any:
+    """Return an order for the core: its name, a callable, or for stratified batches the class of every row."""
+    order = resolve_order(shuffle, model.rows)
+    if not isinstance(order, str) or order != "stratified":
+        return order
+    if model.classes is None or model.data is None:
+        raise ValueError(
+            'shuffle="stratified" puts every class into every batch; this loss knows none: use "full" or "stream"'
+        )
+    return np.ascontiguousarray(model.classes[model.data.at(slice(None))], dtype=np.uint32)
 
 
 def _state(rule: optim.Rule, model: Model, before: Result | None) -> NDArray[Any]:

@@ -31,6 +31,7 @@ class Model(NamedTuple):
     data: Data | None = None
     shape: tuple[int, ...] = ()
     traced: TracedProblem | None = None
+    classes: NDArray[np.intp] | None = None  # of all rows, as positions
     held_out: Any = None  # a problem of the rows that are held out
     owner: Any = None  # of callables, whose exceptions it keeps
     held_out_owner: Any = None
@@ -132,7 +133,8 @@ def _linear_model(
     x = _start_for(checked, start, problem.parameters, fit_intercept)
     features = max(1, checked.scores) * checked.width
     whole = checked.X.size if isinstance(checked.X, SparseRows) else len(checked.y) * checked.width
-    model = Model(problem, problem.rows, whole * problem.rows // len(checked.y), x, features, loss, checked, x.shape)
+    size = whole * problem.rows // len(checked.y)
+    model = Model(problem, problem.rows, size, x, features, loss, checked, x.shape, classes=classes)
     if split is not None:
         held = checked.restricted(split.held_out, "held-out")
         return _split_model(model, split, checked.mean_weight, held.mean_weight)
