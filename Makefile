@@ -85,7 +85,7 @@ $(VENV)/.installed: $(VENV)/.tools CMakeLists.txt $(SOURCES)
 	@if [ -e $@ ]; then echo "Rebuilding what changed"; else \
 	  echo "Fetching NumPy, SciPy, scikit-learn and matplotlib, and compiling steepest (once, a few minutes)"; fi
 	@touch $@.started
-	@$(INSTALL) '.[sklearn,plot,cli,nn,test]'
+	@$(INSTALL) '.[sklearn,plot,cli,data,nn,test]'
 	@mv $@.started $@
 
 $(VENV)/.peers: pyproject.toml | $(VENV)/.installed

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import steepest as st
 from steepest import _demo, _fit, cli
 from steepest._commands import METHODS, app
+from steepest._saved import load_model
 
 # What the two tables of the demo have to show.
 SOURCES = ["14.6", "15.0", "15.5", "14.658511131035242", "15.506849531471964", "-14.508046", "18.395415"]
@@ -88,6 +89,7 @@ def test_info_and_version() -> None:
 def test_module_runs_as_a_program() -> None:
     write_csv("pairs.csv", "x,y", [1, 2, 3], [2, 4, 6])
     command = [sys.executable, "-W", "error", "-m", "steepest", "fit", "pairs.csv", "-t", "y", "--no-intercept"]
+    command += ["--progress", "-o", "params.json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "pairs.csv: 3 rows, 1 feature, target y" in done.stdout
@@ -225,8 +227,9 @@ def test_report_says_what_came_of_it() -> None:
     assert "after 2 epochs" in shown.stdout
     assert "seed 5" in shown.stdout
     assert "4 smaller ones" in shown.stdout
-    assert "Parameters written to params.json" in shown.stdout
-    assert "epoch 1: objective" in shown.stderr
+    assert "Model written to model.safetensors" in shown.stdout
+    assert shown.stderr == ""
+    assert "epoch 1: objective" in run("fit", "wide.npz", "-s", 5, "-e", 2, "--progress").stderr
 
 
 def test_parameters_can_be_printed() -> None:
@@ -239,7 +242,7 @@ def test_parameters_can_be_printed() -> None:
 
 def test_divergence_is_told_and_exits_with_1() -> None:
     np.savez("rows.npz", X=rows()[0] * 100, y=rows()[1])
-    shown = run("fit", "rows.npz", "--step-size", 100, "-e", 50)
+    shown = run("fit", "rows.npz", "--step-size", 100, "-e", 50, "-o", "params.json")
     assert shown.exit_code == 1
     assert "warning: Diverged" in shown.stderr
     document = json.loads(Path("params.json").read_text())
@@ -310,7 +313,7 @@ def damaged_files() -> None:
         ("rows.npy -t 3 -l log_loss", "log_loss takes two classes; y holds 20"),
         ("nowhere.npy -t 0", "nowhere.npy: No such file"),
         ("folder.csv -t 0", "folder.csv: "),
-        ("rows.txt -t 0", ".txt is none of .npy, .npz, .csv"),
+        ("rows.txt -t 0", ".txt is none of .csv, .tsv"),
         ("cube.npy -t 0", "shape (2, 2, 2)"),
         ("empty.npy -t 0", "shape (0, 3)"),
         ("objects.npy", "objects.npy cannot be read"),
@@ -324,10 +327,11 @@ def damaged_files() -> None:
         ("latin.csv -t y", "no text in UTF-8"),
         ("names.csv -t y", "no rows below its line of names"),
         ("twice.csv -t a", "2 columns named 'a'"),
-        ("twice.csv -t c", "no column 'c'; there are: a, a, y"),
+        ("twice.csv -t y", "2 columns named 'a'; names must differ"),
+        ("names.csv -t c --header", "no rows below its line of names"),
         ("text.csv -t y", "text.csv, line 3: column 'b' holds 'two', not a number"),
         ("text.csv -t y -l log_loss", "text.csv, line 3: column 'b' holds 'two', not a number"),
-        ("gap.csv -t y", "gap.csv, line 3: column 'b' holds '', not a number"),
+        ("gap.csv -t y", "gap.csv, line 3: column 'b' holds nothing; --drop-missing leaves out such rows"),
         ("ragged.csv -t y", "ragged.csv, line 4: 2 columns, the first line has 3"),
         ("three.csv -t y", "three.csv, line 2: column 'y' holds 'x', not a number"),
         ("three.csv -t y -l log_loss", "log_loss takes two classes; y holds 3: 'x', 'y', 'z'"),
@@ -341,7 +345,7 @@ def test_errors_are_one_line_and_exit_with_2(arguments: str, message: str) -> No
     assert shown.stderr.startswith("steepest: ")
     assert message in shown.stderr
     assert shown.stderr.count("\n") == 1
-    assert not Path("params.json").exists()
+    assert not Path("model.safetensors").exists()
 
 
 def test_unknown_command_exits_with_2() -> None:
@@ -375,6 +379,7 @@ def test_interruption_keeps_what_was_reached() -> None:
         "1000000000",
         "--step-size",
         "1e-3",
+        "--progress",
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -383,10 +388,10 @@ def test_interruption_keeps_what_was_reached() -> None:
         printed, complaints = process.communicate(timeout=60)
     assert process.returncode == 130, complaints
     assert "Traceback" not in complaints
-    document = json.loads(Path("params.json").read_text())
-    assert (document["status"], document["success"]) == ("interrupted", False)
-    assert document["coef"] != [0.0, 0.0, 0.0]
-    assert "Parameters written to params.json" in printed
+    model = load_model(Path("model.safetensors"))
+    assert (model.document["status"], model.document["success"]) == ("interrupted", False)
+    assert model.coef.tolist() != [0.0, 0.0, 0.0]
+    assert "Model written to model.safetensors" in printed
 
 
 def picture_size(path: Path) -> tuple[int, int]:

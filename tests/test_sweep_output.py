@@ -140,6 +140,7 @@ def test_command_is_the_sweep() -> None:
         "t.csv",
         "--figure",
         "picture.png",
+        "--progress",
         "--step-sizes",
         "0.1, computed",
         "-p",
@@ -214,6 +215,7 @@ def test_ctrl_c_keeps_what_was_measured() -> None:
     X, y = rows(2000)
     np.savez("rows.npz", X=X, y=y)
     arguments = ["rows.npz", "-b", "1,2", "-e", "1000000000", "--step-sizes", "1e-4", "--json", "all.json", "-s", "0"]
+    arguments.append("--progress")
     command = [sys.executable, "-m", "steepest", "sweep", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

@@ -1,9 +1,10 @@
-"""The commands behind ``steepest``: demo, fit, sweep and info."""
+"""The commands behind ``steepest``: demo, fit, predict, sweep, landscape and info."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,14 +14,27 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 import steepest
-from steepest import losses, optim, penalties
-from steepest._fit import Plan, Refused, check_output, complain, run_fit
+from steepest import optim
+from steepest._config import describe
+from steepest._errors import Refused, check_file, complain, print_json, shows_progress
+from steepest._fit import Plan, run_fit
+from steepest._options import DataFiles, DataOptions, FileOptions, LossOptions, known, one_of, spread
 
 METHODS = ("gd", *optim.available())
 
 
 class OneLine(TyperGroup):
     """A group of commands whose errors are one line on standard error."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command, and end quietly where whoever reads its output has seen enough."""
+        try:
+            found = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _forget_output()
+            raise typer.Exit(141) from None
+        return found
 
     def main(
         self,
@@ -31,7 +45,7 @@ class OneLine(TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run a command; exit with 2 for bad usage and bad data, 1 for other errors, 130 after Ctrl-C."""
+        """Run a command and exit with its code."""
         run = partial(super().main, args, prog_name, complete_var, False, windows_expand_args, **extra)
         if not standalone_mode:
             return run()
@@ -47,9 +61,19 @@ class OneLine(TyperGroup):
             if say is not None:
                 code = complain(say(), getattr(error, "exit_code", 2))
             else:
-                known = isinstance(error, (ImportError, OSError))
-                code = complain(str(error) if known else f"{type(error).__name__}: {error}", 1)
+                known_kind = isinstance(error, (ImportError, OSError))
+                code = complain(str(error) if known_kind else f"{type(error).__name__}: {error}", 1)
+            if isinstance(error, OSError):
+                _forget_output()
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _forget_output() -> None:
+    """Let nothing that is still to be written to standard output fail again when Python ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(
@@ -66,7 +90,11 @@ def root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    """Find the parameters that make a loss smallest, by following its gradient."""
+    """Find the parameters that make a loss smallest, by following its gradient.
+
+    Exit codes: 0 all went well; 1 a fit did not end as it should (its model is written all the same), or something
+    failed on the way; 2 bad usage or bad data; 130 after Ctrl-C; 141 when the reader of a pipe went away.
+    """
     if version:
         typer.echo(f"steepest {steepest.__version__}")
         raise typer.Exit
@@ -89,23 +117,9 @@ def demo(
     """
     from steepest._demo import run_demo
 
-    check_output(output)
+    check_file("--output", output)
     if not run_demo(Console(), output, rows):
         raise typer.Exit(130)
-
-
-def _known(find: Callable[[str], Any]) -> Callable[[str | None], str | None]:
-    """Return the check of an option that takes a name of a list."""
-
-    def check(value: str | None) -> str | None:
-        if value is not None:
-            try:
-                find(value)
-            except ValueError as error:
-                raise typer.BadParameter(str(error)) from None
-        return value
-
-    return check
 
 
 def _method(name: str) -> None:
@@ -113,67 +127,30 @@ def _method(name: str) -> None:
         raise ValueError(f"unknown method {name!r}; there are: {', '.join(METHODS)}")
 
 
-def _one_of(names: Sequence[str]) -> str:
-    return "one of " + ", ".join(names)
-
-
-_model = partial(typer.Option, rich_help_panel="Model")
 _descent = partial(typer.Option, rich_help_panel="Descent")
 _candidates = partial(typer.Option, rich_help_panel="Candidates")
-_named = partial(_model, metavar="NAME")
-
-
-# What `fit` and `sweep` ask alike.
-DataFile = Annotated[Path, typer.Argument(help="A .csv, .npy or .npz file.", metavar="DATA")]
-Target = Annotated[
-    str | None,
-    _model(
-        "--target",
-        "-t",
-        metavar="COLUMN",
-        help="The column to predict, by name or index; in a .npz the name of an array, y if not given.",
-    ),
+_picture = partial(typer.Option, rich_help_panel="Picture")
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")]
+Progress = Annotated[
+    bool | None,
+    typer.Option("--progress/--no-progress", help="Rows per second, loss and time left; in a terminal by itself."),
 ]
-LossName = Annotated[
-    str,
-    _named("--loss", "-l", callback=_known(losses.get), help=f"The loss, {_one_of(losses.available())}."),
-]
-LossParams = Annotated[
-    list[str] | None,
-    _model("--loss-param", metavar="NAME=VALUE", help="A parameter of the loss, such as delta=1.35."),
-]
-PenaltyName = Annotated[
-    str | None,
-    _named(
-        "--penalty",
-        "-p",
-        callback=_known(penalties.get),
-        help=f"A penalty on the coefficients, {_one_of(penalties.available())}.",
-    ),
-]
-Alpha = Annotated[float | None, _model("--alpha", metavar="NUMBER", help="Strength of the penalty.")]
-L1Ratio = Annotated[float | None, _model("--l1-ratio", metavar="NUMBER", help="Share of L1 in an elastic net.")]
-Intercept = Annotated[bool, _model("--intercept/--no-intercept", help="Whether to fit an intercept.")]
 
 
 @app.command()
+@spread
 def fit(
-    data: DataFile,
-    target: Target = None,
-    loss: LossName = "squared_error",
-    loss_param: LossParams = None,
-    penalty: PenaltyName = None,
-    alpha: Alpha = None,
-    l1_ratio: L1Ratio = None,
-    intercept: Intercept = True,
+    data: DataFiles,
+    columns: DataOptions,
+    model: LossOptions,
     method: Annotated[
         str | None,
         _descent(
             "--method",
             "-m",
             metavar="NAME",
-            callback=_known(_method),
-            help=f"The update rule, {_one_of(METHODS)}; by default what suits the size of the data.",
+            callback=known(_method),
+            help=f"The update rule, {one_of(METHODS)}; by default what suits the size of the data.",
         ),
     ] = None,
     batch_size: Annotated[int | None, _descent("--batch-size", "-b", metavar="ROWS", help="Rows per update.")] = None,
@@ -187,29 +164,39 @@ def fit(
         float | None, _descent("--tol", metavar="NUMBER", help="Relative distance from the optimum to stop at.")
     ] = None,
     seed: Annotated[
-        int | None, _descent("--seed", "-s", metavar="NUMBER", help="Decides the order of the rows.")
+        int | None,
+        _descent("--seed", "-s", metavar="NUMBER", help="Decides the order of the rows, and which are held out."),
     ] = None,
+    validation: Annotated[
+        float,
+        _descent("--validation", metavar="SHARE", help="Hold out so many of the rows, such as 0.2, and try the model."),
+    ] = 0.0,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the parameters; - prints them.")
-    ] = Path("params.json"),
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no report.")] = False,
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where to write the model: .safetensors, .json, or - to print it.",
+        ),
+    ] = Path("model.safetensors"),
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    progress: Progress = None,
+    quiet: Quiet = False,
 ) -> None:
-    """Fit a linear model to the rows of a file and write its parameters to JSON.
+    """Fit a linear model to the rows of files and write it for `steepest predict`.
 
     Columns other than the target are the features. A file of a single column is fitted by a constant. Ctrl-C stops and
     keeps what was reached.
     """
     plan = Plan(
-        data=data,
-        target=target,
-        loss=loss,
-        loss_params=loss_param or [],
-        penalty=penalty,
-        penalty_params={"alpha": alpha, "l1_ratio": l1_ratio},
-        intercept=intercept,
+        request=columns.table_request(data, validation, seed),
+        model=model,
         step_size=step_size,
         options={"method": method, "batch_size": batch_size, "epochs": epochs, "tol": tol, "seed": seed},
         output=None if str(output) == "-" else output,
+        json=json,
+        progress=progress,
         quiet=quiet,
     )
     code = run_fit(plan)
@@ -217,16 +204,47 @@ def fit(
         raise typer.Exit(code)
 
 
+@app.command()
+@spread
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="What `steepest fit` wrote.")],
+    data: DataFiles,
+    files: FileOptions,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write a line per row; - prints them.")
+    ] = Path("-"),
+    raw: Annotated[bool, typer.Option("--raw", help="Raw predictions: scores rather than classes or means.")] = False,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="The probability of each class.")] = False,
+    unknown: Annotated[
+        str,
+        typer.Option(
+            "--unknown",
+            metavar="HOW",
+            help="What to do about a category that the model has not met: error, or ignore to take it as none.",
+        ),
+    ] = "error",
+    json: Annotated[bool, typer.Option("--json", help="A JSON object per line instead of CSV.")] = False,
+) -> None:
+    """Predict the target of each row of files by a model.
+
+    Columns are found by their names, in whatever order; others are ignored. Rows are read, predicted and written block
+    by block.
+    """
+    from steepest._predict_command import run_predict
+
+    if raw and probabilities:
+        raise Refused("--raw and --probabilities exclude each other")
+    kind = "raw" if raw else "probabilities" if probabilities else "prediction"
+    request = files.request(data)
+    run_predict(model, request, None if str(output) == "-" else output, kind, unknown, json)
+
+
 @app.command("sweep")
+@spread
 def sweep_command(
-    data: DataFile,
-    target: Target = None,
-    loss: LossName = "squared_error",
-    loss_param: LossParams = None,
-    penalty: PenaltyName = None,
-    alpha: Alpha = None,
-    l1_ratio: L1Ratio = None,
-    intercept: Intercept = True,
+    data: DataFiles,
+    columns: DataOptions,
+    model: LossOptions,
     batch_sizes: Annotated[
         str | None,
         _candidates("--batch-sizes", "-b", metavar="LIST", help="Such as 32,64,128; powers of two if not given."),
@@ -259,11 +277,13 @@ def sweep_command(
     ] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Where to write the table.")] = None,
     json: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Where to write everything, curves included.")
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Where to write everything, curves included; - prints it."),
     ] = None,
     figure: Annotated[
         Path | None, typer.Option("--figure", metavar="FILE", help="Where to draw the loss against time.")
     ] = None,
+    progress: Progress = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Measure batch sizes, step sizes and methods on the rows of a file and say which is best.
@@ -272,27 +292,68 @@ def sweep_command(
     """
     from steepest._sweep_command import Lists, run_sweep
 
-    plan = Plan(
-        data=data,
-        target=target,
-        loss=loss,
-        loss_params=loss_param or [],
-        penalty=penalty,
-        penalty_params={"alpha": alpha, "l1_ratio": l1_ratio},
-        intercept=intercept,
-        step_size=None,
-        options={},
-        output=None,
-        quiet=quiet,
-    )
     options = {"epochs": epochs, "halving": halving, "target": to_reach, "budget": budget, "seed": seed}
     files = {"--csv": csv, "--json": json, "--figure": figure}
-    code = run_sweep(plan, Lists(batch_sizes, step_sizes, methods), options, files, Console())
+    lists = Lists(batch_sizes, step_sizes, methods)
+    request = columns.table_request(data)
+    code = run_sweep(request, model, lists, options, files, shows_progress(progress, quiet))
     if code:
         raise typer.Exit(code)
 
 
 @app.command()
-def info() -> None:
+@spread
+def landscape(
+    data: DataFiles,
+    columns: DataOptions,
+    model: LossOptions,
+    around: Annotated[
+        str,
+        _picture("--around", metavar="POINT", help="What lies in the middle: minimum, which is found first, or zeros."),
+    ] = "minimum",
+    ray: Annotated[
+        bool, _picture("--ray", help="Along a random ray, a curve, rather than over a plane, a map.")
+    ] = False,
+    span: Annotated[
+        float | None,
+        _picture("--span", metavar="NUMBER", help="How far from the middle; as far as that is from 0 if not given."),
+    ] = None,
+    points: Annotated[
+        int | None, _picture("--points", metavar="NUMBER", help="Along each side of the map; 51.")
+    ] = None,
+    most_rows: Annotated[
+        int, _picture("--rows", metavar="NUMBER", min=1, help="Look at so many rows at the most, drawn at random.")
+    ] = 20_000,
+    seed: Annotated[int, _picture("--seed", "-s", metavar="NUMBER", help="Decides the directions and the rows.")] = 0,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the picture: .png, .svg, .pdf.")
+    ] = Path("landscape.png"),
+    json: Annotated[bool, typer.Option("--json", help="Print what was drawn as JSON.")] = False,
+) -> None:
+    """Draw the loss of a linear model of the rows of files, around its minimum: blue is low, red is high.
+
+    The parameters are many, the picture has two axes: random directions at right angles.
+    """
+    from steepest._landscape_command import run_landscape
+
+    run_landscape(
+        columns.table_request(data, seed=seed),
+        model,
+        output,
+        ray=ray,
+        around=around,
+        span=span,
+        points=points,
+        most_rows=most_rows,
+        seed=seed,
+        as_json=json,
+    )
+
+
+@app.command()
+def info(json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
     """Print the version, the compiler, the CPU level in use, the threads and the BLAS."""
-    steepest.show_config()
+    if json:
+        print_json(describe())
+    else:
+        steepest.show_config()

@@ -22,10 +22,16 @@ def show_config() -> None:
     >>> st.show_config()  # doctest: +ELLIPSIS
     steepest ...
     """
+    for what, value in describe().items():
+        print(f"{what:<13}{value}")
+
+
+def describe() -> dict[str, str]:
+    """Return what `show_config` prints, by its names."""
     from steepest import __version__
 
     blas = scipy.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    lines = {
+    return {
         "steepest": __version__,
         "compiler": _core.compiler(),
         "CPU level": f"{_core.level()} ({_core.vector_bytes()} bytes a register), of {', '.join(_core.levels())}",
@@ -34,5 +40,3 @@ def show_config() -> None:
         "Python": platform.python_version(),
         "NumPy, SciPy": f"{np.__version__}, {scipy.__version__}",
     }
-    for what, value in lines.items():
-        print(f"{what:<13}{value}")

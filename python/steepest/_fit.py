@@ -1,101 +1,110 @@
-"""What ``steepest fit`` does: a file in, a descent, parameters out."""
+"""What ``steepest fit`` does: files in, a descent, a model out."""
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rich.box
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
 import steepest
 from steepest import losses, penalties
+from steepest._errors import Refused, check_file, complain, print_json, refusal, shows_progress
 from steepest._lists import Member
 from steepest._minimize import minimize
+from steepest._options import LossOptions, number
 from steepest._results import Interrupted, Result, Status
-from steepest._table import Table, read_table
+from steepest._saved import FORMAT, SUFFIXES, save_model
+from steepest._table import Request, Table, listed, read_table
 
 MOST_SHOWN = 10
 LABELLED = [name for name in losses.available("scores") if losses.get(name).target == "labels"]
-
-
-class Refused(Exception):
-    """What the user gave cannot be worked with; the message says what would be right."""
+BLOCK_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
 class Plan:
     """A fit as asked for on the command line; None where nothing was said."""
 
-    data: Path
-    target: str | None
-    loss: str
-    loss_params: Sequence[str]
-    penalty: str | None
-    penalty_params: Mapping[str, float | None]
-    intercept: bool
+    request: Request
+    model: LossOptions
     step_size: str | None
     options: Mapping[str, Any]
     output: Path | None
+    json: bool
+    progress: bool | None
     quiet: bool
 
 
 def run_fit(plan: Plan) -> int:
-    """Fit, write the parameters, report; return the exit code.
+    """Fit, write the model, report; return the exit code.
 
     Raises
     ------
     Refused
         For bad usage and bad data, before any work.
     """
-    if plan.output is not None:
-        check_output(plan.output)
+    check_file("--output", plan.output)
+    if plan.output is not None and plan.output.suffix.lower() not in SUFFIXES and not _is_device(plan.output):
+        raise Refused(f"--output {plan.output}: {' or '.join(SUFFIXES)} is needed")
+    if not 0 <= plan.request.validation < 1:
+        raise Refused(f"--validation must lie in [0, 1), not {plan.request.validation:g}")
     try:
-        loss = _loss(plan)
-        penalty = _penalty(plan)
+        loss, penalty = plan.model.made()
         step_size = _step_size(plan.step_size)
-        table = read_table(plan.data, plan.target, labels=loss.target in ("binary", "labels"))
+        table = load(plan.request, loss, shows_progress(plan.progress, plan.quiet))
     except (ValueError, TypeError) as error:
         raise Refused(str(error)) from None
     except OSError as error:
-        raise Refused(f"{plan.data}: {error.strerror or error}") from None
+        raise refusal(error) from None
 
     start = time.perf_counter()
     result, code = _descend(plan, table, loss, penalty, step_size)
     seconds = time.perf_counter() - start
+    try:
+        table.check_unchanged()
+    except ValueError as error:
+        raise Refused(str(error)) from None
     document = _document(table, loss, penalty, result)
-    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    if plan.output is None:
-        sys.stdout.write(text)
-    else:
-        plan.output.write_text(text, encoding="utf-8")
-    if not plan.quiet:
+    if plan.output is not None:
+        save_model(plan.output, document, np.asarray(result.coef), np.asarray(result.intercept))
+    if plan.json or plan.output is None:
+        print_json(document | {"seconds": seconds} if plan.json else document)
+    if not (plan.quiet or plan.json):
         _report(Console(stderr=plan.output is None), plan, document, seconds)
     return code
 
 
-def complain(message: str, code: int) -> int:
-    """Say in one line on standard error what is wrong; return the exit code."""
-    print("steepest:", " ".join(message.split()), file=sys.stderr)
-    return code
+def load(request: Request, loss: losses.Loss, progress: bool) -> Table:
+    """Read a table and check what its target's texts mean to the loss.
+
+    Raises
+    ------
+    ValueError, OSError
+        As ``read_table``.
+    """
+    with Console(stderr=True, quiet=not progress).status("reading"):
+        table = read_table(request, labels=loss.target in ("binary", "labels"))
+    if table.labels is not None and loss.target == "binary" and len(table.labels) != 2:
+        found = ", ".join(repr(label) for label in table.labels[:3]) + (", ..." if len(table.labels) > 3 else "")
+        raise ValueError(f"{loss.name} takes two classes; y holds {len(table.labels)}: {found}")
+    if table.left_out:
+        complain(f"left out {_counted(table.left_out, 'row')} with missing values", 0)
+    return table
 
 
-def check_output(output: Path) -> None:
-    """Refuse before the work what could not be written after it."""
-    if output.is_dir():
-        raise Refused(f"--output {output} is a directory; a file is needed")
-    if not output.parent.is_dir():
-        raise Refused(f"--output {output}: there is no directory {output.parent}")
+def _is_device(path: Path) -> bool:
+    return path.exists() and not path.is_file()
 
 
 def _descend(
@@ -111,8 +120,8 @@ def _descend(
                 table.y if table.X is None else (table.X, table.y),
                 penalty=penalty,
                 step_size=step_size,
-                fit_intercept=plan.intercept and table.X is not None,
-                progress=not plan.quiet,
+                fit_intercept=plan.model.intercept and table.X is not None,
+                progress=shows_progress(plan.progress, plan.quiet),
                 **plan.options,
             )
         except Interrupted as stopped:
@@ -124,57 +133,35 @@ def _descend(
     return result, code if result.success or code else 1
 
 
-def _loss(plan: Plan) -> losses.Loss:
-    """Return the loss with the parameters given as NAME=VALUE."""
-    known = losses.get(plan.loss).params
-    given = {}
-    for pair in plan.loss_params:
-        name, sign, value = pair.partition("=")
-        if not sign:
-            raise ValueError(f"--loss-param takes NAME=VALUE, not {pair!r}")
-        if name not in known:
-            raise ValueError(f"{plan.loss} has no parameter {name!r}; there are: {', '.join(known) or 'none'}")
-        given[name] = _number(value, f"--loss-param {name}")
-    return losses.get(plan.loss, **given)
-
-
 def _step_size(text: str | None) -> float | str | None:
     if text is None or text.lower() == "auto":
         return text
-    return _number(text, "--step-size")
+    return number(text, "--step-size")
 
 
-def _number(text: str, option: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{option} takes a number, not {text!r}") from None
-
-
-def _penalty(plan: Plan) -> penalties.Penalty | None:
-    given = {name: value for name, value in plan.penalty_params.items() if value is not None}
-    known = {} if plan.penalty is None else penalties.get(plan.penalty).params
-    for name in given:
-        if name not in known:
-            option = f"--{name.replace('_', '-')}"
-            raise ValueError(f"{option} goes with --penalty" + (f"; {plan.penalty} has none" if plan.penalty else ""))
-    return None if plan.penalty is None else penalties.get(plan.penalty, **given)
-
-
-def _document(table: Table, loss: Member, penalty: Member | None, result: Result) -> dict[str, Any]:
+def _document(table: Table, loss: losses.Loss, penalty: Member | None, result: Result) -> dict[str, Any]:
     """Return what is written: enough to predict with, and to know where it came from."""
+    classes = None if result.classes is None else [_plain(value) for value in result.classes]
+    if classes is not None and table.labels is not None:
+        classes = [table.labels[int(value)] for value in classes]
     return {
         "steepest": steepest.__version__,
+        "format": FORMAT,
         "model": "constant" if table.X is None else "linear",
         "target": table.target,
         "features": table.features,
+        "columns": [
+            {"name": column.name} | ({} if column.values is None else {"values": column.values})
+            for column in table.columns
+        ],
         "coef": _plain(result.coef),
         "intercept": _plain(result.intercept),
-        "classes": None if result.classes is None else [_plain(value) for value in result.classes],
+        "classes": classes,
         "loss": _described(loss),
         "penalty": None if penalty is None else _described(penalty),
         "objective": _plain(result.fun),
         "rows": len(table.y),
+        "validation": None if table.held_out is None else _validated(table, loss, result),
         "epochs": int(result.epochs),
         "updates": int(result.nit),
         "seed": int(result.seed),
@@ -182,6 +169,36 @@ def _document(table: Table, loss: Member, penalty: Member | None, result: Result
         "status": Status(result.status).name,
         "message": result.message,
     }
+
+
+def _validated(table: Table, loss: losses.Loss, result: Result) -> dict[str, Any]:
+    """Return how well the model does on the rows held out: mean loss, and for classes the share that is right."""
+    assert table.held_out is not None
+    X, y = table.held_out
+    if not len(y):
+        return {"rows": 0, "loss": None, "accuracy": None}
+    total, right = 0.0, 0
+    for start in range(0, len(y), BLOCK_ROWS):
+        truth = y[start : start + BLOCK_ROWS]
+        rows = np.ones((len(truth), 1)) if X is None else np.asarray(X[start : start + BLOCK_ROWS], np.float64)
+        raw = np.asarray(rows @ result.coef.T + result.intercept, dtype=np.float64)
+        if loss.target in ("binary", "labels") and result.classes is not None and truth.ndim == 1:
+            place = _places(truth, result.classes, table.labels)
+            right += int(np.count_nonzero((raw > 0 if raw.ndim == 1 else raw.argmax(axis=1)) == place))
+            truth = 2.0 * place - 1.0 if raw.ndim == 1 else place
+        total += float(loss.pointwise(truth, raw).sum())
+    labelled = loss.target in ("binary", "labels") and y.ndim == 1
+    return {"rows": len(y), "loss": _plain(total / len(y)), "accuracy": right / len(y) if labelled else None}
+
+
+def _places(y: NDArray[Any], classes: NDArray[Any], labels: list[str] | None) -> NDArray[np.intp]:
+    """Return the place of each label among the classes that were fitted."""
+    place = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    strange = np.flatnonzero(classes[place] != y)
+    if strange.size:
+        label = y[strange[0]] if labels is None else labels[int(y[strange[0]])]
+        raise Refused(f"--validation holds out all rows of class {label}; another --seed or a smaller share is needed")
+    return place
 
 
 def _described(member: Member) -> dict[str, Any]:
@@ -205,11 +222,14 @@ def _report(console: Console, plan: Plan, document: Mapping[str, Any], seconds: 
         if part is not None
     )
     lines = [
-        f"{plan.data}: {_counted(document['rows'], 'row')}, {_counted(len(features), 'feature')}, "
+        f"{listed(plan.request.paths)}: {_counted(document['rows'], 'row')}, {_counted(len(features), 'feature')}, "
         f"target {document['target']}",
         f"{objective}: {_shown(document['objective'])} after {_counted(document['epochs'], 'epoch')} in "
         f"{seconds:.2g} s, seed {document['seed']}",
     ]
+    if (held := document["validation"]) is not None:
+        accuracy = "" if held["accuracy"] is None else f", {held['accuracy']:.2%} right"
+        lines.append(f"held out, {_counted(held['rows'], 'row')}: {_shown(held['loss'])}{accuracy}")
     if document["success"]:
         lines.append(document["message"])
     values, intercepts = _by_name(document)
@@ -228,7 +248,7 @@ def _report(console: Console, plan: Plan, document: Mapping[str, Any], seconds: 
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(parameters)
     if plan.output is not None:
-        console.print(f"Parameters written to {plan.output}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"Model written to {plan.output}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _by_name(document: Mapping[str, Any]) -> tuple[dict[str, float | None], dict[str, float | None]]:

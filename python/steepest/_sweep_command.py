@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from steepest._errors import Refused, check_file, complain, refusal
 from steepest._extras import require
-from steepest._fit import Plan, Refused, _loss, _number, _penalty, complain
+from steepest._fit import load
+from steepest._options import LossOptions, number
 from steepest._results import Interrupted
 from steepest._sweep import sweep
 from steepest._sweep_result import SweepResult
-from steepest._table import read_table
+from steepest._table import Request
 
 
 class Lists(NamedTuple):
@@ -26,7 +28,12 @@ class Lists(NamedTuple):
 
 
 def run_sweep(
-    plan: Plan, lists: Lists, options: Mapping[str, Any], files: Mapping[str, Path | None], console: Console
+    request: Request,
+    model: LossOptions,
+    lists: Lists,
+    options: Mapping[str, Any],
+    files: Mapping[str, Path | None],
+    progress: bool,
 ) -> int:
     """Sweep, show the table and the advice, write the files; return the exit code.
 
@@ -35,23 +42,26 @@ def run_sweep(
     Refused
         For bad usage and bad data, before any work.
     """
+    printed = files["--json"] is not None and str(files["--json"]) == "-"
+    console = Console(stderr=printed)
+    if printed:
+        files = {**files, "--json": None}
     for option, path in files.items():
-        _check_file(option, path)
+        check_file(option, path)
     if files["--figure"] is not None:
         require("matplotlib.figure", extra="plot")
     try:
-        loss = _loss(plan)
-        penalty = _penalty(plan)
+        loss, penalty = model.made()
         candidates: dict[str, Any] = {
             "batch_sizes": _split(lists.batch_sizes, "--batch-sizes", _whole),
             "step_sizes": _split(lists.step_sizes, "--step-sizes", _step),
             "methods": _split(lists.methods, "--methods", lambda name, option: name),
         }
-        table = read_table(plan.data, plan.target, labels=loss.target in ("binary", "labels"))
+        table = load(request, loss, progress)
     except (ValueError, TypeError) as error:
         raise Refused(str(error)) from None
     except OSError as error:
-        raise Refused(f"{plan.data}: {error.strerror or error}") from None
+        raise refusal(error) from None
     code = 0
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -60,8 +70,8 @@ def run_sweep(
                 loss,
                 table.y if table.X is None else (table.X, table.y),
                 penalty=penalty,
-                fit_intercept=plan.intercept and table.X is not None,
-                progress=not plan.quiet,
+                fit_intercept=model.intercept and table.X is not None,
+                progress=progress,
                 **candidates,
                 **options,
             )
@@ -72,6 +82,8 @@ def run_sweep(
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         complain(f"warning: {message}", 0)
     console.print(result)
+    if printed:
+        print(result._json())
     _write(console, result, files)
     if code == 0 and result.best is not None and result.best["diverged"]:
         return 1
@@ -101,16 +113,6 @@ def _draw(result: SweepResult, path: Path) -> None:
         raise Refused(f"--figure {path}: {error}") from None
 
 
-def _check_file(option: str, path: Path | None) -> None:
-    """Refuse before the work what could not be written after it."""
-    if path is None:
-        return
-    if path.is_dir():
-        raise Refused(f"{option} {path} is a directory; a file is needed")
-    if not path.parent.is_dir():
-        raise Refused(f"{option} {path}: there is no directory {path.parent}")
-
-
 def _split(text: str | None, option: str, read: Callable[[str, str], Any]) -> list[Any] | None:
     """Return the parts of a list with commas."""
     if text is None:
@@ -129,4 +131,4 @@ def _step(text: str, option: str) -> float | str | None:
     lowered = text.lower()
     if lowered == "computed":
         return None
-    return lowered if lowered == "auto" else _number(text, option)
+    return lowered if lowered == "auto" else number(text, option)

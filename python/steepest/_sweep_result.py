@@ -160,6 +160,9 @@ class SweepResult:
         ...     json.load(file)["table"][0]["batch_size"]
         5
         """
+        Path(path).write_text(self._json() + "\n", encoding="utf-8")
+
+    def _json(self) -> str:
         document = {
             "rows": self.rows,
             "seed": self.seed,
@@ -172,8 +175,7 @@ class SweepResult:
             "best": None if self.best is None else next(i for i, row in enumerate(self.table) if row is self.best),
             "table": self.table,
         }
-        text = json.dumps(_plain(document), indent=2, allow_nan=False, ensure_ascii=False)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        return json.dumps(_plain(document), indent=2, allow_nan=False, ensure_ascii=False)
 
     def plot(self, ax: Any = None, against: str | None = None) -> Any:
         """Draw the objective of every candidate.

@@ -1,192 +1,446 @@
-"""Data files for the command line: .npy, .npz and .csv to rows and targets, with the names of the columns."""
+"""Data files made into rows and targets for the command line, and read again for a model that was fitted to such."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-KINDS = (".npy", ".npz", ".csv")
+from steepest._extras import require
+from steepest._reading import Coded, ParquetReader, Reader, Source, find_sources, opened
+from steepest._reading_text import TextReader, is_finite
+
+# What arrays grow by: the system moves large ones without copying, and gives memory when it is written to.
+GROWTH_BYTES = 1 << 25
+BLOCK_ROWS = 1 << 15
 
 
-class Table(NamedTuple):
-    """Rows (None for targets alone) and targets, with the names of their columns."""
+class Column(NamedTuple):
+    """A column of the file that predicts: numbers, or one of several texts, each of which is a feature (one-hot)."""
 
-    X: NDArray[Any] | None
+    name: str
+    values: list[str] | None = None
+
+    @property
+    def width(self) -> int:
+        """How many features it makes."""
+        return 1 if self.values is None else len(self.values)
+
+
+def feature_names(columns: Sequence[Column]) -> list[str]:
+    """Return the names of the features that columns make."""
+    return [
+        name
+        for column in columns
+        for name in ([column.name] if column.values is None else [f"{column.name}={value}" for value in column.values])
+    ]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be read, as asked for on the command line.
+
+    Attributes
+    ----------
+    paths : sequence of str
+        Files, patterns, or - for standard input.
+    form : str or None
+        Their format; by the suffix where None.
+    target : str or None
+        The column to predict, by name or index (from the end where negative); of an archive, the array.
+    features, drop, categorical : sequence of str
+        Columns by name or index: the only ones to predict from, those to leave out, those to take as texts.
+    header : bool or None
+        Whether the first line of a text file holds names.
+    drop_missing : bool
+        Whether rows with missing values are left out rather than refused.
+    validation : float
+        The share of the rows that is held out.
+    seed : int
+        Decides which.
+    dtype : str
+        Of the numbers of text and Parquet files.
+    """
+
+    paths: Sequence[str]
+    form: str | None = None
+    target: str | None = None
+    features: Sequence[str] = ()
+    drop: Sequence[str] = ()
+    categorical: Sequence[str] = ()
+    header: bool | None = None
+    drop_missing: bool = False
+    validation: float = 0.0
+    seed: int = 0
+    dtype: str = "float64"
+
+
+@dataclass
+class Table:
+    """Rows (None for targets alone) and targets, with the names of their columns.
+
+    Attributes
+    ----------
+    X, y : arrays of shape (n, d) and (n,)
+        ``y`` holds indices of `labels` where the target is a text.
+    columns : list of Column
+        What the features were made of.
+    target : str
+        What it is called.
+    labels : list of str or None
+        The texts of the target, sorted.
+    held_out : pair of arrays or None
+        The same for the rows that are not fitted.
+    left_out : int
+        How many rows with missing values were not taken.
+    sources : list of Source
+        Where it comes from.
+    """
+
+    X: Any
     y: NDArray[Any]
-    features: list[str]
+    columns: list[Column]
     target: str
+    labels: list[str] | None = None
+    held_out: tuple[Any, NDArray[Any]] | None = None
+    left_out: int = 0
+    sources: list[Source] = field(default_factory=list)
+
+    @property
+    def features(self) -> list[str]:
+        """The names of the features."""
+        return feature_names(self.columns)
+
+    def check_unchanged(self) -> None:
+        """Refuse rows that are mapped from a file that was written to meanwhile."""
+        for source in self.sources:
+            source.check_unchanged()
 
 
-def read_table(path: Path, target: str | None, labels: bool) -> Table:
-    """Read a data file.
+def read_table(request: Request, labels: bool) -> Table:
+    """Read data files.
 
     Parameters
     ----------
-    path : Path
-        A .npy array, 1-D or 2-D; a .npz archive with arrays X and y; or a .csv file, with a line of names or without.
-    target : str or None
-        The column to predict, by name or index (from the end where negative); of an archive, the array.
+    request : Request
+        Which files and columns.
     labels : bool
         Whether targets may be text.
 
     Returns
     -------
     Table
-        ``X`` of shape (n, d) and ``y`` of shape (n,).
 
     Raises
     ------
     ValueError
         Naming the file and what is wrong in it, by line and column.
     OSError
-        When the file cannot be read.
+        When a file cannot be read.
     """
-    kind = path.suffix.lower()
-    if kind not in KINDS:
-        raise ValueError(f"{path}: {kind or 'no suffix'} is none of {', '.join(KINDS)}")
-    if kind == ".csv":
-        return _read_csv(path, target, labels)
-    try:
-        # Mapped, not read: the core takes rows from wherever they lie.
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as {kind}: {error}") from None
-    if isinstance(loaded, np.ndarray):
-        return _split(loaded, path, target)
-    with loaded:
-        return _read_archive(loaded, path, target)
+    sources = find_sources(request.paths, request.form)
+    table: Table | None = None
+    if sources[0].form in ("npy", "npz", "svmlight"):
+        from steepest._table_arrays import read_arrays
+
+        table = read_arrays(sources, request)
+    if table is None:
+        table = _gather(sources, request, labels)
+    table.sources = sources
+    table.check_unchanged()
+    return table
 
 
-def _split(array: NDArray[Any], path: Path, target: str | None) -> Table:
-    """Take the target's column out of an array."""
-    if array.ndim == 1:
-        array = array.reshape(-1, 1)
-    if array.ndim != 2 or array.size == 0:
-        raise ValueError(f"{path} holds an array of shape {array.shape}; rows and columns are needed")
-    names = [str(i) for i in range(array.shape[1])]
-    at = _column(names, target, path)
-    y = array[:, at]
-    if len(names) == 1:
-        return Table(None, y, [], names[at])
-    features = names[:at] + names[at + 1 :]
-    if at == 0:
-        return Table(array[:, 1:], y, features, names[at])
-    if at == len(features):
-        return Table(array[:, :-1], y, features, names[at])
-    return Table(np.delete(array, at, axis=1), y, features, names[at])
+def open_reader(source: Source, header: bool | None, labels: str | None) -> Reader:
+    """Open a file that is read block by block."""
+    if source.form == "parquet":
+        reader: Reader = ParquetReader(source)
+    else:
+        reader = TextReader(source, header, labels)
+    twice = sorted({name for name in reader.names if reader.names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"{source.name} has {reader.names.count(twice[0])} columns named {twice[0]!r}; names must differ"
+        )
+    return reader
 
 
-def _read_archive(archive: Any, path: Path, target: str | None) -> Table:
-    names = list(archive.files)
-    target = "y" if target is None else target
-    if target not in names:
-        raise ValueError(f"{path} has no array {target!r}; there are: {', '.join(names) or 'none'}")
-    others = [name for name in names if name != target]
-    if "X" not in others and len(others) > 1:
-        raise ValueError(f"{path} has no array X to predict {target} from; there are: {', '.join(names)}")
-    try:
-        y = archive[target]
-        if not others:
-            return Table(None, y, [], target)
-        X = archive["X" if "X" in others else others[0]]
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read: {error}") from None
-    if X.ndim == 1:
-        X = X.reshape(-1, 1)
-    return Table(X, y, [str(i) for i in range(X.shape[-1])], target)
-
-
-def _column(names: Sequence[str], target: str | None, path: Path) -> int:
-    """Find the target among the columns."""
-    if target is None:
+def find_column(names: Sequence[str], wanted: str | None, where: str, option: str = "--target") -> int:
+    """Find a column by its name or its index."""
+    if wanted is None:
         if len(names) == 1:
             return 0
-        raise ValueError(f"--target is needed: the column of {path} to predict, one of {_listed(names)}")
-    if names.count(target) == 1:
-        return names.index(target)
-    if target in names:
-        raise ValueError(f"{path} has {names.count(target)} columns named {target!r}; name the target by its index")
+        raise ValueError(f"{option} is needed: the column of {where} to predict, one of {listed(names)}")
+    if wanted in names:
+        return names.index(wanted)
     try:
-        return range(len(names))[int(target)]
+        return range(len(names))[int(wanted)]
     except (ValueError, IndexError):
-        raise ValueError(f"{path} has no column {target!r}; there are: {_listed(names)}") from None
+        raise ValueError(f"{where} has no column {wanted!r}; there are: {listed(names)}") from None
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return names with commas, the first ones where they are many."""
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
-def _read_csv(path: Path, target: str | None, labels: bool) -> Table:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            return _read_text(file, path, target, labels)
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is no text in UTF-8: {error}") from None
+def choose_columns(names: Sequence[str], request: Request, where: str) -> tuple[int, list[int]]:
+    """Return the column of the target and those of the features."""
+    at = find_column(names, request.target, where)
+    left = {find_column(names, name, where, "--drop") for name in request.drop}
+    if at in left:
+        raise ValueError(f"--drop {names[at]} is the target")
+    if request.features:
+        chosen = [find_column(names, name, where, "--features") for name in request.features]
+        if at in chosen:
+            raise ValueError(f"--features holds the target, {names[at]}")
+        if len(set(chosen)) < len(chosen):
+            raise ValueError("--features names a column twice")
+        return at, [i for i in chosen if i not in left]
+    return at, [i for i in range(len(names)) if i != at and i not in left]
 
 
-def _read_text(file: TextIO, path: Path, target: str | None, labels: bool) -> Table:
-    line = file.readline()
-    if not line.strip():
-        raise ValueError(f"{path} is empty, or its first line is")
-    delimiter = max(",;\t", key=line.count)
-    cells = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
-    index = [str(i) for i in range(len(cells))]
-    # A line of numbers is no line of names; without names, the target may still be a text.
-    unnamed = target is None or target.lstrip("-").isdecimal()
-    text = {_column(index, target, path)} if unnamed and labels and target not in cells and len(cells) > 1 else set()
-    headless = all(_is_number(cell) or i in text for i, cell in enumerate(cells))
-    names = index if headless else cells
-    at = _column(names, target, path)
-    features = [i for i in range(len(names)) if i != at]
+class Rows:
+    """An array that grows by blocks of rows.
 
-    style: Any = {"comments": None, "delimiter": delimiter, "skiprows": int(not headless), "quotechar": '"', "ndmin": 2}
+    Parameters
+    ----------
+    width : int
+        Numbers per row.
+    dtype : str or dtype
+        Of what type.
+    """
 
-    def load(columns: Sequence[int], dtype: Any) -> NDArray[Any]:
-        file.seek(0)
-        array: NDArray[Any] = np.loadtxt(file, dtype, usecols=columns, **style)
+    def __init__(self, width: int, dtype: Any) -> None:
+        self._array = np.empty((0, width), dtype)
+        self._step = max(1, GROWTH_BYTES // max(1, self._array.itemsize * width))
+        self.count = 0
+
+    def add(self, columns: Sequence[NDArray[Any]], take: NDArray[np.bool_] | None) -> None:
+        """Add a block, given by its columns, or those of its rows that are to be taken."""
+        size = len(columns[0]) if take is None else int(np.count_nonzero(take))
+        if self.count + size > len(self._array):
+            self._array.resize((self.count + size + self._step, self._array.shape[1]), refcheck=False)
+        for j, column in enumerate(columns):
+            self._array[self.count : self.count + size, j] = column if take is None else column[take]
+        self.count += size
+
+    def done(self) -> NDArray[Any]:
+        """Return the array and forget it."""
+        self._array.resize((self.count, self._array.shape[1]), refcheck=False)
+        array, self._array = self._array, self._array[:0]
         return array
 
-    if not headless and not file.readline().strip():
-        raise ValueError(f"{path} holds no rows below its line of names")
+
+class Values:
+    """The texts met in a column, each with a number."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, int] = {}
+
+    def codes(self, column: Coded) -> NDArray[Any]:
+        """Return a block's numbers, NaN where nothing stands."""
+        # An empty text is none.
+        table = [float(self.known.setdefault(value, len(self.known))) if value else np.nan for value in column.values]
+        return np.array([*table, np.nan])[column.codes]
+
+    def sorted(self) -> tuple[list[str], NDArray[np.float64]]:
+        """Return the texts in order, and for each number the place of its text."""
+        texts = sorted(self.known)
+        place = {text: i for i, text in enumerate(texts)}
+        return texts, np.array([place[text] for text in self.known], dtype=np.float64)
+
+
+def _gather(sources: Sequence[Source], request: Request, labels: bool) -> Table:
+    """Read files block by block into arrays that hold what is kept and no more."""
+    names: list[str] = []
+    draw = np.random.default_rng([request.seed, 0x5EED])
+    left_out = 0
+    kept = held = Rows(0, "float64"), Rows(1, "float64")
+    for number, source in enumerate(sources):
+        reader = open_reader(source, request.header, request.target if labels else None)
+        if number == 0:
+            names = reader.names
+            at, features = choose_columns(names, request, source.name)
+            categorical = {find_column(names, name, source.name, "--categorical") for name in request.categorical}
+            text = (reader.textual | categorical) & ({*features, at} if labels else set(features))
+            if not labels and at in categorical:
+                raise ValueError(f"--categorical {names[at]} is the target, which this loss takes as a number")
+            values = {i: Values() for i in sorted(text)}
+            kept = Rows(len(features), request.dtype), Rows(1, request.dtype)
+            held = Rows(len(features), request.dtype), Rows(1, request.dtype)
+        columns = columns_by_name(reader, [names[i] for i in (*features, at)])
+        of_first = dict(zip(columns, (*features, at), strict=True))
+        row = 0
+        for block in reader.blocks(columns, {i for i in columns if of_first[i] in text}):
+            numbers = [
+                values[of_first[i]].codes(column) if isinstance(column, Coded) else column
+                for i, column in zip(columns, block, strict=True)
+            ]
+            take = whole_rows(numbers, reader, columns, row, request.drop_missing)
+            row += len(numbers[0])
+            if take is not None:
+                left_out += len(take) - int(np.count_nonzero(take))
+            if request.validation:
+                fit = draw.random(len(numbers[0])) >= request.validation
+                hold = ~fit if take is None else ~fit & take
+                _add(held, numbers, hold)
+                take = fit if take is None else fit & take
+            _add(kept, numbers, take)
+        source.check_unchanged()
+    if kept[1].count == 0:
+        raise ValueError(f"{sources[0].name} holds no rows" + (" without missing values" if left_out else ""))
+    return _table(kept, held if request.validation else None, names, features, at, values, left_out)
+
+
+def columns_by_name(reader: Reader, wanted: Sequence[str]) -> list[int]:
+    """Return where the columns of one file stand in another, whatever their order there."""
+    missing = [name for name in wanted if name not in reader.names]
+    if missing:
+        raise ValueError(f"{reader.name} has no column {missing[0]!r}; there are: {listed(reader.names)}")
+    return [reader.names.index(name) for name in wanted]
+
+
+def whole_rows(
+    numbers: Sequence[NDArray[Any]], reader: Reader, columns: Sequence[int], row: int, drop: bool
+) -> NDArray[np.bool_] | None:
+    """Return which rows miss nothing, None where none does; refuse the others unless they are to be dropped."""
+    if all(is_finite(column) for column in numbers):
+        return None
+    finite = [np.isfinite(column) for column in numbers]
+    whole: NDArray[np.bool_] = np.logical_and.reduce(finite)
+    if not drop:
+        first = int((~whole).argmax())
+        at = next(j for j, column in enumerate(finite) if not column[first])
+        held = "nothing" if np.isnan(numbers[at][first]) else str(numbers[at][first])
+        raise ValueError(
+            f"{reader.name}, {reader.place(row + first)}: column {reader.names[columns[at]]!r} holds {held}; "
+            "--drop-missing leaves out such rows"
+        )
+    return whole
+
+
+def _add(into: tuple[Rows, Rows], numbers: Sequence[NDArray[Any]], take: NDArray[np.bool_] | None) -> None:
+    *features, target = numbers
+    if features:
+        into[0].add(features, take)
+    into[1].add([target], take)
+
+
+def _table(
+    kept: tuple[Rows, Rows],
+    held: tuple[Rows, Rows] | None,
+    names: Sequence[str],
+    features: Sequence[int],
+    at: int,
+    values: dict[int, Values],
+    left_out: int,
+) -> Table:
+    ordered = {i: values[i].sorted() for i in values}
+    columns = [Column(names[i], ordered[i][0] if i in ordered else None) for i in features]
+    places = {j: ordered[i][1] for j, i in enumerate(features) if i in ordered}
+
+    def finish(rows: tuple[Rows, Rows]) -> tuple[Any, NDArray[Any]]:
+        X = rows[0].done() if features else None
+        y = rows[1].done()[:, 0]
+        if X is not None and places:
+            X = one_hot(X, columns, places)
+        return X, ordered[at][1][y.astype(np.intp)].astype(y.dtype) if at in ordered else y
+
+    X, y = finish(kept)
+    labels = ordered[at][0] if at in ordered else None
+    return Table(X, y, columns, names[at], labels, None if held is None else finish(held), left_out)
+
+
+def one_hot(X: NDArray[Any], columns: Sequence[Column], places: dict[int, NDArray[np.float64]]) -> NDArray[Any]:
+    """Return rows in which each column of codes has become a column of 0 and 1 per text.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, len(columns))
+        Numbers, and codes of texts; a code beyond the texts stands for none of them.
+    columns : sequence of Column
+        What they are.
+    places : dict
+        For each column of codes, the place of each code's text among the values.
+    """
+    wide = np.zeros((len(X), sum(column.width for column in columns)), X.dtype)
+    at = 0
+    for j, column in enumerate(columns):
+        if column.values is None:
+            wide[:, at] = X[:, j]
+        else:
+            place = places[j][X[:, j].astype(np.intp)].astype(np.intp)
+            known = np.flatnonzero(place < len(column.values))
+            wide[known, at + place[known]] = 1
+        at += column.width
+    return wide
+
+
+def read_for(columns: Sequence[Column], request: Request, unknown: str) -> Iterator[NDArray[Any]]:
+    """Yield rows for a model, block by block: columns are found by name, texts encoded as when it was fitted.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        What the model was fitted to.
+    request : Request
+        Which files.
+    unknown : {"error", "ignore"}
+        What to do about a text that the model has not met: refuse it, or set none of the column's features.
+
+    Raises
+    ------
+    ValueError
+        Naming the file and what is wrong in it, by line and column.
+    OSError
+        When a file cannot be read.
+    """
+    sources = find_sources(request.paths, request.form)
+    if sources[0].form in ("npy", "npz", "svmlight"):
+        from steepest._table_arrays import blocks_for
+
+        yield from blocks_for(sources, columns)
+        return
+    texts = {j: {text: float(i) for i, text in enumerate(one.values)} for j, one in enumerate(columns) if one.values}
+    for source in sources:
+        reader = open_reader(source, request.header, None)
+        places = columns_by_name(reader, [column.name for column in columns])
+        text = {i for i, column in zip(places, columns, strict=True) if column.values is not None}
+        row = 0
+        for block in reader.blocks(places, text):
+            numbers: list[NDArray[Any]] = []
+            for j, column in enumerate(block):
+                if isinstance(column, Coded):
+                    known = texts[j]
+                    beyond = float(len(known))
+                    codes = np.array([*(known.get(value, beyond) for value in column.values), np.nan])[column.codes]
+                    if unknown == "error" and (codes == beyond).any():
+                        first = int((codes == beyond).argmax())
+                        raise ValueError(
+                            f"{source.name}, {reader.place(row + first)}: column {columns[j].name!r} holds "
+                            f"{column.values[column.codes[first]]!r}, which the model has not met; it knows "
+                            f"{listed(list(known))} (--unknown ignore takes it as none of them)"
+                        )
+                    column = codes
+                numbers.append(column)
+            whole_rows(numbers, reader, places, row, drop=request.drop_missing)
+            row += len(numbers[0])
+            X = np.column_stack(numbers)
+            identity = {j: np.arange(len(known) + 1.0) for j, known in texts.items()}
+            yield one_hot(X, columns, identity) if texts else X
+        source.check_unchanged()
+
+
+def load_svmlight(source: Source, features: int | None = None) -> tuple[Any, NDArray[Any]]:
+    """Read an svmlight file by scikit-learn."""
+    datasets = require("sklearn.datasets", extra="sklearn")
     try:
-        try:
-            # The target last, so that both parts are views of one array.
-            table = load([*features, at], np.float64)
-            X, y = table[:, :-1], table[:, -1]
-        except ValueError:
-            if not labels:
-                raise
-            X = load(features, np.float64) if features else np.empty((0, 0))
-            y = load([at], np.str_)[:, 0]
+        with opened(source) as stream:
+            X, y = datasets.load_svmlight_file(stream, n_features=features)
     except ValueError as error:
-        file.seek(0)
-        raise ValueError(_complaint(file, path, names, delimiter, at if labels else -1) or f"{path}: {error}") from None
-    return Table(X if features else None, y, [names[i] for i in features], names[at])
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _complaint(file: TextIO, path: Path, names: Sequence[str], delimiter: str, text: int) -> str | None:
-    """Name the first cell that is no number; column `text` need not be one."""
-    reader = csv.reader(file, delimiter=delimiter)
-    for cells in reader:
-        where = f"{path}, line {reader.line_num}"
-        if not cells or [cell.strip() for cell in cells] == names:
-            continue
-        if len(cells) != len(names):
-            return f"{where}: {len(cells)} columns, the first line has {len(names)}"
-        for i, cell in enumerate(cells):
-            if i != text and not _is_number(cell):
-                return f"{where}: column {names[i]!r} holds {cell!r}, not a number"
-    return None
+        raise ValueError(f"{source.name} cannot be read as svmlight: {error}") from None
+    return X, y
