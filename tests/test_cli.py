@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import steepest as st
 from steepest import _demo, _fit, cli
-from steepest._commands import METHODS, app
+from steepest._commands import FIT_METHODS, METHODS, app
 from steepest._saved import load_model
 
 # What the two tables of the demo have to show.
@@ -168,6 +168,14 @@ def test_every_method_can_be_chosen(method: str) -> None:
         document["coef"]
         == st.minimize("squared_error", (X, y), method=method, epochs=2, seed=1, fit_intercept=True).coef.tolist()
     )
+
+
+@pytest.mark.parametrize("method", sorted(set(FIT_METHODS) - set(METHODS)))
+def test_methods_beyond_the_rules_find_the_minimum(method: str) -> None:
+    X, y = rows()
+    np.savez("rows.npz", X=X, y=y)
+    document = fitted("rows.npz", "--method", method.lower(), "-s", 1, "--no-intercept", "-e", 200)
+    np.testing.assert_allclose(document["coef"], np.linalg.lstsq(X, y)[0], rtol=1e-2)
 
 
 @pytest.mark.parametrize("target", ["label", "1", "-2"])

@@ -14,13 +14,14 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 import steepest
-from steepest import optim
+from steepest import methods, optim
 from steepest._config import describe
 from steepest._errors import Refused, check_file, complain, print_json, shows_progress
 from steepest._fit import Plan, run_fit
 from steepest._options import DataFiles, DataOptions, FileOptions, LossOptions, known, one_of, spread
 
 METHODS = ("gd", *optim.available())
+FIT_METHODS = (*METHODS, *methods.available())
 
 
 class OneLine(TyperGroup):
@@ -123,8 +124,8 @@ def demo(
 
 
 def _method(name: str) -> None:
-    if name.lower() not in METHODS:
-        raise ValueError(f"unknown method {name!r}; there are: {', '.join(METHODS)}")
+    if name.lower() not in map(str.lower, FIT_METHODS):
+        raise ValueError(f"unknown method {name!r}; there are: {', '.join(FIT_METHODS)}")
 
 
 _descent = partial(typer.Option, rich_help_panel="Descent")
@@ -150,7 +151,7 @@ def fit(
             "-m",
             metavar="NAME",
             callback=known(_method),
-            help=f"The update rule, {one_of(METHODS)}; by default what suits the size of the data.",
+            help=f"The update rule, {one_of(FIT_METHODS)}; by default what suits the size of the data.",
         ),
     ] = None,
     batch_size: Annotated[int | None, _descent("--batch-size", "-b", metavar="ROWS", help="Rows per update.")] = None,

@@ -180,7 +180,7 @@ def _validated(table: Table, loss: losses.Loss, result: Result) -> dict[str, Any
     total, right = 0.0, 0
     for start in range(0, len(y), BLOCK_ROWS):
         truth = y[start : start + BLOCK_ROWS]
-        rows = np.ones((len(truth), 1)) if X is None else np.asarray(X[start : start + BLOCK_ROWS], np.float64)
+        rows = np.ones((len(truth), 1)) if X is None else X[start : start + BLOCK_ROWS]
         raw = np.asarray(rows @ result.coef.T + result.intercept, dtype=np.float64)
         if loss.target in ("binary", "labels") and result.classes is not None and truth.ndim == 1:
             place = _places(truth, result.classes, table.labels)

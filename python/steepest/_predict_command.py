@@ -63,7 +63,7 @@ def run_predict(model: Path, request: Request, output: Path | None, kind: str, u
     return 0
 
 
-def _rows(saved: Saved, request: Request, unknown: str) -> Iterator[NDArray[Any]]:
+def _rows(saved: Saved, request: Request, unknown: str) -> Iterator[Any]:
     if saved.columns:
         yield from read_for(saved.columns, request, unknown)
         return

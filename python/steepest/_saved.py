@@ -52,10 +52,8 @@ class Saved(NamedTuple):
     loss: losses.Loss
     document: Mapping[str, Any]
 
-    def raw(self, X: NDArray[Any]) -> NDArray[Any]:
-        """Return the raw predictions of rows, shape (n,) or (n, K)."""
-        if not self.columns:
-            X = np.ones((len(X), 1))
+    def raw(self, X: Any) -> NDArray[Any]:
+        """Return the raw predictions of rows, dense or CSR, of shape (n,) or (n, K)."""
         return np.asarray(X @ self.coef.T + self.intercept)
 
 

@@ -380,7 +380,7 @@ def one_hot(X: NDArray[Any], columns: Sequence[Column], places: dict[int, NDArra
     return wide
 
 
-def read_for(columns: Sequence[Column], request: Request, unknown: str) -> Iterator[NDArray[Any]]:
+def read_for(columns: Sequence[Column], request: Request, unknown: str) -> Iterator[Any]:
     """Yield rows for a model, block by block: columns are found by name, texts encoded as when it was fitted.
 
     Parameters
@@ -436,7 +436,7 @@ def read_for(columns: Sequence[Column], request: Request, unknown: str) -> Itera
 
 
 def load_svmlight(source: Source, features: int | None = None) -> tuple[Any, NDArray[Any]]:
-    """Read an svmlight file by scikit-learn."""
+    """Read an svmlight file into CSR rows by scikit-learn."""
     datasets = require("sklearn.datasets", extra="sklearn")
     try:
         with opened(source) as stream:

@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 
 from steepest._reading import STDIN, Source
@@ -26,7 +27,9 @@ def read_arrays(sources: Sequence[Source], request: Request) -> Table:
     elif form == "svmlight":
         parts = [load_svmlight(source) for source in sources]
         width = max(part[0].shape[1] for part in parts)
-        X = np.concatenate([_dense(part[0], width) for part in parts])
+        for part, _ in parts:
+            part.resize(part.shape[0], width)
+        X = parts[0][0] if len(parts) == 1 else scipy.sparse.vstack([part[0] for part in parts], format="csr")
         y = np.concatenate([part[1] for part in parts])
         X, columns = _chosen(X, request)
         target = "label"
@@ -38,12 +41,12 @@ def read_arrays(sources: Sequence[Source], request: Request) -> Table:
     return _held_out(Table(X, y, columns, target), request)
 
 
-def blocks_for(sources: Sequence[Source], columns: Sequence[Column]) -> Iterator[NDArray[Any]]:
-    """Yield rows for a model."""
+def blocks_for(sources: Sequence[Source], columns: Sequence[Column]) -> Iterator[Any]:
+    """Yield rows for a model, dense or CSR."""
     wanted = [column.name for column in columns]
     for source in sources:
         if source.form == "svmlight":
-            X = _dense(load_svmlight(source, len(columns))[0], len(columns))
+            X = load_svmlight(source, len(columns))[0]
         elif source.form == "npz":
             with _loaded(source) as archive:
                 X = archive["X" if "X" in archive.files else archive.files[0]]
@@ -55,11 +58,14 @@ def blocks_for(sources: Sequence[Source], columns: Sequence[Column]) -> Iterator
         if missing:
             raise ValueError(f"{source.name} has no column {missing[0]!r}; there are: {listed(names)}")
         index = [names.index(name) for name in wanted]
-        for start in range(0, len(X), BLOCK_ROWS):
-            block = np.asarray(X[start : start + BLOCK_ROWS])
+        for start in range(0, X.shape[0], BLOCK_ROWS):
+            block = X[start : start + BLOCK_ROWS]
             if index != list(range(X.shape[1])):
                 block = block[:, index]
-            if not np.isfinite(block).all():
+            if scipy.sparse.issparse(block):
+                if not np.isfinite(block.data).all():
+                    raise ValueError(f"{source.name} holds numbers that are not finite")
+            elif not np.isfinite(block).all():
                 row, column = (int(i) for i in np.argwhere(~np.isfinite(block))[0])
                 raise ValueError(
                     f"{source.name} holds {block[row, column]} in row {start + row}, column {wanted[column]}"
@@ -127,7 +133,7 @@ def _archive(source: Source, request: Request) -> tuple[Any, NDArray[Any], list[
     return X, y, columns, target
 
 
-def _chosen(X: NDArray[Any], request: Request) -> tuple[NDArray[Any], list[Column]]:
+def _chosen(X: Any, request: Request) -> tuple[Any, list[Column]]:
     """Return the columns asked for."""
     names = [str(i) for i in range(X.shape[-1])]
     if not (request.features or request.drop):
@@ -136,12 +142,6 @@ def _chosen(X: NDArray[Any], request: Request) -> tuple[NDArray[Any], list[Colum
     wanted = Request(request.paths, target="target", features=request.features, drop=request.drop)
     features = choose_columns([*names, "target"], wanted, "X")[1]
     return X[:, features], [Column(names[i]) for i in features]
-
-
-def _dense(X: Any, width: int) -> NDArray[Any]:
-    dense = np.zeros((X.shape[0], width), X.dtype)
-    dense[:, : X.shape[1]] = X.toarray()
-    return dense
 
 
 def _held_out(table: Table, request: Request) -> Table:
