@@ -117,7 +117,11 @@ class Program::Planner {
   }
 
   void plan(const std::vector<Ref>& ends) {
-    const std::vector<Node*> order = topological_order(ends, false);
+    std::vector<Node*> order = topological_order(ends, false);
+    for (const Node* node : order) program_.wide_ = program_.wide_ || (!program_.whole_ && is_weight_gradient(*node));
+    // Sums over rows come last: they wait for the rows of all pieces.
+    if (program_.wide_)
+      std::stable_partition(order.begin(), order.end(), [&](Node* node) { return !is_after_rows(node); });
     for (Node* node : order)
       for (int k = 0; k < node->inputs; ++k) last_use_[resolved(node->input[k].get())] = node;
     for (const Ref& end : ends) last_use_[resolved(end.get())] = nullptr;
@@ -135,6 +139,19 @@ class Program::Planner {
   static Node* resolved(Node* node) {
     while (node->op == op_of<Reshape> && node->inputs) node = node->input[0].get();
     return node;
+  }
+
+  /// Rows times rows: the gradient by a matrix that rows were multiplied with.
+  static bool is_weight_gradient(const Node& node) {
+    return node.op == op_of<MatMul> && node.shape.axes == 2 && node.shape[1] > 1 && !node.shape.has_rows() &&
+           node.option == 1 && node.input[0]->shape.has_rows();
+  }
+
+  /// Whether a node sums over rows or depends on such a sum.
+  bool is_after_rows(Node* node) {
+    bool after = takes_rows(*node) && !node->shape.has_rows();
+    for (int k = 0; k < node->inputs; ++k) after = after || after_rows_[node->input[k].get()];
+    return after_rows_[node] = after;
   }
 
   int phase_of(Node* node) const {
@@ -176,6 +193,10 @@ class Program::Planner {
       slot.place = Slot::Place::scratch;
       slot.memory = new_memory(node->shape);
       program_.row_count_ = int(program_.slots_.size());
+    } else if (trace_.is_mask(*node)) {
+      slot.place = Slot::Place::mask;
+      slot.number = node->option;
+      slot.memory = new_memory(node->shape);
     } else {
       slot.place = node->shape.has_rows() ? Slot::Place::rows : Slot::Place::parameter;
       slot.number = node->option;
@@ -205,16 +226,19 @@ class Program::Planner {
     const bool block = phase == 1 || over_rows;
     // A result of the rows' phase may reuse memory that the phase is done with; others live on.
     step.out = new_slot(node->shape, block && !over_rows);
+    if (over_rows && program_.wide_ && is_weight_gradient(*node)) step.kind = Step::Kind::product;
     if (over_rows && step.kind == Step::Kind::operation) {
       step.add_to = step.out;
       step.out = new_slot(node->shape, true);
-      free(step.out);
+      // Sums of a wide program may run side by side.
+      if (!program_.wide_) free(step.out);
     }
     if (over_rows) program_.collectors_.push_back(step.add_to >= 0 ? step.add_to : step.out);
     slots_[node] = step.add_to >= 0 ? step.add_to : step.out;
-    if (block)
+    if (block && !(over_rows && program_.wide_))
       for (int k = 0; k < node->inputs; ++k) release_after(node, node->input[k].get());
-    (block ? program_.per_block_ : phase == 0 ? program_.before_ : program_.after_).push_back(std::move(step));
+    auto& per_rows = over_rows && program_.wide_ ? program_.sums_ : program_.per_block_;
+    (block ? per_rows : phase == 0 ? program_.before_ : program_.after_).push_back(std::move(step));
   }
 
   /// Products of a row input with a vector go through the kernels of the rows.
@@ -268,11 +292,12 @@ class Program::Planner {
   const Trace& trace_;
   std::unordered_map<Node*, int> slots_, phases_;
   std::unordered_map<Node*, Node*> last_use_;
+  std::unordered_map<Node*, bool> after_rows_;
   std::vector<int> free_;
 };
 
 Program::Program(Trace& trace, const Ref& loss, Result result, bool weighted, bool with_gradient)
-    : whole_(result != Result::row_losses) {
+    : mask_rates_(trace.mask_rates()), whole_(result != Result::row_losses) {
   Ref value = loss;
   if (result == Result::row_losses) {
     if (weighted) value = trace.row_inputs().back() * value;
@@ -293,6 +318,23 @@ Program::Program(Trace& trace, const Ref& loss, Result result, bool weighted, bo
   planner.plan(ends);
   value_ = planner.slot_of(value);
   for (const Ref& gradient : found) gradients_.push_back(gradient ? planner.slot_of(gradient) : -1);
+  find_direct();
+}
+
+/// A sum over rows that is nothing but one parameter's gradient needs no memory between.
+void Program::find_direct() {
+  std::vector<int> readers(slots_.size());
+  for (const auto* steps : {&per_block_, &sums_, &after_})
+    for (const Step& step : *steps)
+      for (int k = 0; k < step.inputs; ++k) ++readers[std::size_t(step.in[k])];
+  for (const int slot : gradients_)
+    if (slot >= 0) ++readers[std::size_t(slot)];
+  direct_.assign(slots_.size(), 0);
+  if (!wide_) return;
+  for (const int slot : gradients_)
+    if (slot >= 0 && readers[std::size_t(slot)] == 1 &&
+        std::find(collectors_.begin(), collectors_.end(), slot) != collectors_.end())
+      direct_[std::size_t(slot)] = 1;
 }
 
 }  // namespace steepest

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "op_positions.hpp"
+#include "steepest/order.hpp"
 
 namespace steepest {
 namespace {
@@ -20,11 +21,12 @@ Index rounded(Index count) { return (count + alignment - 1) / alignment * alignm
 
 template <class T>
 Tape<T>::Tape(std::shared_ptr<const Program> program, Index most_rows)
-    : program_(std::move(program)), kernels_(kernels_of<T>(kernels())), block_rows_(most_rows),
-      at_(program_->slots().size()), views_(program_->viewed().size()) {
-  for (std::size_t i = 0; i < at_.size(); ++i) {
+    : program_(std::move(program)), kernels_(kernels_of<T>(kernels())), block_rows_(most_rows) {
+  lane_.at.resize(program_->slots().size());
+  lane_.views.resize(program_->viewed().size());
+  for (std::size_t i = 0; i < lane_.at.size(); ++i) {
     const Slot& slot = program_->slots()[i];
-    if (slot.place == Slot::Place::constant) at_[i] = static_cast<const T*>(slot.constant->data());
+    if (slot.place == Slot::Place::constant) lane_.at[i] = static_cast<const T*>(slot.constant->data());
   }
   geometries_of(program_->before(), 0, before_);
   geometries_of(program_->after(), 0, after_);
@@ -54,67 +56,94 @@ void Tape<T>::grow(Index rows) {
     piece_.push_back(place);
     place += rounded(shape.with_rows(rows).count());
   }
-  for (std::size_t i = 0; i < at_.size(); ++i)
-    if (const Slot& slot = program_->slots()[i]; slot.memory >= 0) at_[i] = piece_[std::size_t(slot.memory)];
+  for (std::size_t i = 0; i < lane_.at.size(); ++i)
+    if (const Slot& slot = program_->slots()[i]; slot.memory >= 0) lane_.at[i] = piece_[std::size_t(slot.memory)];
 }
 
 template <class T>
-void Tape<T>::bind(Index rows) {
-  for (std::size_t i = 0; i < std::size(bound_); ++i)
-    if (bound_[i].rows == rows) {
-      used_ = i;
-      return;
-    }
-  used_ = next_++ % std::size(bound_);
-  bound_[used_].rows = rows;
-  geometries_of(program_->per_block(), rows, bound_[used_].geometries);
+const std::vector<Geometry>& Tape<T>::bind(Index rows) {
+  for (const Bound& bound : bound_)
+    if (bound.rows == rows) return bound.geometries;
+  Bound& bound = bound_[next_++ % std::size(bound_)];
+  bound.rows = rows;
+  geometries_of(program_->per_block(), rows, bound.geometries);
+  return bound.geometries;
 }
 
 template <class T>
-void Tape<T>::begin(const T* x) {
-  for (std::size_t i = 0; i < at_.size(); ++i)
+void Tape<T>::begin(const T* x, T* gradient) {
+  for (std::size_t i = 0; i < lane_.at.size(); ++i)
     if (const Slot& slot = program_->slots()[i]; slot.place == Slot::Place::parameter)
-      at_[i] = x + program_->offsets()[std::size_t(slot.number)];
+      lane_.at[i] = x + program_->offsets()[std::size_t(slot.number)];
+  for (std::size_t p = 0; gradient && p < program_->gradients().size(); ++p)
+    if (const int slot = program_->gradients()[p]; slot >= 0 && program_->direct()[std::size_t(slot)])
+      lane_.at[std::size_t(slot)] = gradient + program_->offsets()[p];
   for (const int i : program_->collectors())
-    std::fill_n(const_cast<T*>(at_[std::size_t(i)]), program_->slots()[std::size_t(i)].shape.count(), T(0));
+    if (!gradient || !program_->direct()[std::size_t(i)])
+      std::fill_n(const_cast<T*>(lane_.at[std::size_t(i)]), program_->slots()[std::size_t(i)].shape.count(), T(0));
+  for (std::size_t i = 0; i < before_.size(); ++i) run_step(program_->before()[i], before_[i], lane_);
 }
 
 template <class T>
-void Tape<T>::load(const std::vector<DenseRows<T>>& inputs, const Segment& block) {
-  for (std::size_t i = 0; i < at_.size(); ++i) {
+void Tape<T>::end(T* gradient) {
+  for (std::size_t i = 0; i < after_.size(); ++i) run_step(program_->after()[i], after_[i], lane_);
+  for (std::size_t p = 0; gradient && p < program_->gradients().size(); ++p)
+    if (const int slot = program_->gradients()[p]; slot >= 0 && !program_->direct()[std::size_t(slot)])
+      kernels_.rows.add(lane_.at[std::size_t(slot)], program_->slots()[std::size_t(slot)].shape.count(),
+                        gradient + program_->offsets()[p]);
+}
+
+/// Points a lane at rows of the data, which begin `at` rows into this tape's memory where they are not read in place.
+template <class T>
+void Tape<T>::place(const std::vector<DenseRows<T>>& inputs, const Segment& block, Index at, Lane& lane, bool copies,
+                    Draw draw) {
+  for (std::size_t i = 0; i < lane.at.size(); ++i) {
     const Slot& slot = program_->slots()[i];
-    if (slot.place != Slot::Place::rows) continue;
     const auto number = std::size_t(slot.number);
+    if (slot.memory >= 0 && slot.shape.has_rows())
+      lane.at[i] = piece_[std::size_t(slot.memory)] + at * slot.shape.count();
+    if (slot.place == Slot::Place::mask && copies) {
+      T* own = const_cast<T*>(lane.at[i]);
+      const Index count = slot.shape.count();
+      const std::uint64_t key = mix(draw.key + number);
+      for (Index row = 0; row < block.count; ++row, own += count)
+        if (draw.on)
+          kernels_.mask(mix(key + std::uint64_t(block[row])), count, program_->mask_rates()[number], own);
+        else
+          std::fill_n(own, count, T(1));
+    }
+    if (slot.place != Slot::Place::rows) continue;
     const DenseRows<T>& rows = inputs[number];
     const bool in_place = rows.row_major() || (rows.column_major() && !block.offset);
     const bool viewed = program_->viewed()[number], loaded = program_->loaded()[number];
-    if (viewed) views_[number] = {rows, block};
+    if (viewed) lane.views[number] = {rows, block};
     if (!loaded && in_place) continue;
-    T* own = piece_[std::size_t(slot.memory)];
-    at_[i] = own;
+    T* own = const_cast<T*>(lane.at[i]);
     if (!block.offset && rows.column_stride == 1 && rows.row_stride == rows.features)
-      at_[i] = rows.data + block.begin * rows.row_stride;
-    else if (rows.features == 1 && rows.row_stride == 1)
+      lane.at[i] = rows.data + block.begin * rows.row_stride;
+    else if (!copies)
+      ;
+    else if (block.offset && rows.features == 1 && rows.row_stride == 1)
       kernels_.rows.gather(rows.data, block, own);
     else
       kernels_.rows.pack(rows, block, own);
     if (viewed && !in_place)
-      views_[number] = {{at_[i], block.count, rows.features, rows.features, 1}, {0, nullptr, block.count}};
+      lane.views[number] = {{lane.at[i], block.count, rows.features, rows.features, 1}, {0, nullptr, block.count}};
   }
 }
 
 template <class T>
-void Tape<T>::run_step(const Step& step, const Geometry& geometry) {
-  T* out = const_cast<T*>(at_[std::size_t(step.out)]);
+void Tape<T>::run_step(const Step& step, const Geometry& geometry, const Lane& lane) {
+  T* out = const_cast<T*>(lane.at[std::size_t(step.out)]);
   if (step.kind == Step::Kind::operation) {
     const T* in[3];
-    for (int k = 0; k < step.inputs; ++k) in[k] = at_[std::size_t(step.in[k])];
+    for (int k = 0; k < step.inputs; ++k) in[k] = lane.at[std::size_t(step.in[k])];
     kernels_.ops[step.op].run(geometry, step.option, in, out);
-    if (step.add_to >= 0) kernels_.rows.add(out, geometry.count, const_cast<T*>(at_[std::size_t(step.add_to)]));
+    if (step.add_to >= 0) kernels_.rows.add(out, geometry.count, const_cast<T*>(lane.at[std::size_t(step.add_to)]));
     return;
   }
-  const auto& [rows, segment] = views_[std::size_t(program_->slots()[std::size_t(step.in[0])].number)];
-  const T* vector = at_[std::size_t(step.in[1])];
+  const auto& [rows, segment] = lane.views[std::size_t(program_->slots()[std::size_t(step.in[0])].number)];
+  const T* vector = lane.at[std::size_t(step.in[1])];
   if (step.kind == Step::Kind::predict)
     (rows.row_major() ? kernels_.rows.predict : kernels_.rows.predict_columns)(rows, segment, vector, T(0), out);
   else
@@ -122,38 +151,33 @@ void Tape<T>::run_step(const Step& step, const Geometry& geometry) {
 }
 
 template <class T>
-double Tape<T>::run(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x, T* gradient) {
+double Tape<T>::run(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x, T* gradient,
+                    Draw draw) {
+  if (program_->wide()) return run_waves(inputs, segment, x, gradient, draw, nullptr);
   const Index block_rows = program_->whole() ? std::max<Index>(segment.count, 1) : block_rows_;
   if (block_rows > capacity_) grow(block_rows);
-  begin(x);
-  for (std::size_t i = 0; i < before_.size(); ++i) run_step(program_->before()[i], before_[i]);
-  T* value = const_cast<T*>(at_[std::size_t(program_->value())]);
+  begin(x, gradient);
+  T* value = const_cast<T*>(lane_.at[std::size_t(program_->value())]);
   double total = 0;
   // Blocks of like size: a short one at the end would cost nearly as much as a whole one.
   const Index blocks = (segment.count + block_rows - 1) / block_rows;
   for (Index b = 0; b < blocks; ++b) {
     const Index from = segment.count * b / blocks, to = segment.count * (b + 1) / blocks;
     const Segment block = segment.part(from, to - from);
-    load(inputs, block);
-    if (program_->row_count() >= 0) *const_cast<T*>(at_[std::size_t(program_->row_count())]) = T(block.count);
-    bind(block.count);
-    const auto& geometries = bound_[used_].geometries;
-    for (std::size_t i = 0; i < geometries.size(); ++i) run_step(program_->per_block()[i], geometries[i]);
+    place(inputs, block, 0, lane_, true, draw);
+    if (program_->row_count() >= 0) *const_cast<T*>(lane_.at[std::size_t(program_->row_count())]) = T(block.count);
+    const auto& geometries = bind(block.count);
+    for (std::size_t i = 0; i < geometries.size(); ++i) run_step(program_->per_block()[i], geometries[i], lane_);
     if (!program_->whole()) total += double(std::exchange(*value, T(0)));
   }
-  for (std::size_t i = 0; i < after_.size(); ++i) run_step(program_->after()[i], after_[i]);
-  if (gradient)
-    for (std::size_t p = 0; p < program_->gradients().size(); ++p)
-      if (const int slot = program_->gradients()[p]; slot >= 0)
-        kernels_.rows.add(at_[std::size_t(slot)], program_->slots()[std::size_t(slot)].shape.count(),
-                          gradient + program_->offsets()[p]);
+  end(gradient);
   return program_->whole() ? double(*value) : total;
 }
 
 template <class T>
 std::string Tape<T>::fault_of(const Step& step, Index rows, const Segment& block) const {
   const auto numbers = [&](int slot, const Shape& shape) {
-    return std::pair(at_[std::size_t(slot)], shape.with_rows(rows).count());
+    return std::pair(lane_.at[std::size_t(slot)], shape.with_rows(rows).count());
   };
   const auto [out, count] = numbers(step.out, step.out_shape);
   const T* bad = std::find_if(out, out + count, [](T v) { return !std::isfinite(v); });
@@ -174,22 +198,21 @@ std::string Tape<T>::fault_of(const Step& step, Index rows, const Segment& block
 }
 
 template <class T>
-std::string Tape<T>::first_fault(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x) {
+std::string Tape<T>::first_fault(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x,
+                                 Draw draw) {
   const Index block_rows = program_->whole() ? std::max<Index>(segment.count, 1) : block_rows_;
   if (block_rows > capacity_) grow(block_rows);
-  begin(x);
-  for (std::size_t i = 0; i < before_.size(); ++i) {
-    run_step(program_->before()[i], before_[i]);
-    if (const std::string fault = fault_of(program_->before()[i], 1, segment); !fault.empty()) return fault;
-  }
+  begin(x, nullptr);
+  for (const Step& step : program_->before())
+    if (const std::string fault = fault_of(step, 1, segment); !fault.empty()) return fault;
   for (Index from = 0; from < segment.count; from += block_rows) {
     const Segment block = segment.part(from, std::min(block_rows, segment.count - from));
-    load(inputs, block);
-    if (program_->row_count() >= 0) *const_cast<T*>(at_[std::size_t(program_->row_count())]) = T(block.count);
-    bind(block.count);
+    place(inputs, block, 0, lane_, true, draw);
+    if (program_->row_count() >= 0) *const_cast<T*>(lane_.at[std::size_t(program_->row_count())]) = T(block.count);
     const auto& steps = program_->per_block();
+    const auto& geometries = bind(block.count);
     for (std::size_t i = 0; i < steps.size(); ++i) {
-      run_step(steps[i], bound_[used_].geometries[i]);
+      run_step(steps[i], geometries[i], lane_);
       if (const std::string fault = fault_of(steps[i], block.count, block); !fault.empty()) return fault;
     }
   }

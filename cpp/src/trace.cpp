@@ -72,6 +72,19 @@ Ref Trace::rows(const Shape& inner) {
   return node;
 }
 
+Ref Trace::mask(const Shape& shape, double rate) {
+  Ref node = new_leaf(shape);
+  node->option = std::int32_t(masks_.size());
+  masks_.push_back(node);
+  mask_rates_.push_back(rate);
+  return node;
+}
+
+bool Trace::is_mask(const Node& node) const {
+  const auto i = std::size_t(node.option);
+  return node.op == leaf && i < masks_.size() && masks_[i].get() == &node;
+}
+
 Ref Trace::row_count() {
   if (!row_count_) row_count_ = new_leaf({});
   return row_count_;

@@ -11,6 +11,8 @@ using Index = std::int64_t;
 /// Operations run on blocks of this many rows at most: their results are still in the first-level cache when they are read.
 constexpr Index most_block_rows = 256, least_block_rows = 16;
 constexpr Index block_bytes = 64 * 1024;
+/// What a wave of a wide program touches: it stays in the second-level cache.
+constexpr Index wave_bytes = 2 * 1024 * 1024, most_wave_rows = 1024;
 
 /// How much work is worth a handshake between threads; the overhead of a part is that of a block.
 constexpr Index part_bytes = 32 * 1024;
@@ -28,11 +30,12 @@ TracedSum<T>::TracedSum(std::shared_ptr<const Program> value, std::shared_ptr<co
     widest_bytes_ = std::max(widest_bytes_, bytes);
     touched_bytes_ += bytes;
   }
+  wave_ = std::clamp(wave_bytes / touched_bytes_, least_block_rows, most_wave_rows);
   block_ = std::clamp(block_bytes / touched_bytes_, least_block_rows, most_block_rows);
   block_ = std::max<Index>(1, std::min(block_, data_.rows));
   if (gradient_->whole()) block_ = 1;
   const Index parts = std::min(most_parts, data_.rows * touched_bytes_ / part_bytes + 1);
-  partial_.resize(std::size_t(parts * parameters()));
+  if (!gradient_->wide()) partial_.resize(std::size_t(parts * parameters()));
   values_.resize(std::size_t(most_parts));
   use(nullptr);
 }
@@ -41,15 +44,20 @@ template <class T>
 void TracedSum<T>::use(Team* team) {
   team_ = team;
   const auto threads = std::size_t(team ? team->threads() : 1);
-  while (gradient_tapes_.size() < threads) {
-    gradient_tapes_.emplace_back(gradient_, block_);
-    value_tapes_.emplace_back(value_, block_);
-  }
+  const auto more = [&](std::vector<Tape<T>>& tapes, const std::shared_ptr<const Program>& program) {
+    // A wide program shares one tape among the threads.
+    while (tapes.size() < (program->wide() ? 1 : threads))
+      tapes.emplace_back(program, program->wide() ? wave_ : block_);
+  };
+  more(gradient_tapes_, gradient_);
+  more(value_tapes_, value_);
 }
 
 template <class T>
 double TracedSum<T>::add(const Segment& segment, const T* x, T* gradient) {
-  return in_parts(gradient_tapes_, segment, x, gradient);
+  if (!gradient_->wide()) return in_parts(gradient_tapes_, segment, x, gradient);
+  last_x_ = x;
+  return gradient_tapes_[0].run_waves(data_.inputs, segment, x, gradient, draw_, team_);
 }
 
 template <class T>
@@ -62,13 +70,13 @@ double TracedSum<T>::in_parts(std::vector<Tape<T>>& tapes, const Segment& segmen
   last_x_ = x;
   const Index wanted = gradient_->whole() ? 1 : segment.count * touched_bytes_ / part_bytes;
   const Index parts = std::clamp<Index>(wanted, 1, std::min(most_parts, segment.count));
-  if (parts == 1) return tapes[0].run(data_.inputs, segment, x, gradient);
+  if (parts == 1) return tapes[0].run(data_.inputs, segment, x, gradient, draw_);
   const Index k = parameters();
   const auto piece = [&](std::uint32_t i, int thread) {
     const Index from = segment.count * i / parts, to = segment.count * (i + 1) / parts;
     T* own = gradient ? partial_.data() + Index(i) * k : nullptr;
     if (own) std::fill_n(own, k, T(0));
-    values_[i] = tapes[std::size_t(thread)].run(data_.inputs, segment.part(from, to - from), x, own);
+    values_[i] = tapes[std::size_t(thread)].run(data_.inputs, segment.part(from, to - from), x, own, draw_);
   };
   if (team_)
     team_->run(std::uint32_t(parts), piece);
@@ -96,7 +104,7 @@ std::string TracedSum<T>::complaint(const Segment& segment) const {
   for (Index j = 0; last_x_ && j < parameters(); ++j)
     if (!std::isfinite(last_x_[j])) return {};
   if (!last_x_) return {};
-  const std::string fault = Tape<T>(gradient_, block_).first_fault(data_.inputs, segment, last_x_);
+  const std::string fault = Tape<T>(gradient_, block_).first_fault(data_.inputs, segment, last_x_, draw_);
   return fault.empty() ? fault : "the loss is not finite: " + fault;
 }
 

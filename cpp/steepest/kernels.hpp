@@ -156,6 +156,21 @@ struct RuleKernels {
   void (*settle)(const double* params, const Update<T>&);
 };
 
+/// C (m x n, rows contiguous) = A B, or C + A B. An element of A is found at a[i * a_row + p * a_step]; B lies k x n with
+/// contiguous rows `b_row` apart, or transposed, n x k.
+template <class T>
+struct Product {
+  std::int64_t m, n, k;
+  const T* a;
+  std::int64_t a_row, a_step;
+  const T* b;
+  std::int64_t b_row;
+  bool b_transposed;
+  T* c;
+  std::int64_t c_row;
+  bool add;
+};
+
 template <class T>
 struct OpKernels {
   /// n results of an elementwise operation whose operands step by 0 or 1; null for other operations.
@@ -174,6 +189,9 @@ struct KernelsOf {
   const RuleKernels<T>* rules;
   const OpKernels<T>* ops;
   SparseKernels<T> sparse;
+  void (*multiply)(const Product<T>&);
+  /// count numbers 0 with the probability `rate`, else 1 / (1 - rate), drawn from the generator of a key.
+  void (*mask)(std::uint64_t key, std::int64_t count, double rate, T* out);
 };
 
 struct Kernels {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "steepest/geometry.hpp"
+#include "steepest/matmul.hpp"
 #include "steepest/simd_math.hpp"
 
 namespace steepest::STEEPEST_LEVEL::loops {
@@ -233,58 +234,16 @@ STEEPEST_INLINE T dot(const T* a, const T* b, Index n) {
   return total;
 }
 
-/// `Rows` rows of C by `Registers` registers, or by some single columns: C = A B with B's rows contiguous.
-template <int Rows, class V, int Registers, class T>
-STEEPEST_INLINE void tile(Index k, const T* a, Index row_step, Index step, const T* b, Index n, T* c) {
-  V sum[Rows][Registers];
-  for (int r = 0; r < Rows; ++r)
-    for (int q = 0; q < Registers; ++q) sum[r][q] = V(0.0);
-  for (Index p = 0; p < k; ++p) {
-    V x[Registers];
-    for (int q = 0; q < Registers; ++q) x[q] = V::load(b + p * n + q * V::size);
-    for (int r = 0; r < Rows; ++r) {
-      const V w(a[r * row_step + p * step]);
-      for (int q = 0; q < Registers; ++q) sum[r][q] = w * x[q] + sum[r][q];
-    }
-  }
-  for (int r = 0; r < Rows; ++r)
-    for (int q = 0; q < Registers; ++q) sum[r][q].store(c + r * n + q * V::size);
-}
-
-template <int Rows, class T>
-STEEPEST_INLINE void tile_row(Index n, Index k, const T* a, Index row_step, Index step, const T* b, T* c) {
-  constexpr int N = lanes<T>;
-  Index j = 0;
-  for (; j + 2 * N <= n; j += 2 * N) tile<Rows, Vector<T>, 2>(k, a, row_step, step, b + j, n, c + j);
-  for (; j + N <= n; j += N) tile<Rows, Vector<T>, 1>(k, a, row_step, step, b + j, n, c + j);
-  for (; j < n; ++j) tile<Rows, Simd<T, 1>, 1>(k, a, row_step, step, b + j, n, c + j);
-}
-
 /// One matrix product, A of m x k (bit 0 of option: stored transposed), B of k x n (bit 1: stored transposed).
 template <class T>
 void product(const Geometry& g, std::int32_t option, const T* a, const T* b, T* c) {
   const auto [m, n, k] = g.extent;
-  const Index row_step = option & 1 ? 1 : k, step = option & 1 ? m : 1;
-  if (option & 2) {
-    for (Index i = 0; i < m; ++i)
-      for (Index j = 0; j < n; ++j) {
-        if (step == 1) {
-          c[i * n + j] = dot(a + i * row_step, b + j * k, k);
-        } else {
-          T total = 0;
-          for (Index p = 0; p < k; ++p) total += a[i * row_step + p * step] * b[j * k + p];
-          c[i * n + j] = total;
-        }
-      }
+  const bool first = option & 1, second = option & 2;
+  if (n == 1 && !first) {
+    for (Index i = 0; i < m; ++i) c[i] = dot(a + i * k, b, k);
     return;
   }
-  if (n == 1 && step == 1) {
-    for (Index i = 0; i < m; ++i) c[i] = dot(a + i * row_step, b, k);
-    return;
-  }
-  Index i = 0;
-  for (; i + 4 <= m; i += 4) tile_row<4>(n, k, a + i * row_step, row_step, step, b, c + i * n);
-  for (; i < m; ++i) tile_row<1>(n, k, a + i * row_step, row_step, step, b, c + i * n);
+  multiply(Product<T>{m, n, k, a, first ? 1 : k, first ? m : 1, b, second ? k : n, second, c, n, false});
 }
 
 template <class T>

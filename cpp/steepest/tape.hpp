@@ -5,6 +5,10 @@
 // rows are added up, and what depends on those runs at the end. Products of rows with a vector go through the kernels of
 // the rows, in place, so that every layout of rows works. A Tape is a Program with the memory of one thread: it is planned
 // once, and nothing is allocated per batch.
+//
+// A program with gradients by matrices is wide: a batch is then one wave, whose rows are cut into pieces for the threads,
+// each running all that is done per row; then the sums over rows, cut by their results. So nothing is summed twice, however
+// many threads there are, and the products of matrices are as large as the batch.
 #pragma once
 
 #include <cstdint>
@@ -30,23 +34,23 @@ enum class Result {
 Ref row_losses_of(const Trace& trace, const Ref& root);
 
 struct Step {
-  enum class Kind : std::uint8_t { operation, predict, slope };
+  enum class Kind : std::uint8_t { operation, predict, slope, product };
   Kind kind = Kind::operation;
   std::int32_t op = 0, option = 0;
   const Detail* detail = nullptr;
   int inputs = 0;
   int in[3] = {};   ///< slots; of predict and slope: the row input first
   int out = 0;      ///< slot
-  int add_to = -1;  ///< the slot that collects the blocks' results; the slope adds to it directly
+  int add_to = -1;  ///< the slot that collects the blocks' results; slopes and products add to it directly
   Shape in_shape[3], out_shape;
 };
 
 struct Slot {
-  enum class Place : std::uint8_t { parameter, constant, rows, scratch };
+  enum class Place : std::uint8_t { parameter, constant, rows, mask, scratch };
   Place place = Place::scratch;
   Shape shape;
   int memory = -1;  ///< which piece of scratch memory
-  int number = 0;   ///< of the parameter or the row input
+  int number = 0;   ///< of the parameter, the row input or the mask
   Ref constant;
 };
 
@@ -61,6 +65,8 @@ class Program {
   const std::vector<Shape>& memory() const { return memory_; }
   const std::vector<Step>& before() const { return before_; }
   const std::vector<Step>& per_block() const { return per_block_; }
+  /// The sums over rows of a wide program, which no step per block reads.
+  const std::vector<Step>& sums() const { return sums_; }
   const std::vector<Step>& after() const { return after_; }
   /// Slots that collect sums over blocks, zero at first.
   const std::vector<int>& collectors() const { return collectors_; }
@@ -72,6 +78,10 @@ class Program {
   const std::vector<char>& viewed() const { return viewed_; }
   int row_count() const { return row_count_; }
   bool whole() const { return whole_; }
+  bool wide() const { return wide_; }
+  /// By slot: whether it collects a parameter's gradient and nothing else reads it.
+  const std::vector<char>& direct() const { return direct_; }
+  const std::vector<double>& mask_rates() const { return mask_rates_; }
   std::int64_t parameters() const { return parameters_; }
   const std::vector<std::int64_t>& offsets() const { return offsets_; }
   /// Numbers per row that a block touches.
@@ -79,17 +89,25 @@ class Program {
 
  private:
   class Planner;
+  void find_direct();
 
   std::vector<Slot> slots_;
   std::vector<Shape> memory_;
-  std::vector<Step> before_, per_block_, after_;
+  std::vector<Step> before_, per_block_, sums_, after_;
   std::vector<int> collectors_, gradients_;
-  std::vector<char> loaded_, viewed_;
+  std::vector<char> loaded_, viewed_, direct_;
+  std::vector<double> mask_rates_;
   std::vector<std::int64_t> offsets_;
   std::vector<Ref> kept_;
   int value_ = -1, row_count_ = -1;
-  bool whole_ = false;
+  bool whole_ = false, wide_ = false;
   std::int64_t parameters_ = 0, row_numbers_ = 0;
+};
+
+/// What masks are drawn from.
+struct Draw {
+  bool on = false;
+  std::uint64_t key = 0;
 };
 
 template <class T>
@@ -99,9 +117,12 @@ class Tape {
 
   /// The sum over the rows of a segment of the inputs; its gradient is added to `gradient` unless that is null or the
   /// program has none.
-  double run(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x, T* gradient);
+  double run(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x, T* gradient, Draw draw = {});
+  /// The same in waves of at most as many rows as were asked for, shared with a team unless that is null.
+  double run_waves(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x, T* gradient, Draw draw,
+                   Team* team);
   /// Which operation first gives a number that is not finite from numbers that are; empty where none does.
-  std::string first_fault(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x);
+  std::string first_fault(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x, Draw draw = {});
 
  private:
   struct Bound {
@@ -112,12 +133,27 @@ class Tape {
     DenseRows<T> rows;
     Segment segment;
   };
+  /// Where a thread finds its operands.
+  struct Lane {
+    std::vector<const T*> at;  // by slot
+    std::vector<View> views;
+  };
+  /// A sum over rows, or some rows of the result of a product.
+  struct Task {
+    const Step* step;
+    const Geometry* geometry;
+    std::int64_t from, to;
+  };
 
-  void begin(const T* x);
+  void begin(const T* x, T* gradient);
+  void end(T* gradient);
   void grow(std::int64_t rows);
-  void bind(std::int64_t rows);
-  void load(const std::vector<DenseRows<T>>& inputs, const Segment& block);
-  void run_step(const Step& step, const Geometry& geometry);
+  const std::vector<Geometry>& bind(std::int64_t rows);
+  void plan_sums(std::int64_t rows);
+  void place(const std::vector<DenseRows<T>>& inputs, const Segment& block, std::int64_t at, Lane& lane, bool copies,
+             Draw draw);
+  void run_step(const Step& step, const Geometry& geometry, const Lane& lane);
+  void run_sum(const Task& task);
   std::string fault_of(const Step& step, std::int64_t rows, const Segment& block) const;
   static void geometries_of(const std::vector<Step>& steps, std::int64_t rows, std::vector<Geometry>& geometries);
 
@@ -125,13 +161,15 @@ class Tape {
   const KernelsOf<T>& kernels_;
   std::int64_t block_rows_, capacity_ = 0;
   Handle<Memory> arena_;
-  std::vector<T*> piece_;     // by number of memory
-  std::vector<const T*> at_;  // by slot
-  std::vector<View> views_;
+  std::vector<T*> piece_;  // by number of memory
+  Lane lane_;
+  std::vector<Lane> lanes_;  // of the threads that share a wave
   std::vector<Geometry> before_, after_;
   // Two sizes of blocks alternate: the whole ones and the remainder of a batch.
   Bound bound_[4];
-  std::size_t used_ = 0, next_ = 0;
+  std::size_t next_ = 0;
+  Bound sums_;
+  std::vector<Task> tasks_;
 };
 
 /// The losses of a traced function over data, as the loop knows them.
@@ -156,6 +194,7 @@ class TracedSum final : public RowSum<T> {
   /// Of the widest input alone, as for the built-in losses: with the same seed both visit the rows in the same order.
   std::int64_t row_bytes() const override { return gradient_->whole() ? 0 : widest_bytes_; }
   void use(Team* team) override;
+  void draw(bool on, std::uint64_t key) override { draw_ = {on, key}; }
   std::int64_t block_rows() const override { return gradient_->whole() ? data_.rows : 8192; }
   std::string complaint(const Segment& segment) const override;
 
@@ -165,8 +204,9 @@ class TracedSum final : public RowSum<T> {
   const KernelsOf<T>& kernels_;
   std::shared_ptr<const Program> value_, gradient_;
   Data data_;
-  std::int64_t widest_bytes_ = 0, touched_bytes_,
-               block_;  // per row: of the widest input, and of all with the intermediate results
+  std::int64_t widest_bytes_ = 0, touched_bytes_;  // per row: of the widest input, and of all with intermediate results
+  std::int64_t block_, wave_;
+  Draw draw_;
   Team* team_ = nullptr;
   std::vector<Tape<T>> value_tapes_, gradient_tapes_;  // one per thread
   std::vector<T> partial_;

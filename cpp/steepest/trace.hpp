@@ -32,11 +32,16 @@ class Trace {
   Ref parameter(const Shape& shape);
   /// A leaf with `any_rows` before `inner`.
   Ref rows(const Shape& inner);
+  /// A leaf with `any_rows` first that is drawn for every row and epoch: 0 with the probability `rate`, else 1/(1 - rate);
+  /// ones where nothing is drawn.
+  Ref mask(const Shape& shape, double rate);
   /// The number of rows as a number.
   Ref row_count();
 
   const std::vector<Ref>& parameters() const { return parameters_; }
   const std::vector<Ref>& row_inputs() const { return row_inputs_; }
+  const std::vector<double>& mask_rates() const { return mask_rates_; }
+  bool is_mask(const Node& node) const;
   const Ref& row_count_leaf() const { return row_count_; }
   Number number() const { return number_; }
 
@@ -55,7 +60,8 @@ class Trace {
 
   Number number_;
   std::uint64_t id_;
-  std::vector<Ref> parameters_, row_inputs_;
+  std::vector<Ref> parameters_, row_inputs_, masks_;
+  std::vector<double> mask_rates_;
   Ref row_count_;
   std::unordered_multimap<std::size_t, Ref> nodes_;
   std::unordered_map<std::uint64_t, Ref> constants_;

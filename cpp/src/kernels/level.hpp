@@ -24,6 +24,8 @@ const RuleKernels<float>* rule_kernels_f32();
 const RuleKernels<double>* rule_kernels_f64();
 const OpKernels<float>* op_kernels_f32();
 const OpKernels<double>* op_kernels_f64();
+void mask(std::uint64_t key, std::int64_t count, double rate, float* out);
+void mask(std::uint64_t key, std::int64_t count, double rate, double* out);
 
 const Kernels& table();
 

@@ -304,6 +304,15 @@ void accumulate_columns(const DenseRows<T>& rows, const Segment& segment, const 
 template <class T>
 void pack(const DenseRows<T>& rows, const Segment& segment, T* packed) {
   const Index n = segment.count, d = rows.features;
+  if (rows.row_major()) {
+    const Index reachable = n + segment.ahead;
+    for (Index i = 0; i < n; ++i) {
+      if (segment.offset && i + prefetch_rows < reachable)
+        prefetch_row(rows.data + segment[i + prefetch_rows] * rows.row_stride, d);
+      __builtin_memcpy(packed + i * d, rows.data + segment[i] * rows.row_stride, std::size_t(d) * sizeof(T));
+    }
+    return;
+  }
   // Where columns are contiguous, each cache line of one is read for as many rows as it may hold.
   const Index together = rows.column_major() ? 64 / Index(sizeof(T)) : 1;
   for (Index i = 0; i < n; i += together) {

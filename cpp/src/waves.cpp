@@ -1,0 +1,96 @@
+// Wide programs: a batch at once, shared by threads first by its rows, then by the results of its sums.
+#include <algorithm>
+
+#include "steepest/tape.hpp"
+
+namespace steepest {
+namespace {
+
+using Index = std::int64_t;
+
+/// Rows that go through the layers together: enough for the products, few enough for the nearest caches.
+constexpr Index piece_rows = 32, least_piece_rows = 8;
+/// Multiplications that are worth a handshake between threads.
+constexpr Index piece_work = Index(1) << 19;
+/// Rows of a product's result that a piece is a multiple of: tiles are as high, or half.
+constexpr Index tile_rows = 12;
+
+/// Multiplications per row of the data.
+Index work_of(const Step& step) { return step.kind == Step::Kind::product ? step.out_shape.count() : 0; }
+
+}  // namespace
+
+/// The sums over rows and how they are cut: products by the rows of their results, no others.
+template <class T>
+void Tape<T>::plan_sums(Index rows) {
+  if (sums_.rows == rows) return;
+  sums_.rows = rows;
+  geometries_of(program_->sums(), rows, sums_.geometries);
+  tasks_.clear();
+  for (std::size_t i = 0; i < sums_.geometries.size(); ++i) {
+    const Step& step = program_->sums()[i];
+    const Index height = step.kind == Step::Kind::product ? step.out_shape[0] : 1;
+    const Index cuts = std::clamp<Index>(work_of(step) * rows / piece_work, 1, 16);
+    const Index part = (height / cuts + tile_rows) / tile_rows * tile_rows;
+    for (Index from = 0; from < height; from += part)
+      tasks_.push_back({&step, &sums_.geometries[i], from, std::min(from + part, height)});
+  }
+}
+
+template <class T>
+void Tape<T>::run_sum(const Task& task) {
+  const Step& step = *task.step;
+  if (step.kind != Step::Kind::product) return run_step(step, *task.geometry, lane_);
+  const T *a = lane_.at[std::size_t(step.in[0])], *b = lane_.at[std::size_t(step.in[1])];
+  T* c = const_cast<T*>(lane_.at[std::size_t(step.out)]);
+  const auto [m, n, k] = task.geometry->extent;
+  kernels_.multiply({task.to - task.from, n, k, a + task.from, 1, m, b, n, false, c + task.from * n, n, true});
+}
+
+template <class T>
+double Tape<T>::run_waves(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x, T* gradient,
+                          Draw draw, Team* team) {
+  const Index threads = team ? team->threads() : 1;
+  while (Index(lanes_.size()) < threads) lanes_.push_back(lane_);
+  begin(x, gradient);
+  for (Lane& lane : lanes_) lane.at = lane_.at;
+  T* value = const_cast<T*>(lane_.at[std::size_t(program_->value())]);
+  Index work = 0;
+  for (const Step& step : program_->sums()) work += work_of(step);
+  double total = 0;
+  const Index waves = (segment.count + block_rows_ - 1) / block_rows_;
+  for (Index w = 0; w < waves; ++w) {
+    const Index from = segment.count * w / waves, to = segment.count * (w + 1) / waves;
+    const Segment wave = segment.part(from, to - from);
+    Index pieces = (wave.count + piece_rows - 1) / piece_rows;
+    if (pieces == 1 && wave.count >= 2 * least_piece_rows && wave.count * work >= 2 * piece_work) pieces = 2;
+    // Both sizes of pieces are known before any thread asks.
+    bind(wave.count / pieces);
+    bind((wave.count + pieces - 1) / pieces);
+    const auto piece = [&](std::uint32_t i, int thread) {
+      const Index first = wave.count * i / pieces, last = wave.count * (i + 1) / pieces;
+      Lane& lane = lanes_[std::size_t(thread)];
+      place(inputs, wave.part(first, last - first), first, lane, true, draw);
+      const auto& geometries = bind(last - first);
+      for (std::size_t s = 0; s < geometries.size(); ++s) run_step(program_->per_block()[s], geometries[s], lane);
+    };
+    plan_sums(wave.count);
+    place(inputs, wave, 0, lane_, false, draw);
+    const auto sum = [&](std::uint32_t i, int) { run_sum(tasks_[i]); };
+    if (team && wave.count * work >= piece_work) {
+      team->run(std::uint32_t(pieces), piece);
+      team->run(std::uint32_t(tasks_.size()), sum);
+    } else {
+      for (Index i = 0; i < pieces; ++i) piece(std::uint32_t(i), 0);
+      for (std::size_t i = 0; i < tasks_.size(); ++i) sum(std::uint32_t(i), 0);
+    }
+    total += double(std::exchange(*value, T(0)));
+  }
+  end(gradient);
+  return total;
+}
+
+template class Tape<float>;
+template class Tape<double>;
+
+}  // namespace steepest
