@@ -285,6 +285,7 @@ py::dict outcome(const Fit<T>& fit) {
   d["jac"] = copy_of(fit.gradient());
   d["gap"] = fit.gap();
   d["status"] = name_of(fit.status());
+  d["place_of_stop"] = fit.place_of_stop();
   d["epochs"] = fit.epochs();
   d["best_epoch"] = fit.best_epoch();
   d["nit"] = fit.updates();
@@ -341,6 +342,7 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
   FitOptions options = fit_options(given);
   const auto state = given.take<Contiguous<double>>("state", Contiguous<double>(0));
   const auto seed = given.take<std::uint64_t>("seed", 0);
+  options.seed = seed;
   auto order = make_order(given.take<py::object>("order", py::str("sequence")), problem.sum().rows(), seed,
                           problem.row_bytes(), options.batch_size, problem.column_major());
   const auto on_epoch = given.take<py::object>("on_epoch", py::none());

@@ -154,6 +154,12 @@ void bind_trace(py::module_& m) {
       .def("rows",
            [](Recorder& recorder, py::handle inner) { return tensor_of(recorder.trace.rows(shape_from(inner))); })
       .def("compile", &compile);
+  m.def("mask", [](const Variable& like, double rate) {
+    const Shape& shape = like.node()->shape;
+    if (shape.axes == 0 || shape[0] != any_rows)
+      throw py::value_error("a mask drawn for every row needs the rows as axis 0; the shape is " + shape.text());
+    return tensor_of(Trace::of(*like.node()).mask(shape, rate));
+  });
   py::class_<Programs>(m, "Programs")
       .def_property_readonly("unused",
                              [](const Programs& programs) {

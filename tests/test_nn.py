@@ -317,3 +317,136 @@ def test_files_restore_models(tmp_path: Path) -> None:
     assert nn.load(second, tmp_path / "model.safetensors") is second
     for name, array in first.state_dict().items():
         np.testing.assert_array_equal(array, second.state_dict()[name])
+
+
+# --- dropout ---
+
+
+class Witness(nn.Module):
+    """The mean of what dropout lets through, times a parameter that is 1: its loss tells the masks."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(rate)
+        self.one = nn.Parameter(1.0, dtype=np.float64)
+
+    def forward(self, x: Any) -> Any:
+        return self.dropout(x).mean(-1) * self.one
+
+
+def masks_met(rate: float, width: int = 100, **options: Any) -> NDArray[Any]:
+    """Return the share kept of each batch of one row, as the gradients of plain steps so small that nothing moves."""
+    X, met = np.ones((40, width)), []
+    model = Witness(rate)
+    nn.fit(
+        model,
+        lambda outputs, y: outputs,
+        (X, np.zeros(40)),
+        step_size=1e-12,
+        callback=lambda reached: met.append(reached.fun),
+        **options,
+    )
+    return np.array(met)
+
+
+def test_masks_depend_on_seed_epoch_and_row() -> None:
+    options: dict[str, Any] = {"batch_size": 7, "epochs": 6, "shuffle": "full"}
+    first, again, other = (masks_met(0.5, seed=seed, **options) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert len(np.unique(first)) == 6
+    assert (first != other).all()
+    assert first.mean() == pytest.approx(1.0, abs=0.05)
+    # not on the order of rows or on the batches
+    in_sequence = masks_met(0.5, seed=1, batch_size=40, epochs=6, shuffle=False)
+    np.testing.assert_allclose(in_sequence, first, atol=1e-9)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+def test_masks_have_their_rate(rate: float) -> None:
+    shares = masks_met(rate, width=1000, seed=0, batch_size=40, epochs=10) * (1 - rate)
+    assert shares.mean() == pytest.approx(1 - rate, abs=4 * (rate * (1 - rate) / 400_000) ** 0.5)
+    # as independent draws spread
+    assert shares.std() < 4 * (rate * (1 - rate) / 40_000) ** 0.5
+
+
+def with_dropout() -> nn.Sequential:
+    nn.manual_seed(2)
+    return nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, 10), nn.Dropout(0.1))
+
+
+def test_dropout_trains_and_is_off_for_the_objective() -> None:
+    X, y = digits()
+    model = with_dropout()
+    result = nn.fit(model, "softmax", (X, y), step_size=0.2, batch_size=64, epochs=5, history="exact", seed=0)
+    scores = model.eval()(X).numpy().astype(np.float64)
+    assert result.fun == pytest.approx(st.losses.get("softmax")(y, scores), rel=1e-5)
+    assert result.history.running_objective[-1] > 1.2 * result.history.objective[-1]
+    assert accuracy(model, X, y) > 0.85
+
+
+def test_training_is_the_same_for_any_number_of_threads() -> None:
+    X, y = digits()
+    X, y = X.repeat(4, 0), y.repeat(4)
+    states = []
+    for threads in (1, 2, 5):
+        model = with_dropout()
+        nn.fit(model, "softmax", (X, y), step_size=0.1, batch_size=500, epochs=2, n_threads=threads, seed=0)
+        states.append(model.state_dict())
+    assert X.nbytes > 1 << 20
+    for state in states[1:]:
+        for name, array in state.items():
+            np.testing.assert_array_equal(array, states[0][name])
+
+
+def test_a_run_with_dropout_goes_on_bit_for_bit() -> None:
+    X, y = digits()
+    options: dict[str, Any] = {"step_size": 0.1, "batch_size": 32}
+    whole, parts = with_dropout(), with_dropout()
+    nn.fit(whole, "softmax", (X, y), epochs=3, seed=9, **options)
+    first = nn.fit(parts, "softmax", (X, y), epochs=1, seed=9, **options)
+    nn.fit(parts, "softmax", (X, y), epochs=2, x0=first, **options)
+    for name, array in whole.state_dict().items():
+        np.testing.assert_array_equal(array, parts.state_dict()[name])
+
+
+# --- numbers that stop being numbers ---
+
+
+def test_nan_on_the_way_names_operation_batch_and_epoch_and_keeps_the_best() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.uniform(1, 2, size=(64, 2))
+    y = np.ones(64)
+    model = nn.Sequential(nn.Linear(2, 1, dtype=np.float64))
+    model.load_state_dict({"0.weight": [[1.0, 1.0]], "0.bias": [1.0]})
+
+    def risky(outputs: Any, target: Any) -> Any:
+        return outputs[:, 0] + 0.0 * target - 1e-3 * st.log(outputs[:, 0])
+
+    kept = []
+    with pytest.raises(ValueError, match=r"log gave NaN, first in row \d+, in batch \d+ of epoch [1-9]") as stop:
+        nn.fit(
+            model,
+            risky,
+            (X, y),
+            step_size=0.05,
+            batch_size=16,
+            epochs=20,
+            shuffle=False,
+            callback=lambda reached: kept.append((reached.fun, model.state_dict())),
+        )
+    assert len(kept) >= 1
+    best = min(kept, key=lambda entry: entry[0])[1]
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, best[name])
+    assert np.isfinite(vars(stop.value)["result"].x).all()
+
+
+def test_divergence_says_where_and_keeps_the_best() -> None:
+    X, y = digits()
+    model = mlp(64, 32, 10)
+    before = model.state_dict()
+    with pytest.warns(st.ConvergenceWarning, match=r"no finite number in batch \d+ of epoch 0"):
+        result = nn.fit(model, "multi_squared_error", (X, np.eye(10)[y] * 1e10), step_size=1e8, batch_size=16, epochs=3)
+    assert result.status is st.Status.diverged
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])

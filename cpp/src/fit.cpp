@@ -139,11 +139,12 @@ double Fit<T>::natural_scale() {
 template <class T>
 bool Fit<T>::run_epoch() {
   order_->start(std::uint64_t(epoch_));
+  sum_.draw(true, generator_of(options_.seed, std::uint64_t(epoch_)).key);
   epoch_start_ = x_;
   descent_.hide(x_);
   if (by_rows_) return run_epoch_by_rows();
   double running = 0;
-  Index batch = 0;
+  Index& batch = batch_ = 0;
   for (Index done = 0; done < n_; ++batch) {
     const Index rows = std::min(options_.batch_size, n_ - done);
     double objective = objective_of(evaluate_batch(rows), rows);
@@ -168,9 +169,10 @@ bool Fit<T>::run_epoch() {
 template <class T>
 bool Fit<T>::met(double objective, const Segment& segment) {
   if (std::isfinite(objective)) return true;
+  place_of_stop_ = "in batch " + std::to_string(batch_) + " of epoch " + std::to_string(epoch_);
   const std::string complaint = sum_.complaint(segment);
-  if (!complaint.empty()) throw NonFinite(complaint);
   diverge();
+  if (!complaint.empty()) throw NonFinite(complaint + ", " + place_of_stop_);
   return false;
 }
 
@@ -185,6 +187,7 @@ bool Fit<T>::run_epoch_by_rows() {
       steps_[std::size_t(i)] = T(step_ = next_step(double(epoch_) + double(done + i) / double(n_), 0));
     double objectives = 0;
     sum_.descend(segment, steps_.data(), options_.held, x_.data(), objectives);
+    batch_ = done;
     if (!met(objectives, segment)) return false;
     running += objectives;
     done += segment.count;
@@ -293,6 +296,7 @@ double Fit<T>::validate() {
   ++evaluations_;
   // What a line search has reached is the last accepted point; the step from there is yet to be judged.
   const std::vector<T>& at = line_search_.accepted().empty() ? x_ : line_search_.accepted();
+  held_out_->draw(false, 0);
   const auto poll = [this] { pacer_->worked(held_out_->block_rows()); };
   const double total = full_sum<T>(*held_out_, at.data(), nullptr, poll);
   const double loss = total / (double(held_out_->rows()) * held_out_->mean_weight());
@@ -341,6 +345,7 @@ Status Fit<T>::judge_progress(double objective) {
 template <class T>
 double Fit<T>::evaluate_full(bool with_gradient) {
   ++evaluations_;
+  sum_.draw(false, 0);
   const auto poll = [this] { pacer_->worked(sum_.block_rows()); };
   const double objective =
       objective_of(full_sum<T>(sum_, x_.data(), with_gradient ? full_gradient_.data() : nullptr, poll), n_);

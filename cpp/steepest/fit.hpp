@@ -50,6 +50,7 @@ struct FitOptions {
   std::function<double(double)> schedule;  ///< for Stepping::schedule; the first step for line_search is its value at 0
   std::int64_t batch_size = 1, epochs = 1;
   int threads = 1;
+  std::uint64_t seed = 0;                              ///< of what losses draw at random
   std::int64_t epochs_before = 0, updates_before = 0;  ///< of the run that this one goes on from
   double step_tolerance = -1;                          ///< stop when no parameter moved farther in an epoch; < 0: never
   double tolerance = 0;                                ///< relative optimality; 0: never
@@ -88,6 +89,7 @@ class Fit {
   double objective() const { return objective_; }                         ///< at x, once run() has returned
   double gap() const { return gap_; }  ///< bound of objective - optimum; infinite if none
   Status status() const { return status_; }
+  const std::string& place_of_stop() const { return place_of_stop_; }  ///< where the objective was no number any more
   std::int64_t epochs() const { return epoch_; }
   std::int64_t best_epoch() const { return best_epoch_; }  ///< on the held-out rows; epochs() without such
   std::int64_t updates() const { return updates_; }
@@ -135,6 +137,8 @@ class Fit {
   std::unique_ptr<Team> team_;
 
   Segment last_segment_;
+  std::int64_t batch_ = 0;
+  std::string place_of_stop_;
   Status status_ = Status::running;
   std::int64_t epoch_ = 0, updates_ = 0, evaluations_ = 0;
   double objective_ = std::numeric_limits<double>::quiet_NaN();

@@ -37,6 +37,8 @@ def make_result(
     ended_early = (Status.converged, Status.no_progress, Status.stopped, Status.early_stopped)
     success = status in ended_early or (status is Status.ran_all_epochs and not limited)
     message = MESSAGES[status].format(patience=patience, best=outcome["best_epoch"])
+    if status is Status.diverged and outcome["place_of_stop"]:
+        message += f" The objective was no finite number {outcome['place_of_stop']}."
     if status is Status.diverged and outcome["nit"] == 0:
         message = "The objective is not finite at the start: the numbers in the data or x0 are too large."
     if status is Status.ran_all_epochs and limited:
@@ -82,10 +84,12 @@ def make_result(
 
 
 def raise_failure(failure: Any, model: Model, result: Result) -> None:
-    """Raise what stopped the loop; Ctrl-C carries what was reached."""
+    """Raise what stopped the loop; Ctrl-C carries what was reached, as do errors of the loop itself."""
     error = failure
     if isinstance(failure, str):
         error = model.owner.exception if model.owner.exception is not None else model.held_out_owner.exception
     if isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted):
         raise Interrupted(result) from None
+    if type(error) is ValueError:
+        vars(error)["result"] = result
     raise error

@@ -7,6 +7,7 @@ from steepest.nn import init
 from steepest.nn._fit import fit
 from steepest.nn._layers import (
     Add,
+    Dropout,
     Duplicate,
     LeakyReLU,
     Linear,
@@ -24,6 +25,7 @@ from steepest.nn.init import manual_seed
 
 __all__ = [
     "Add",
+    "Dropout",
     "Duplicate",
     "LeakyReLU",
     "Linear",

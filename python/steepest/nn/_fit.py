@@ -128,8 +128,9 @@ def fit(
             callback=after_epoch if callable(callback) else callback,
             **options,
         )
-    except Interrupted as interruption:
-        network.take(interruption.result.x)
+    except (Interrupted, ValueError) as stop:
+        if "result" in vars(stop):
+            network.take(vars(stop)["result"].x)
         raise
     network.take(result.x)
     return result

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
+from steepest import _core
 from steepest.autodiff import _functions as functions
 from steepest.nn import init
 from steepest.nn._module import Module, Parameter
@@ -172,6 +173,63 @@ class LeakyReLU(_Elementwise):
         LeakyReLU(negative_slope=0.01)
         """
         return f"negative_slope={self.negative_slope}"
+
+
+class Dropout(_Elementwise):
+    """Inputs set to zero at random while training, the others divided by the share kept (C8).
+
+    So the expectation does not change, and nothing happens when predicting. In `fit` the mask of a row depends on the
+    seed, the epoch and the row's number alone; otherwise on `manual_seed`.
+
+    Parameters
+    ----------
+    p : float
+        The rate of zeros, in [0, 1).
+
+    Examples
+    --------
+    >>> import steepest as st
+    >>> layer = st.nn.Dropout(0.5)
+    >>> sorted(set(layer(st.tensor([1.0] * 100)).tolist()))
+    [0.0, 2.0]
+    >>> layer.eval()(st.tensor([1.0, 1.0]))
+    tensor([1., 1.])
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        if not isinstance(p, numbers.Real) or isinstance(p, bool):
+            raise TypeError(f"Dropout: the rate p must be a number, not {p!r}")
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout: the rate p must lie in [0, 1), not {p!r}")
+        self.p: float = float(p)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply by a mask.
+
+        Examples
+        --------
+        >>> import steepest as st
+        >>> st.nn.Dropout(0.0).forward(st.tensor([1.0, 2.0]))
+        tensor([1., 2.])
+        """
+        if not self.training or self.p == 0:
+            return x
+        if x.traced:
+            return x * _core.mask(x, self.p)
+        kept = init.generator().random(x.shape) >= self.p
+        return x * (kept / (1 - self.p)).astype(x.dtype)
+
+    def extra_repr(self) -> str:
+        """Return the rate.
+
+        Examples
+        --------
+        >>> import steepest as st
+        >>> st.nn.Dropout()
+        Dropout(p=0.5)
+        """
+        return f"p={self.p}"
 
 
 class Duplicate(_Elementwise):

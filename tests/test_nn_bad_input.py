@@ -1,0 +1,214 @@
+"""What modules and their training refuse, and what they say."""
+
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import steepest as st
+from steepest import nn
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(50, 4)).astype(np.float32)
+Y = RNG.integers(3, size=50)
+
+
+def model() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3))
+
+
+def test_layers_that_do_not_fit_are_both_named() -> None:
+    with pytest.raises(ValueError, match=r"0 Linear\(4, 5\) gives 5 numbers, 2 Linear\(6, 3, bias=False\) takes 6"):
+        nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(6, 3, bias=False))
+    with pytest.raises(ValueError, match=r"0\.1 Linear\(4, 5\) gives 5 numbers, 1\.0 Linear\(4, 2\) takes 4"):
+        nn.Sequential(nn.Sequential(nn.ReLU(), nn.Linear(4, 5)), nn.Sequential(nn.Linear(4, 2)))
+
+
+def test_inputs_that_do_not_fit_name_the_layer() -> None:
+    with pytest.raises(ValueError, match=r"Linear\(4, 5\) takes 4 numbers per row, not 3"):
+        model()(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"Linear\(4, 5\) takes 4 numbers per row, not 3"):
+        nn.fit(model(), "softmax", (X[:, :3], Y))
+    with pytest.raises(ValueError, match="not a single number"):
+        nn.Linear(4, 5)(1.0)
+
+
+@pytest.mark.parametrize(
+    ("size", "error", "message"),
+    [(0, ValueError, "at least 1, not 0"), (2.5, TypeError, "not 2.5"), (True, TypeError, "whole number")],
+)
+def test_sizes_are_positive_whole_numbers(size: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"out_features must be .*{message}" if error is ValueError else message):
+        nn.Linear(3, size)
+    with pytest.raises(error):
+        nn.Duplicate(size)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 2.0, float("nan")])
+def test_dropout_rates_outside_of_0_to_1(rate: float) -> None:
+    with pytest.raises(ValueError, match=r"Dropout: the rate p must lie in \[0, 1\)"):
+        nn.Dropout(rate)
+
+
+def test_dropout_rates_are_numbers() -> None:
+    with pytest.raises(TypeError, match=r"Dropout: the rate p must be a number"):
+        nn.Dropout("0.5")
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        ([0, 1, 3] + [0] * 47, ValueError, "the label 3, first in row 2; the model has 3 outputs, for labels 0 to 2"),
+        ([0, -1] + [0] * 48, ValueError, "y holds -1, first in row 1"),
+        ([0.0, 0.5] + [0.0] * 48, ValueError, "y holds 0.5, first in row 1"),
+        ([float("nan")] * 50, ValueError, "y holds NaN, first in row 0"),
+        (["a", "b"] * 25, TypeError, "whole numbers from 0"),
+        ([[0, 1]] * 50, ValueError, "y must be 1-D"),
+        ([0] * 49, ValueError, "50 rows"),
+    ],
+)
+def test_labels_outside_of_the_classes(labels: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        nn.fit(model(), "cross_entropy", (X, labels))
+
+
+def test_targets_that_do_not_fit_the_outputs() -> None:
+    with pytest.raises(ValueError, match="squared_error takes one output per row; the model gives 3"):
+        nn.fit(model(), "squared_error", (X, X[:, 0]))
+    with pytest.raises(ValueError, match="for 3 say multi_squared_error"):
+        nn.fit(model(), "squared_error", (X, X[:, :3]))
+    with pytest.raises(ValueError, match="the model gives 3 outputs, y has 4 columns"):
+        nn.fit(model(), "multi_squared_error", (X, X))
+
+
+def test_fit_in_eval_mode() -> None:
+    with pytest.raises(ValueError, match=r"in eval mode: call its train\(\)"):
+        nn.fit(model().eval(), "softmax", (X, Y))
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"model": lambda x: x}, TypeError, "fit trains a Module"),
+        ({"loss": 3}, TypeError, "loss must be a name"),
+        ({"loss": "nothing"}, ValueError, "nothing"),
+        ({"data": X}, TypeError, "must be a tuple"),
+        ({"data": (X,)}, TypeError, "must be a tuple"),
+        ({"x0": [0.0]}, TypeError, "x0 must be the Result"),
+        ({"fit_intercept": True}, TypeError, "unexpected keyword argument 'fit_intercept'"),
+        ({"learning_rate": 1}, TypeError, "unexpected keyword argument 'learning_rate'"),
+        ({"callback": 1}, TypeError, "callback must be callable"),
+        ({"method": "nothing"}, ValueError, "unknown method"),
+        ({"model": nn.ReLU()}, ValueError, "nothing to train"),
+        ({"data": (np.where(np.arange(200) == 7, np.nan, X.ravel()).reshape(50, 4), Y)}, ValueError, "row 1, column 3"),
+    ],
+)
+def test_arguments_of_fit(change: dict[str, Any], error: type[Exception], message: str) -> None:
+    arguments = {"model": model(), "loss": "softmax", "data": (X, Y), "epochs": 1} | change
+    with pytest.raises(error, match=message):
+        nn.fit(arguments.pop("model"), arguments.pop("loss"), arguments.pop("data"), **arguments)
+
+
+def test_a_model_that_returns_no_tensor() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.layer(x), x
+
+    with pytest.raises(TypeError, match="must return one tensor"):
+        nn.fit(Two(), "softmax", (X, Y))
+
+
+def test_a_parameter_that_is_not_used() -> None:
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.idle = nn.Linear(4, 3), nn.Linear(4, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.used(x)
+
+    with pytest.raises(ValueError, match=r"does not depend on .*idle\.weight"):
+        nn.fit(Idle(), "softmax", (X, Y))
+
+
+def test_modules_wired_wrongly() -> None:
+    with pytest.raises(TypeError, match="at position 1 there is"):
+        nn.Sequential(nn.ReLU(), st.relu)
+
+    class Late(nn.Module):
+        def __init__(self) -> None:
+            self.layer = nn.ReLU()
+
+    with pytest.raises(AttributeError, match=r"call super\(\).__init__\(\) first"):
+        Late()
+    with pytest.raises(TypeError, match="Add takes at least one input"):
+        nn.Add()()
+
+
+def test_initialisations() -> None:
+    with pytest.raises(ValueError, match="at least two axes"):
+        nn.init.xavier_uniform_(nn.Parameter([1.0]))
+    with pytest.raises(ValueError, match="mode must be"):
+        nn.init.kaiming_normal_(nn.Linear(2, 2).weight, mode="fan")
+    with pytest.raises(ValueError, match="unknown nonlinearity 'gelu'"):
+        nn.init.kaiming_normal_(nn.Linear(2, 2).weight, nonlinearity="gelu")
+    with pytest.raises(ValueError, match="negative_slope"):
+        nn.LeakyReLU(float("inf"))
+
+
+# --- states ---
+
+
+def test_a_state_of_another_model() -> None:
+    state = model().state_dict()
+    with pytest.raises(ValueError, match=r"lacks 0\.bias, 0\.weight, 2\.bias, 2\.weight and has bias, weight"):
+        model().load_state_dict(nn.Linear(2, 2).state_dict())
+    with pytest.raises(ValueError, match=r"2\.bias has shape \(4,\) there, \(3,\) here"):
+        model().load_state_dict(state | {"2.bias": np.zeros(4)})
+    with pytest.raises(ValueError, match=r"2\.bias in the state holds"):
+        model().load_state_dict(state | {"2.bias": np.full(3, np.nan)})
+
+
+def test_a_state_that_does_not_fit_changes_nothing() -> None:
+    ours = model()
+    before = ours.state_dict()
+    with pytest.raises(ValueError, match="here"):
+        ours.load_state_dict({name: array + 1 for name, array in before.items()} | {"2.weight": np.zeros((3, 6))})
+    for name, array in ours.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_files_of_other_models_and_broken_files(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    nn.save(nn.Linear(4, 3), path)
+    with pytest.raises(ValueError, match=r"model\.safetensors: the state is of another model"):
+        nn.load(model(), path)
+    nn.save(model(), path)
+    whole = path.read_bytes()
+    ours = model()
+    before = ours.state_dict()
+    for cut in (0, 4, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(ValueError, match="is no whole safetensors file"):
+            nn.load(ours, path)
+    path.write_bytes(struct.pack("<Q", 1 << 60) + whole[8:])
+    with pytest.raises(ValueError, match="is no whole safetensors file"):
+        nn.load(ours, path)
+    for name, array in ours.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+    with pytest.raises(FileNotFoundError):
+        nn.load(ours, tmp_path / "missing")
+
+
+def test_saving_without_the_extra_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    with pytest.raises(ImportError, match=r"pip install steepest\[nn\]"):
+        nn.save(model(), tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())
