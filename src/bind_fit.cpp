@@ -324,6 +324,7 @@ FitOptions fit_options(Options& given) {
   options.step_tolerance = given.take("step_tolerance", options.step_tolerance);
   options.tolerance = given.take("tolerance", options.tolerance);
   options.strong_convexity = given.take("strong_convexity", options.strong_convexity);
+  options.bounded = given.take("bounded", options.bounded);
   options.exact_history = given.take("exact_history", options.exact_history);
   options.keep_history = given.take("keep_history", options.keep_history);
   options.threads = given.take("threads", options.threads);

@@ -322,8 +322,9 @@ Status Fit<T>::judge_progress(double objective) {
     const bool at_end = options_.exact_history || !judged_on_the_way();
     const double squares = at_end ? squared_norm(full_gradient_) : squared_gradient_;
     if (squares / (2 * options_.strong_convexity) <= allowed) return Status::converged;
-    hardly = std::min(allowed, double(std::numeric_limits<T>::epsilon()) * std::abs(objective));
   }
+  if (options_.strong_convexity > 0 || options_.bounded)
+    hardly = std::min(allowed, double(std::numeric_limits<T>::epsilon()) * std::abs(objective));
   if (step_taken_back_) return Status::running;  // a shorter step is on its way
   recent_best_.push_back(recent_best_.empty() ? objective : std::min(recent_best_.back(), objective));
   const std::size_t seen = recent_best_.size();

@@ -55,6 +55,7 @@ struct FitOptions {
   double step_tolerance = -1;                          ///< stop when no parameter moved farther in an epoch; < 0: never
   double tolerance = 0;                                ///< relative optimality; 0: never
   double strong_convexity = 0;                         ///< of the objective, where it is known
+  bool bounded = false;                                ///< on_epoch knows a bound of the gap and stops on the tolerance
   bool keep_history = true;                            ///< else only the last epoch's
   bool exact_history = false;                          ///< the objective at the end of every epoch
   bool judged = true;                                  ///< else, with a schedule: nothing is an explosion while finite,

@@ -21,6 +21,7 @@ from steepest._arguments import (
     resolve_seed,
     resolve_tolerance,
 )
+from steepest._gap import GapWatch, add_gap, make_dual
 from steepest._model import Model, make_model, start_of
 from steepest._outcome import make_result, raise_failure
 from steepest._progress import Watcher, make_reporter
@@ -204,14 +205,21 @@ def minimize(
     full = size == n
     if threads is None:
         threads = default_threads() if model.numbers >= SMALL // 8 else 1
+    dual, reason = make_dual(model, penalty, fit_intercept)
+    asked_gap = tolerance > 0
+    watches = dual if asked_gap and dual is not None and dual.tightens else None
     if isinstance(method, methods.SciPyMethod):
         if step_size is not None:
             raise ValueError(
                 f"{method.name} finds its steps itself: step_size={step_size!r} goes with the loop's methods"
             )
         model.problem.threads = threads
-        limits = Limits(max_epochs, step_tolerance, tolerance, None, patience)
-        return minimize_by_scipy(method, model, penalty, limits, before, seed, callback, progress, history is not False)
+        bound = None if watches is None else watches.now_and_then()
+        limits = Limits(max_epochs, step_tolerance, tolerance, bound, patience)
+        by_scipy = minimize_by_scipy(
+            method, model, penalty, limits, before, seed, callback, progress, history is not False
+        )
+        return add_gap(by_scipy, model, dual, reason, asked_gap)
     if tol is None and method is None and max_epochs is None:
         tolerance, max_epochs = (1e-8, 10_000) if full else (1e-3, 100)
     if max_epochs is None:
@@ -232,7 +240,9 @@ def minimize(
         shuffle = "full" if shuffle is True else shuffle
     scale, row_size = scale_of(model.data, model.start.size) if rule._scaled else ([], 1.0)
     reporter = make_reporter(progress, max_epochs, n, model.start)
-    watcher = Watcher(callback, reporter) if callback is not None or reporter is not None else None
+    watcher: Any = Watcher(callback, reporter) if callback is not None or reporter is not None else None
+    strong = penalties.strong_convexity(penalty, fit_intercept) if model.loss is not None and model.loss.convex else 0.0
+    watch = None if watches is None or strong > 0 else GapWatch(watches, model, penalty, tolerance, watcher)
     try:
         outcome, failure = model.problem.fit(
             model.start,
@@ -252,10 +262,11 @@ def minimize(
             updates_before=0 if before is None else before.nit,
             step_tolerance=step_tolerance,
             tolerance=tolerance,
-            strong_convexity=penalties.strong_convexity(penalty, fit_intercept) if model.loss is not None else 0.0,
+            strong_convexity=strong,
+            bounded=watch is not None,
             exact_history=exact,
             keep_history=history is not False,
-            on_epoch=watcher,
+            on_epoch=watch or watcher,
             held_out=model.held_out,
             patience=patience,
             threads=threads,
@@ -266,12 +277,15 @@ def minimize(
             reporter.close()
     if failure is not None:
         outcome["status"] = Status.interrupted.name
+    elif watch is not None and watch.met:
+        outcome["status"] = Status.converged.name
     limited = tolerance > 0 or step_tolerance >= 0
     result = make_result(outcome, model, rule, seed, history is not False, limited, patience)
     if before is not None:
         result.nfev += before.nfev
     if failure is not None:
         raise_failure(failure, model, result)
+    add_gap(result, model, dual, reason, asked_gap)
     if not result.success:
         warn(result.message, ConvergenceWarning)
     return result

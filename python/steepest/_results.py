@@ -57,7 +57,10 @@ class Result(OptimizeResult):  # type: ignore[misc]
     classes : ndarray or None
         The sorted labels of a classification loss: of two the last is the positive one, of K each has a score.
     gap : float or None
-        An upper bound of ``fun - optimum``, where one is known.
+        An upper bound of ``fun - optimum``, where one is known: from the dual of convex losses with L1, L2 or elastic
+        penalties, intercepts and all.
+    gap_reason : str or None
+        Why there is none.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:

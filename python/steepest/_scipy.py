@@ -6,6 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from steepest._outcome import make_result, raise_failure
 from steepest._outside import evaluate
 from steepest._progress import Watcher, make_reporter
 from steepest._results import ConvergenceWarning, Result, Status
+from steepest._threads import one_blas_thread
 from steepest._warnings import warn
 from steepest.methods import BOUNDED, SciPyMethod
 from steepest.objective import hessian_product, penalty_bend
@@ -97,6 +99,7 @@ class SmoothObjective:
         self.penalised = model.features
         self.dtype = model.start.dtype
         self.l1 = l1_strength(penalty)
+        self.inside = model.owner is None  # the core evaluates the loss, not a callable that may want BLAS
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         at = x.astype(self.dtype)
@@ -225,7 +228,7 @@ class _Run:
             objective = self.evaluate_split
         try:
             self.begin()
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), one_blas_thread() if self._smooth.inside else nullcontext():
                 # What SciPy warns of ends in the status.
                 warnings.filterwarnings("ignore", module="scipy")
                 warnings.filterwarnings("ignore", category=scipy.optimize.OptimizeWarning)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
 
 
 def available_cores() -> int:
@@ -34,3 +35,16 @@ def default_threads() -> int:
 def _controller() -> Any:
     """Return the libraries that threadpoolctl controls; to find them takes milliseconds, to ask them does not."""
     return sys.modules["threadpoolctl"].ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Keep BLAS to one thread for a while, where threadpoolctl is installed to say so.
+
+    SciPy's methods call it for matrices of a few rows, for which threads wait for each other a hundred times as long as
+    the work takes, and which the core's own threads have to wait for in turn.
+    """
+    try:
+        import threadpoolctl  # noqa: F401
+    except ImportError:
+        return nullcontext()
+    return cast("AbstractContextManager[Any]", _controller().limit(limits=1, user_api="blas"))

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from steepest._fashion import fashion_mnist
 from steepest._scaled import Scaled, scaled
 
-__all__ = ["Scaled", "logistic", "scaled", "tips"]
+__all__ = ["Scaled", "fashion_mnist", "logistic", "scaled", "tips"]
 
 # Small enough to stay in cache between drawing the rows, labelling them and storing them.
 _BLOCK_BYTES = 1 << 20

@@ -1,0 +1,449 @@
+"""How far from the optimum a point can be at the most: feasible points of the dual problem.
+
+For a convex loss and any slopes s_i, one per row and score, the objective is nowhere below
+``-sum(w_i l_i*(s_i))/sum(w_i) - R*(-sum(w_i s_i x_i)/sum(w_i))``: l* and R* are the conjugates of loss and penalty. The
+slopes at a good point make a good bound. Where an L2 term makes R* finite, slopes as they are will do, their conjugates
+follow from the loss itself, and the bound costs next to nothing. Otherwise the slopes must be made feasible: those that
+meet an intercept must sum to zero, those that meet L1 alone must not pull too hard. Both are had by making some of
+them smaller, which every loss here allows, and takes the conjugate's formula.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+from numpy.typing import NDArray
+from scipy.special import xlogy
+
+from steepest import penalties
+from steepest._data import Data
+from steepest._model import Model
+from steepest._results import Interrupted, Result, Status
+from steepest._scipy import SmoothObjective, split, unsplit
+from steepest._threads import one_blas_thread
+
+Array = NDArray[np.float64]
+Conjugate = Callable[[Array, Array, Any], Array]
+
+BLOCK_ROWS = 4096
+PENALTIES = ("l1", "l2", "elastic_net")
+UNASKED = 1 << 20  # numbers in the data, up to which a pass over the rows is made where nobody gave a tolerance,
+REFINED = 1 << 17  # up to which the bound is then refined,
+ASKED_REFINED = 1 << 23  # and up to which it is where a tolerance was given
+
+
+def _pull(s: Array, y: Array) -> Array:
+    """Return how hard a margin loss pulls: minus the slope in the margin, at least 0 whatever rounding made of it."""
+    return np.maximum(-s * y, 0.0)
+
+
+def _entropy(a: Array) -> Array:
+    """Return a log(a) + (1 - a) log(1 - a)."""
+    b = np.maximum(1.0 - a, 0.0)
+    return np.asarray(xlogy(a, a) + xlogy(b, b))
+
+
+def _excess(u: Array, of: Any = 1.0) -> Array:
+    """Return u log(u / of) - u."""
+    u = np.maximum(u, 0.0)
+    return np.asarray(xlogy(u, u / of) - u)
+
+
+# l*(s) for s between 0 and a slope of the loss.
+CONJUGATES: dict[str, Conjugate] = {
+    "squared_error": lambda s, y, loss: s * (0.5 * s + y),
+    "mse": lambda s, y, loss: s * (0.25 * s + y),
+    "huber": lambda s, y, loss: s * (0.5 * s + y),
+    "log_cosh": lambda s, y, loss: _entropy(np.clip(0.5 + 0.5 * s, 0, 1)) + math.log(2) + s * y,
+    "absolute_error": lambda s, y, loss: s * y,
+    "quantile": lambda s, y, loss: s * y,
+    "epsilon_insensitive": lambda s, y, loss: s * y + loss.epsilon * np.abs(s),
+    "squared_epsilon_insensitive": lambda s, y, loss: s * (0.25 * s + y) + loss.epsilon * np.abs(s),
+    "log_loss": lambda s, y, loss: _entropy(_pull(s, y)),
+    "hinge": lambda s, y, loss: s * y,
+    "perceptron": lambda s, y, loss: np.zeros_like(s),
+    "squared_hinge": lambda s, y, loss: s * (0.25 * s + y),
+    "modified_huber": lambda s, y, loss: s * (0.25 * s + y),
+    "exponential": lambda s, y, loss: _excess(_pull(s, y)),
+    "poisson": lambda s, y, loss: _excess(s + y),
+    "gamma": lambda s, y, loss: _excess(1.0 - s, y),
+}
+# Several outputs are as many problems of one.
+SEPARABLE = {"multi_squared_error": "squared_error", "multi_huber": "huber", "multi_log_loss": "log_loss"}
+
+# How far a row is beyond the kink, and which slopes there are at it, for the losses that have but one (or two alike): a
+# slope in proportion to the excess, clipped to these, is feasible for the loss itself.
+KINKS: dict[str, Callable[[Array, Array, Any], tuple[Array, Any]]] = {
+    "absolute_error": lambda z, y, loss: (z - y, (-1.0, 1.0)),
+    "quantile": lambda z, y, loss: (z - y, (-loss.quantile, 1.0 - loss.quantile)),
+    "epsilon_insensitive": lambda z, y, loss: (z - np.clip(z, y - loss.epsilon, y + loss.epsilon), (-1.0, 1.0)),
+    "hinge": lambda z, y, loss: (z - y, (np.minimum(-y, 0.0), np.maximum(-y, 0.0))),
+    "perceptron": lambda z, y, loss: (z, (np.minimum(-y, 0.0), np.maximum(-y, 0.0))),
+}
+TRUST = {"maxiter": 20, "initial_trust_radius": 10.0, "max_trust_radius": 1e6}
+WIDTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # over which kinks are rounded off, of the size of the targets
+
+
+class Dual:
+    """Lower bounds of the objective of a convex loss of linear scores with an L1, L2 or elastic penalty."""
+
+    def __init__(self, model: Model, penalty: penalties.Penalty, fit_intercept: bool) -> None:
+        assert model.loss is not None
+        assert model.data is not None
+        self._model = model
+        self._loss = model.loss
+        self._data: Data = model.data
+        self._penalty = penalty
+        self._intercept = fit_intercept
+        self._l1, self._l2 = strengths(penalty)
+        self._eps = float(np.finfo(model.start.dtype).eps)
+        self.by_gradient = self._l2 > 0 and not fit_intercept
+        rows = self._data.at(slice(None))
+        self._y = self._data.y[rows].astype(np.float64)
+        weight = np.ones(len(self._y)) if self._data.weight is None else self._data.weight[rows].astype(np.float64)
+        self._share = weight / weight.sum()  # of each row in the mean
+
+    @property
+    def refines_quickly(self) -> bool:
+        """Whether a few Newton steps suffice to refine a bound."""
+        return self._loss.smooth and self._l1 == 0
+
+    @property
+    def tightens(self) -> bool:
+        """Whether the bound closes in as a run goes on: at kinks slopes are too many to meet the right ones."""
+        return self._loss.smooth
+
+    def gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
+        """Return an upper bound of fun - optimum at x, where jac is the gradient without kinks."""
+        below = self._lack(x, jac) if self.by_gradient else fun - self.bound(x)
+        return self._with_rounding(below, fun)
+
+    def now_and_then(self) -> Callable[[Array, float, Array], float]:
+        """Return a bound of the gap for every iteration of a run, which looks closely at a few of them only."""
+        seen = 0
+
+        def look(x: Array, fun: float, jac: Array) -> float:
+            nonlocal seen
+            seen += 1
+            if self.is_worth_refining(seen):
+                return self.refined_gap(x, fun, jac)
+            return self.gap(x, fun, jac) if self.by_gradient or seen % 5 == 0 else sys.float_info.max
+
+        return look
+
+    def is_worth_refining(self, seen: int) -> bool:
+        """Tell whether the bound is to be refined at this iteration: at some 8, then 16, 32, ..."""
+        return seen >= 8 and seen & (seen - 1) == 0 and self._model.numbers <= ASKED_REFINED
+
+    def refined_gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
+        """Return the bound from a better point nearby, which costs a few dozen passes over the data."""
+        gap = self.gap(x, fun, jac)
+        with one_blas_thread():
+            return min(gap, self._refined_gap(x, fun, jac))
+
+    def _refined_gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
+        if not self._loss.smooth:
+            return self._with_rounding(fun - self._rounded_bound(x), fun)
+        better = self._refined(x, jac)
+        if not self.by_gradient:
+            return self._with_rounding(fun - self.bound(better), fun)
+        smooth = SmoothObjective(self._model, self._penalty)
+        value, slope = smooth.value_and_gradient(better)
+        lower = value + smooth.kinks(better) - self._lack(better, slope)
+        return self._with_rounding(fun - lower, fun)
+
+    def _lack(self, x: NDArray[Any], jac: Array) -> float:
+        """Return what the penalty and its conjugate lack in being tangent (Fenchel and Young)."""
+        w = x[: self._model.features].astype(np.float64)
+        pull = jac[: w.size] - self._l2 * w
+        lack = self._l2 / 2 * w**2 + self._l1 * np.abs(w) + self._conjugate_of_penalty(-pull) + pull * w
+        return float(np.maximum(lack, 0.0).sum())
+
+    def _with_rounding(self, gap: float, fun: float) -> float:
+        """Add what rounding may have taken, most of it in sums over the rows in the dtype of the data."""
+        if not math.isfinite(gap):
+            return math.inf
+        return max(gap, 0.0) + 16 * self._eps * abs(fun)
+
+    def _conjugate_of_penalty(self, pull: Array) -> Array:
+        return np.asarray(np.maximum(np.abs(pull) - self._l1, 0.0) ** 2 / (2 * self._l2))
+
+    def bound(self, x: NDArray[Any]) -> float:
+        """Return a lower bound of the optimum from the slopes at x."""
+        x = x.astype(np.float64)
+        k, width = self._model.features, self._data.width
+        coef, intercept = x[:k].reshape(-1, width), x[k:] if x.size > k else np.zeros(k // width)
+        return self.bound_of_slopes(lambda part, rows: self._slopes(part, rows @ coef.T + intercept))
+
+    def _slopes(self, part: slice, z: Array) -> Array:
+        y = self._y[part]
+        if self._data.scores == 0:
+            return np.asarray(self._loss.gradient(y, z[:, 0])).reshape(-1, 1)
+        return np.asarray(self._loss.gradient(y, np.ascontiguousarray(z)))
+
+    def bound_of_slopes(self, slopes_of: Callable[[slice, Array], Array]) -> float:
+        """Return the value of the dual at slopes made feasible; they are asked for by blocks of rows."""
+        n, K, width = len(self._y), max(1, self._data.scores), self._data.width
+        slopes = np.empty((n, K))
+        up, down, label_pull, mean_row = (
+            np.zeros((K, width)),
+            np.zeros((K, width)),
+            np.zeros((K, width)),
+            np.zeros(width),
+        )
+        softmax = self._loss.name == "softmax"
+        for start in range(0, n, BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            rows, share = self._data.seen(part), self._share[part, None]
+            s = slopes[part] = slopes_of(part, rows)
+            if not self._intercept:
+                up += (share * s).T @ rows
+            elif softmax:
+                up += (share * s).T @ rows
+                label_pull += (share * self._indicator(part)).T @ rows
+                mean_row += share[:, 0] @ rows
+            else:
+                up += (share * np.maximum(s, 0)).T @ rows
+                down += (share * np.minimum(s, 0)).T @ rows
+        if not np.isfinite(slopes).all():
+            return -math.inf
+        if not self._intercept:
+            pull = up
+        elif softmax:
+            slopes, pull = self._mixed(slopes, up, label_pull, mean_row)
+        else:
+            rising, falling = self._share @ np.maximum(slopes, 0), -(self._share @ np.minimum(slopes, 0))
+            least = np.minimum(rising, falling)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                of_up = np.where(rising > 0, least / rising, 0.0)
+                of_down = np.where(falling > 0, least / falling, 0.0)
+            slopes = np.where(slopes > 0, slopes * of_up, slopes * of_down)
+            pull = of_up[:, None] * up + of_down[:, None] * down
+        if self._l2 == 0:
+            largest = float(np.abs(pull).max())
+            if largest > self._l1:
+                slopes = slopes * (self._l1 / largest * (1 - 1e-15))
+            of_penalty = 0.0
+        else:
+            of_penalty = float(self._conjugate_of_penalty(-pull).sum())
+        of_rows = self._conjugates(slopes)
+        # Sums that should vanish do so but for rounding, and meet intercepts as large as the targets.
+        sizes = self._share @ np.abs(of_rows) + (self._share @ np.abs(slopes)).max() * (1 + np.abs(self._y).max())
+        return -float(self._share @ of_rows) - of_penalty - 1e-15 * float(sizes)
+
+    def _mixed(self, slopes: Array, pull: Array, label_pull: Array, mean_row: Array) -> tuple[Array, Array]:
+        """Mix as little as need be of one distribution into the rows' so that each class has the mean it must have."""
+        everything = slice(None)
+        wanted = self._share @ self._indicator(everything)
+        met = self._share @ slopes + wanted
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = float(np.max(np.where(met > 0, 1 - wanted / met, 0.0)))
+        if t <= 0:
+            return slopes, pull
+        t = min(1.0, t * (1 + 1e-12))
+        q = np.maximum(wanted - (1 - t) * met, 0.0) / t
+        q /= q.sum()
+        mixed = (1 - t) * slopes + t * (q - self._indicator(everything))
+        return mixed, (1 - t) * pull + t * (q[:, None] * mean_row - label_pull)
+
+    def _indicator(self, part: slice) -> Array:
+        return np.asarray(self._y[part, None] == np.arange(self._data.scores), dtype=np.float64)
+
+    def _conjugates(self, slopes: Array) -> Array:
+        """Return l*(s) of each row."""
+        if self._loss.name == "softmax":
+            p = np.maximum(slopes + self._indicator(slice(None)), 0.0)
+            return np.asarray(xlogy(p, p).sum(axis=1))
+        conjugate = CONJUGATES[SEPARABLE.get(self._loss.name, self._loss.name)]
+        y = self._y.reshape(len(slopes), -1)
+        return np.asarray(conjugate(slopes, y, self._loss).sum(axis=1))
+
+    def _refined(self, x: NDArray[Any], jac: Array) -> NDArray[Any]:
+        """Go on from x by a few steps of a method of second order, or nearly so."""
+        smooth = SmoothObjective(self._model, self._penalty)
+        start = x.astype(np.float64)
+        if self._l1 == 0:
+            goal = max(1e-4 * float(np.linalg.norm(jac)), 1e-300)
+            found = scipy.optimize.minimize(
+                smooth.value_and_gradient,
+                start,
+                jac=True,
+                hessp=smooth.hessp,
+                method="trust-ncg",
+                options={**TRUST, "gtol": goal},
+            )
+            return np.asarray(found.x)
+        found = scipy.optimize.minimize(
+            smooth.split_value_and_gradient,
+            split(start, smooth.penalised),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=smooth.split_bounds(start.size),
+            options={"gtol": 1e-14, "ftol": 1e-16, "maxiter": 100, "maxcor": 20},
+        )
+        return self._newton_on_support(smooth, unsplit(found.x, smooth.penalised))
+
+    def _newton_on_support(self, smooth: SmoothObjective, x: Array) -> Array:
+        """Where coefficients that are zero stay so, and the others keep their signs, the objective has no kinks."""
+        sign = np.sign(x)
+        sign[smooth.penalised :] = 0
+        free = sign != 0
+        free[smooth.penalised :] = True
+        pull = self._l1 * sign[free]
+
+        def at(u: Array) -> Array:
+            full = np.zeros_like(x)
+            full[free] = u
+            return full
+
+        def evaluate(u: Array) -> tuple[float, Array]:
+            value, gradient = smooth.value_and_gradient(at(u))
+            return value + float(pull @ u), gradient[free] + pull
+
+        if not free.any():
+            return x
+        found = scipy.optimize.minimize(
+            evaluate,
+            x[free],
+            jac=True,
+            hessp=lambda u, v: smooth.hessp(at(u), at(v))[free],
+            method="trust-ncg",
+            options={**TRUST, "gtol": 1e-15},
+        )
+        return at(found.x) if np.array_equal(np.sign(found.x) * (pull != 0), np.sign(pull)) else x
+
+    def _rounded_bound(self, x: NDArray[Any]) -> float:
+        """Round the kink off, ever less, and take the slopes at the optimum of that."""
+        if self._loss.name not in KINKS:
+            return -math.inf
+        rows, kink, share = self._data.seen(slice(None)), KINKS[self._loss.name], self._share
+        width, size = self._data.width, max(float(np.abs(self._y).max()), 1e-300)
+        if self._intercept:
+            rows = np.hstack([rows, np.ones((len(rows), 1))])
+
+        def evaluate(parts: Array, rounding: float) -> tuple[float, Array]:
+            at = unsplit(parts, width)
+            excess, (low, high) = kink(rows @ at, self._y, self._loss)
+            slope = np.clip(excess / rounding, low, high)
+            w = at[:width]
+            value = share @ (slope * (excess - 0.5 * rounding * slope)) + 0.5 * self._l2 * (w @ w)
+            gradient = rows.T @ (share * slope)
+            gradient[:width] += self._l2 * w
+            sizes = self._l1 * float(parts[:width].sum() + parts[-width:].sum())
+            return float(value) + sizes, np.concatenate(
+                [gradient[:width] + self._l1, gradient[width:], self._l1 - gradient[:width]]
+            )
+
+        best, parts = -math.inf, split(x.astype(np.float64), width)
+        bounds = [(0, None)] * width + [(None, None)] * (x.size - width) + [(0, None)] * width
+        for share_of_size in WIDTHS:
+            rounding = share_of_size * size
+            found = scipy.optimize.minimize(
+                evaluate,
+                parts,
+                args=(rounding,),
+                jac=True,
+                method="L-BFGS-B",
+                bounds=bounds,
+                options={"maxiter": 100, "maxcor": 20, "gtol": 1e-12, "ftol": 1e-16},
+            )
+            parts = found.x
+            at = unsplit(parts, width)
+            excess, (low, high) = kink(rows @ at, self._y, self._loss)
+            slope = np.clip(excess / rounding, low, high).reshape(-1, 1)
+            best = max(best, self.bound_of_slopes(partial(_part_of, slope)))
+        return best
+
+
+def _part_of(slopes: Array, part: slice, rows: Array) -> Array:
+    return slopes[part]
+
+
+def strengths(penalty: penalties.Penalty) -> tuple[float, float]:
+    """Return the factors of the sum of sizes and of half the sum of squares."""
+    alpha, ratio = penalty.params["alpha"], penalty.params.get("l1_ratio", 1.0 if penalty.name == "l1" else 0.0)
+    return alpha * ratio, alpha * (1 - ratio)
+
+
+def make_dual(model: Model, penalty: penalties.Penalty | None, fit_intercept: bool) -> tuple[Dual | None, str | None]:
+    """Return where lower bounds of a problem's optimum come from, or why there are none."""
+    if model.loss is None or model.data is None:
+        return None, "nothing is known of a loss that is not of st.losses"
+    loss = model.loss
+    if not loss.convex:
+        return None, f"{loss.name} is not convex"
+    if penalty is None:
+        return None, "without an L1 or L2 penalty no dual point is feasible"
+    if penalty.name not in PENALTIES:
+        return None, f"no dual of the penalty {penalty!r} is at hand"
+    l1, l2 = strengths(penalty)
+    if l1 == 0 and l2 == 0:
+        return None, "without an L1 or L2 penalty no dual point is feasible"
+    known = loss.name in CONJUGATES or loss.name in SEPARABLE or loss.name == "softmax"
+    if not known and (l2 == 0 or fit_intercept):
+        return None, f"the conjugate of {loss.name} is not at hand, which L1 alone and intercepts need"
+    return Dual(model, penalty, fit_intercept), None
+
+
+def add_gap(result: Result, model: Model, dual: Dual | None, reason: str | None, asked: bool) -> Result:
+    """Set the gap of a result, or why there is none; `asked` says that a numeric tolerance was given."""
+    gap = math.inf
+    if result.status in (Status.interrupted, Status.diverged):
+        reason = "the run did not come to its end"
+    elif dual is not None:
+        refined = model.numbers <= (ASKED_REFINED if asked else REFINED) and (asked or dual.refines_quickly)
+        if refined or dual.by_gradient or asked or model.numbers <= UNASKED:
+            try:
+                with np.errstate(all="ignore"):
+                    gap = (dual.refined_gap if refined else dual.gap)(result.x, result.fun, result.jac)
+            except KeyboardInterrupt:
+                raise Interrupted(result) from None
+            reason = None if math.isfinite(gap) else "the bound is not finite"
+        else:
+            reason = "the rows were not read once more for it, for which a numeric tol asks"
+    result["gap"] = gap if math.isfinite(gap) else None
+    result["gap_reason"] = reason
+    if asked and reason is not None and dual is None:
+        result["message"] += f" There is no bound of the gap: {reason}."
+    return result
+
+
+class GapWatch:
+    """Ends a run of the loop once the bound of the gap is within the tolerance; looks ever more rarely."""
+
+    def __init__(
+        self, dual: Dual, model: Model, penalty: penalties.Penalty | None, tolerance: float, watcher: Any
+    ) -> None:
+        self._dual = dual
+        self._smooth = SmoothObjective(model, penalty)
+        self._tolerance = tolerance
+        self._watcher = watcher
+        self._seen, self._next = 0, 1
+        self._scale = abs(self._evaluate(model.start)[0])
+        self.met = False
+
+    def _evaluate(self, x: NDArray[Any]) -> tuple[float, Array]:
+        at = x.astype(np.float64)
+        value, gradient = self._smooth.value_and_gradient(at)
+        return value + self._smooth.kinks(at), gradient
+
+    def __call__(self, *epoch: Any) -> bool:
+        """Take an epoch as the core tells it."""
+        if self._watcher is not None and self._watcher(*epoch):
+            return True
+        self._seen += 1
+        refined = self._dual.is_worth_refining(self._seen)
+        if self._seen < self._next and not refined:
+            return False
+        self._next = self._seen + 1 + self._seen // 8
+        x = epoch[6]
+        fun, jac = self._evaluate(x)
+        gap = (self._dual.refined_gap if refined else self._dual.gap)(x, fun, jac)
+        self.met = gap <= self._tolerance * max(abs(fun), 1e-6 * self._scale)
+        return self.met

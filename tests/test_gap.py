@@ -1,0 +1,229 @@
+"""The bound of the gap: never below the truth, close to it at convergence, and what a tolerance stops on."""
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.optimize
+
+import members
+import steepest as st
+from members import Array
+from steepest import _gap
+from tolerances import DTYPES
+
+SMOOTH = [
+    name
+    for name in st.losses.available()
+    if (name in _gap.CONJUGATES or name in _gap.SEPARABLE or name == "softmax") and st.losses.get(name).smooth
+]
+KINKED = list(_gap.KINKS)
+PENALTIES = {"l2": st.L2, "l1": st.L1, "elastic_net": lambda a: st.ElasticNet(a, 0.5)}
+
+
+def draw(name: str, source: np.random.Generator, n: int, d: int) -> tuple[Array, Array]:
+    """Draw a problem whose targets have to do with its rows."""
+    loss = st.losses.get(name)
+    X = source.normal(size=(n, d))
+    z = X @ source.normal(size=(d, 3)) + 0.5 * source.normal(size=(n, 3))
+    if loss.kind == "scores" and loss.target == "labels":
+        y = z.argmax(axis=1)
+        y[:3] = [0, 1, 2]
+        return X, y
+    if loss.kind == "pointwise":
+        z = z[:, 0]
+    y = {
+        "real": lambda: z + 3,
+        "binary": lambda: np.where(z > 0.3, 1.0, -1.0),
+        "non_negative": lambda: source.poisson(np.exp(np.clip(z, -2, 2))).astype(float),
+        "positive": lambda: np.exp(np.clip(z, -2, 2)),
+    }[loss.target]()
+    if loss.target == "binary":
+        y[:2] = [[1.0], [-1.0]] if y.ndim == 2 else [1.0, -1.0]
+    return X, y
+
+
+def optimum(name: str, X: Array, y: Array, **given: Any) -> float:
+    """Find the optimum as well as rounding lets one."""
+    method = "trust-ncg" if given["penalty"].smooth else "L-BFGS-B"
+    tight = {"gtol": 1e-13} if method == "trust-ncg" else {"gtol": 1e-12, "ftol": 1e-16, "maxcor": 30, "maxiter": 300}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", st.ConvergenceWarning)
+        return float(st.minimize(name, (X, y), method=st.methods.get(method, **tight), **given).fun)
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_it_is_never_below_the_truth(name: str, intercept: bool) -> None:
+    source = members.random(name, intercept)
+    close = 0
+    for number in range(36):  # times the losses, with and without intercept: more than a thousand
+        X, y = draw(name, source, int(source.integers(6, 30)), int(source.integers(1, 5)))
+        kind = ("l2", "l1", "elastic_net")[number % 3]
+        given: dict[str, Any] = {"penalty": PENALTIES[kind](10 ** source.uniform(-2, -0.5)), "fit_intercept": intercept}
+        if number % 2:
+            given["sample_weight"] = source.uniform(0, 2, size=len(y))
+        best = optimum(name, X, y, **given)
+        epochs = int(10 ** source.uniform(0, 2))
+        result = st.minimize(name, (X, y), method="L-BFGS-B", epochs=epochs, **given)
+        assert result.gap is not None, result.gap_reason
+        true = result.fun - best
+        assert result.gap >= true, (given, true, result.gap)
+        if number % 5 == 0:
+            plain = st.minimize(name, (X, y), method="sgd", step_size=0.01, epochs=2, batch_size=4, seed=1, **given)
+            assert plain.gap >= plain.fun - best
+        if kind == "l2":
+            close += result.gap <= 10 * true + 1e-12 * abs(best)
+    assert close >= 10
+
+
+def test_a_thousand_were_tried() -> None:
+    assert len(SMOOTH) * 2 * 36 >= 1000
+
+
+@pytest.mark.parametrize("penalty", [st.L2(0.02), st.L1(0.03), st.ElasticNet(0.05, 0.5)], ids=repr)
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize(
+    ("name", "method"), [("squared_error", None), ("log_loss", "gd"), ("huber", "saga"), ("softmax", "L-BFGS-B")]
+)
+def test_a_tolerance_stops_on_it(name: str, method: Any, intercept: bool, penalty: Any) -> None:
+    X, y = draw(name, members.random(name, intercept, penalty), 100, 3)
+    given: dict[str, Any] = {"penalty": penalty, "fit_intercept": intercept}
+    best = optimum(name, X, y, **given)
+    for tol in (1e-2, 1e-5):
+        result = st.minimize(name, (X, y), method=method, tol=tol, epochs=5000, seed=1, **given)
+        true = result.fun - best
+        assert result.status.name == "converged", result.message
+        assert -1e-12 <= true <= tol * abs(result.fun)
+        assert true <= result.gap <= 10 * true + 1e-8 * abs(best)
+        assert result.gap_reason is None
+        assert result.epochs < 5000
+
+
+def exactly(name: str, X: Array, y: Array, l1: float, l2: float) -> float:
+    """Minimize with an intercept, kinks as constraints."""
+    n, d = X.shape
+    B = np.hstack([X, -X, np.ones((n, 1))])
+    if name in ("hinge", "perceptron"):
+        left, right = np.hstack([y[:, None] * B, np.eye(n)]), np.full(n, float(name == "hinge"))
+    else:
+        low, high = (0.5, 0.5) if name == "quantile" else (1.0, 1.0)
+        free = 0.1 if name == "epsilon_insensitive" else 0.0
+        left = np.vstack([np.hstack([-low * B, np.eye(n)]), np.hstack([high * B, np.eye(n)])])
+        right = np.concatenate([-low * y - free, high * y - free])
+
+    def value(v: Array) -> float:
+        w = v[:d] - v[d : 2 * d]
+        return float(v[2 * d + 1 :].mean() + l2 / 2 * w @ w + l1 * v[: 2 * d].sum())
+
+    def gradient(v: Array) -> Array:
+        w = l2 * (v[:d] - v[d : 2 * d])
+        return np.concatenate([w + l1, l1 - w, [0.0], np.full(n, 1 / n)])
+
+    found = scipy.optimize.minimize(
+        value,
+        np.concatenate([np.zeros(2 * d + 1), np.full(n, np.abs(y).max() + 2)]),
+        jac=gradient,
+        method="SLSQP",
+        constraints=[{"type": "ineq", "fun": lambda v: left @ v - right, "jac": lambda v: left}],
+        bounds=[(0, None)] * (2 * d) + [(None, None)] + [(0, None)] * n,
+        options={"maxiter": 500, "ftol": 1e-13},
+    )
+    return float(found.fun)
+
+
+@pytest.mark.parametrize("penalty", [st.L2(0.05), st.L1(0.02), st.ElasticNet(0.04, 0.5)], ids=repr)
+@pytest.mark.parametrize("name", KINKED)
+def test_losses_with_kinks(name: str, penalty: Any) -> None:
+    X, y = draw(name, members.random(name, penalty), 30, 3)
+    best = exactly(name, X, y, *_gap.strengths(penalty))
+    given: dict[str, Any] = {"penalty": penalty, "fit_intercept": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", st.ConvergenceWarning)
+        result = st.minimize(name, (X, y), method="gd", epochs=200, tol=1e-12, **given)
+    true = result.fun - best
+    assert result.gap >= true - 1e-12
+    assert result.gap <= 10 * true + 2e-3 * abs(best) + 1e-12
+    unasked = st.minimize(name, (X, y), method="gd", epochs=3, **given)
+    assert unasked.gap >= unasked.fun - best - 1e-12
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("layout", ["C", "F", "scaled", "held out", "constant"])
+def test_whatever_the_rows(layout: str, dtype: Any) -> None:
+    source = members.random(layout)
+    X, y = draw("huber", source, 200, 4)
+    X, y = X.astype(dtype), y.astype(dtype)
+    given: dict[str, Any] = {"penalty": st.ElasticNet(0.05, 0.5), "fit_intercept": layout != "constant"}
+    data: Any = (X, y)
+    seen: Any = (X.astype(np.float64), y.astype(np.float64))
+    if layout == "F":
+        data = (np.asfortranarray(X), y)
+    elif layout == "scaled":
+        scale, shift = source.uniform(0.5, 2, size=(2, 4))
+        data, seen = (st.data.scaled(X, scale, shift), y), (seen[0] * scale + shift, seen[1])
+    elif layout == "held out":
+        given["validation"] = np.arange(50)
+        seen = (seen[0][50:], seen[1][50:])
+    elif layout == "constant":
+        data, seen = y, y.astype(np.float64)
+    result = st.minimize("huber", data, tol=1e-4, **given)
+    given.pop("validation", None)
+    best = st.minimize("huber", seen, method=st.methods.get("L-BFGS-B", gtol=1e-12, ftol=0.0), **given)
+    assert result.status.name == "converged"
+    assert result.fun - best.fun <= result.gap <= 1e-4 * result.fun
+
+
+@pytest.mark.parametrize(
+    ("loss", "penalty", "reason"),
+    [
+        ("log_loss", None, "without an L1 or L2 penalty"),
+        ("log_loss", st.L2(0.0), "without an L1 or L2 penalty"),
+        ("tweedie", st.L1(0.1), "the conjugate of tweedie is not at hand"),
+        ("crammer_singer", st.L1(0.1), "the conjugate of crammer_singer is not at hand"),
+    ],
+    ids=repr,
+)
+def test_where_there_is_none(loss: str, penalty: Any, reason: str) -> None:
+    X, y = draw("log_loss", members.random(loss), 60, 3)
+    y = np.abs(y) if loss == "tweedie" else y
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", st.ConvergenceWarning)
+        result = st.minimize(loss, (X, y), penalty=penalty, tol=1e-4, epochs=300)
+    assert result.gap is None
+    assert reason in result.gap_reason
+    assert f"There is no bound of the gap: {reason}" in result.message
+    quiet = st.minimize(loss, (X, y), penalty=penalty, epochs=3)
+    assert quiet.gap is None
+    assert reason in quiet.gap_reason
+    assert "bound of the gap" not in quiet.message
+
+
+def test_traced_losses_say_why() -> None:
+    X, y = draw("log_loss", members.random("traced"), 60, 3)
+
+    @st.loss
+    def ours(w: Any, x: Any, y: Any) -> Any:
+        return st.softplus(-y * (x @ w))
+
+    result = st.minimize(ours, (X, y), penalty=st.L2(0.1), tol=1e-3)
+    assert result.gap is None
+    assert "not of st.losses" in result.gap_reason
+
+
+def test_conjugates_are_conjugates() -> None:
+    grid = np.linspace(-20, 20, 100_001)
+    for name, conjugate in _gap.CONJUGATES.items():
+        loss = st.losses.get(name)
+        source = members.random(name)
+        y = members.targets(loss, 12, source)
+        slopes = np.asarray(loss.gradient(y, source.uniform(-1.5, 1.5, size=12))) * source.uniform(0.2, 1, size=12)
+        members.vary(y)
+        for target, s in zip(y, slopes, strict=True):
+            most = (s * grid - loss.pointwise(np.full(grid.size, target), grid)).max()
+            found = float(conjugate(np.array([s]), np.array([target]), loss)[0])
+            assert most <= found + 1e-12, name
+            assert found - most < 1e-3 * max(1.0, abs(found)), name
+            assert math.isfinite(found)
