@@ -13,6 +13,7 @@ from scipy.stats import chi2
 import steepest as st
 from members import random, targets, vary
 from steepest._held_out import split_rows
+from tolerances import tolerances
 
 Array = NDArray[Any]
 LAYOUTS = {
@@ -90,7 +91,7 @@ def test_streamed_orders_leave_rows_out_too(dtype: Any) -> None:
         options: dict[str, Any] = {"batch_size": 64, "epochs": 1, "seed": 1, "step_size": 0.1, "method": "sgd"}
         with_held = st.minimize("log_loss", (X, y), validation=held, **options)
         without = st.minimize("log_loss", (X[others], y[others]), **options)
-        np.testing.assert_allclose(with_held.x, without.x, rtol=1e-4 if dtype == np.float32 else 1e-10, atol=1e-7)
+        np.testing.assert_allclose(with_held.x, without.x, rtol=tolerances(dtype).runs, atol=1e-7)
 
 
 @pytest.mark.parametrize("method", ["sgd", "gd", None])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -52,6 +52,8 @@ def minimize(
     sample_weight: ArrayLike | None = None,
     class_weight: str | Mapping[Any, float] | None = None,
     fit_intercept: bool = False,
+    normalize: bool | str | float = False,
+    groups: ArrayLike | Sequence[ArrayLike] | None = None,
     seed: int | None = None,
     n_threads: int | None = None,
     callback: Callable[[Any], bool | None] | None = None,
@@ -123,6 +125,15 @@ def minimize(
         by their weights.
     fit_intercept : bool
         Whether the last parameter, or the last K for a loss of K scores, are intercepts.
+    normalize : bool, "scale" or float
+        True makes mean 0 and deviation 1 of every column, ``(x - m) / max(deviation, eps)`` (C4), without a copy: it is
+        folded into the weights. A number is eps; without one, columns that are constant up to rounding are divided by
+        1. "scale" takes no mean off. Means and deviations are those of the rows that are trained on, by their
+        ``sample_weight``. ``x`` and penalties are of the normalised columns; ``coef``, ``intercept`` and ``predict`` of
+        the columns as given, where a mean taken off makes an intercept even without ``fit_intercept``.
+    groups : array_like of shape (d,) or list of lists, optional
+        Columns that share a mean and a deviation, such as the pixels of an image: the number of each column's group, or
+        lists of columns, the others standing alone.
     seed : int, optional
         Decides the order of rows; drawn from the system's entropy by default. ``result.seed`` tells it.
     n_threads : int, optional
@@ -171,6 +182,13 @@ def minimize(
     >>> result = st.minimize("log_loss", (X, y), batch_size=64, epochs=100, seed=0, validation=0.2, patience=3)
     >>> result.status.name, result.epochs - result.best_epoch
     ('early_stopped', 3)
+
+    Columns of very different sizes are normalised on the way; predictions take rows as they are:
+
+    >>> bills = [[10.0, 1.0], [20.0, 4.0], [30.0, 3.0], [40.0, 2.0]]
+    >>> result = st.minimize("mse", (bills, [2.0, 5.0, 5.0, 5.0]), normalize=True, fit_intercept=True)
+    >>> print(result.normalization.mean, result.predict([[20.0, 4.0]]).round(3))
+    [25.   2.5] [5.]
     """
     before = x0 if isinstance(x0, Result) and "state" in x0 else None  # what a search found is but a point
     start = start_of(x0) if isinstance(x0, Result) else x0
@@ -193,6 +211,9 @@ def minimize(
         sample_weight=sample_weight,
         class_weight=class_weight,
         fit_intercept=fit_intercept,
+        normalize=normalize,
+        groups=groups,
+        before=before,
         validation=validation,
         seed=seed,
         check_finite=check_finite,

@@ -12,6 +12,7 @@ from steepest import losses
 from steepest._class_weights import class_positions, require_all_classes, weigh_classes, weights_of_classes
 from steepest._data import FLOATS, Data, as_array, check_data, mean_of, narrowed, require_finite
 from steepest._held_out import Split, check_other_data, split_rows
+from steepest._normalize import Normalization, Normalizing, normalized
 from steepest._outside import is_outside, outside_problem
 from steepest._results import Result
 from steepest._sparse import SparseRows
@@ -31,6 +32,7 @@ class Model(NamedTuple):
     data: Data | None = None
     shape: tuple[int, ...] = ()
     traced: TracedProblem | None = None
+    normalization: Normalization | None = None
     classes: NDArray[np.intp] | None = None  # of all rows, as positions
     held_out: Any = None  # a problem of the rows that are held out
     owner: Any = None  # of callables, whose exceptions it keeps
@@ -45,6 +47,9 @@ def make_model(
     sample_weight: ArrayLike | None,
     class_weight: Any,
     fit_intercept: bool,
+    normalize: Any,
+    groups: Any,
+    before: Result | None,
     validation: Any,
     seed: int,
     check_finite: bool,
@@ -54,9 +59,12 @@ def make_model(
     if class_weight is not None and not plain:
         raise ValueError("class_weight goes with losses that know classes; weigh the rows by sample_weight, or inside")
     if plain:
+        normalizing = Normalizing(normalize, groups, before)
         return _linear_model(
-            loss, data, start, sample_weight, class_weight, fit_intercept, validation, seed, check_finite
+            loss, data, start, sample_weight, class_weight, fit_intercept, normalizing, validation, seed, check_finite
         )
+    if normalize is not False or groups is not None:
+        raise ValueError("normalize goes with losses of linear scores; normalise the rows, or inside the loss")
     if isinstance(loss, TracedLoss):
         if fit_intercept:
             raise ValueError("fit_intercept does not go with a traced loss: make it a parameter")
@@ -114,6 +122,7 @@ def _linear_model(
     sample_weight: ArrayLike | None,
     class_weight: Any,
     fit_intercept: bool,
+    normalizing: Normalizing,
     validation: Any,
     seed: int,
     check_finite: bool,
@@ -127,6 +136,8 @@ def _linear_model(
         checked = checked.restricted(split.training, "training")
         if classes is not None:
             require_all_classes(checked, classes)
+    normalization = normalizing.of(checked)
+    checked = normalized(checked, normalization)
     weights = weights_of_classes(class_weight, loss, checked, classes)
     checked = weigh_classes(checked, weights, classes)
     problem = make_problem(loss, checked, fit_intercept)
@@ -134,7 +145,8 @@ def _linear_model(
     features = max(1, checked.scores) * checked.width
     whole = checked.X.size if isinstance(checked.X, SparseRows) else len(checked.y) * checked.width
     size = whole * problem.rows // len(checked.y)
-    model = Model(problem, problem.rows, size, x, features, loss, checked, x.shape, classes=classes)
+    model = Model(problem, problem.rows, size, x, features, loss, checked, x.shape)
+    model = model._replace(classes=classes, normalization=normalization)
     if split is not None:
         held = checked.restricted(split.held_out, "held-out")
         return _split_model(model, split, checked.mean_weight, held.mean_weight)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from steepest._model import Model
+from steepest._normalize import of_original_columns
 from steepest._results import History, Interrupted, Result, Status, views_of
 
 MESSAGES = {
@@ -57,6 +58,8 @@ def make_result(
         fun, jac = columns[1][-1] if columns.size else math.nan, np.full_like(jac, math.nan)
     scores, width = (0, 1) if model.data is None else (model.data.scores, model.data.width)
     coef, intercept = views_of(x, model.features, scores, width)
+    if model.normalization is not None:
+        coef, intercept = of_original_columns(coef, intercept, model.normalization)
     layout = model.traced.layout if model.traced is not None and model.traced.layout.nested else None
     return Result(
         x=x,
@@ -79,6 +82,7 @@ def make_result(
         classes=None if model.data is None else model.data.classes,
         gap=outcome["gap"] if math.isfinite(outcome["gap"]) else None,
         state=outcome["state"],
+        normalization=model.normalization,
         **({} if layout is None else {"params": layout.unflat(x)}),
     )
 

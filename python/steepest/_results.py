@@ -38,7 +38,10 @@ class Result(OptimizeResult):  # type: ignore[misc]
         Its gradient at x, without the kinks of penalties.
     coef, intercept : ndarray
         Views of x; the intercept is 0-dimensional. For a loss of K scores they have the shapes (K, n_features) and
-        (K,), and ``x`` is ``[coef.ravel(), intercept]``.
+        (K,), and ``x`` is ``[coef.ravel(), intercept]``. With ``normalize=True`` they are no views: x is of the
+        normalised columns, they are of the columns as given.
+    normalization : (mean, deviation) or None
+        What the columns were normalised by, an array of shape (n_features,) each.
     nit, nfev, epochs : int
         Updates, evaluations of a batch or of all rows, and epochs done, earlier runs included.
     best_epoch : int or None
@@ -112,7 +115,8 @@ def views_of(x: NDArray[Any], features: int, scores: int, width: int) -> tuple[N
 def _with_views(kind: type[Result], fields: dict[str, Any]) -> Result:
     """Restore a result: its coefficients and intercept are views of x again."""
     result = kind(fields)
-    if {"x", "coef", "intercept"} <= result.keys() and isinstance(result.coef, np.ndarray):
+    views = {"x", "coef", "intercept"} <= result.keys() and result.get("normalization") is None
+    if views and isinstance(result.coef, np.ndarray):
         size = result.coef.size
         result["coef"] = result.x[:size].reshape(result.coef.shape)
         if result.x.size > size:
