@@ -1,0 +1,408 @@
+"""SGDClassifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, softmax
+from sklearn.base import ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import unique_labels
+
+from steepest import losses
+from steepest.sklearn._base import EPSILON, SEEDS, LinearSGD, Model
+from steepest.sklearn._labels import classes_of, require_known, signs
+from steepest.sklearn._params import Check, either, instance, nothing, one_of
+
+TOGETHER = {"log_loss": "softmax", "hinge": "crammer_singer"}
+
+
+def _has_probabilities(model: Any) -> bool:
+    if model.loss not in ("log_loss", "modified_huber"):
+        raise AttributeError(f"probability estimates are not available for loss={model.loss!r}")
+    return True
+
+
+class SGDClassifier(ClassifierMixin, LinearSGD):
+    """Linear classification by stochastic gradient descent: a drop-in for scikit-learn's.
+
+    Parameters
+    ----------
+    loss : str
+        "hinge", "log_loss", "modified_huber", "squared_hinge", "perceptron", or a loss of regression on -1 and +1:
+        "squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive".
+        `steepest.sklearn.LossClassifier` takes any other.
+    penalty : {"l2", "l1", "elasticnet"} or None
+        Added to the mean loss, times `alpha`.
+    alpha : float
+        Strength of the penalty; also decides the steps of ``learning_rate="optimal"``.
+    l1_ratio : float
+        Share of L1 in "elasticnet".
+    fit_intercept : bool
+        Whether there are intercepts, which no penalty acts on.
+    max_iter : int
+        Epochs at the most; `partial_fit` does one.
+    tol : float or None
+        A run ends when `n_iter_no_change` epochs in a row gain less than this.
+    shuffle : bool, "stream", "full", "once", array_like or callable
+        Order of the rows, as in `steepest.minimize`: True is "stream", close to the speed of a sequential read.
+    verbose : int
+        Whether to print a line for each epoch.
+    epsilon : float
+        Parameter of the losses that have one; the threshold of "huber".
+    n_jobs : int or None
+        Threads, for several classes or for one model. None takes what the machine, joblib and ``OMP_NUM_THREADS``
+        leave, where that pays.
+    random_state : int, RandomState or None
+        Decides the order of the rows and the validation set.
+    learning_rate : {"optimal", "constant", "invscaling", "adaptive"}
+        ``1 / (alpha * (t0 + t))``, ``eta0``, ``eta0 / t**power_t``, or ``eta0`` divided by 5 whenever progress ends.
+        t counts updates. "pa1" and "pa2" are refused.
+    eta0 : float
+        The first step.
+    power_t : float
+        Exponent of "invscaling".
+    early_stopping : bool
+        Whether progress is judged by the accuracy on rows set aside, as many of each class.
+    validation_fraction : float
+        How many of the rows those are.
+    n_iter_no_change : int
+        Epochs without progress that end a run.
+    class_weight : dict, "balanced" or None
+        Weights of the classes, times the sample weights.
+    warm_start : bool
+        Whether `fit` goes on from the last coefficients.
+    average : bool or int
+        Whether ``coef_`` is the mean of the iterates, from that update on.
+    batch_size : int
+        Rows per update; 1 gives scikit-learn's updates, 32 and more are many times faster.
+    optimizer : str or Rule
+        A rule of ``st.optim``. Steps of other rules than "sgd" are their own or `step_size`.
+    step_size : float, "auto", Schedule, callable or None
+        Overrides `learning_rate`; as in `steepest.minimize`.
+    multi_class : {"ovr", "softmax"}
+        With more than two classes: one model per class against the others, as scikit-learn does, or one model of all
+        scores in a single pass, which minimises the cross entropy ("log_loss") or Crammer and Singer's loss ("hinge").
+
+    Attributes
+    ----------
+    coef_ : ndarray, shape (1, n_features) or (n_classes, n_features)
+        Coefficients.
+    intercept_ : ndarray, shape (1,) or (n_classes,)
+        Intercepts.
+    classes_ : ndarray
+        The sorted labels.
+    n_iter_ : int
+        Epochs done by the last fit; the most that any of the classes took.
+    t_ : float
+        Updates done, and one.
+    n_features_in_, feature_names_in_
+        As scikit-learn has them.
+
+    Examples
+    --------
+    >>> import steepest as st
+    >>> from steepest.sklearn import SGDClassifier
+    >>> X, y = st.data.logistic(1000, 5, seed=0)
+    >>> model = SGDClassifier(loss="log_loss", batch_size=32, max_iter=20, tol=None, random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.7)
+    True
+    >>> model.predict_proba(X[:2]).shape
+    (2, 2)
+    """
+
+    loss_functions: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "hinge": (losses.get("hinge").__class__,),
+        "squared_hinge": (losses.get("squared_hinge").__class__,),
+        "perceptron": (losses.get("perceptron").__class__,),
+        "log_loss": (losses.get("log_loss").__class__,),
+        "modified_huber": (losses.get("modified_huber").__class__,),
+        **LinearSGD.loss_functions,
+    }
+    _checks: ClassVar[dict[str, Check]] = {
+        **LinearSGD._checks,
+        "loss": one_of(loss_functions),
+        "class_weight": either(one_of(["balanced"]), instance(dict, "a dict"), nothing),
+        "multi_class": one_of(["ovr", "softmax"]),
+    }
+
+    def __init__(
+        self,
+        loss: str = "hinge",
+        *,
+        penalty: str | None = "l2",
+        alpha: float = 0.0001,
+        l1_ratio: float | None = 0.15,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        tol: float | None = 1e-3,
+        shuffle: Any = True,
+        verbose: int = 0,
+        epsilon: float = EPSILON,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        learning_rate: str = "optimal",
+        eta0: float = 0.01,
+        power_t: float = 0.5,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        class_weight: Any = None,
+        warm_start: bool = False,
+        average: bool | int = False,
+        batch_size: int = 1,
+        optimizer: Any = "sgd",
+        step_size: Any = None,
+        multi_class: str = "ovr",
+    ) -> None:
+        self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.shuffle = shuffle
+        self.verbose = verbose
+        self.epsilon = epsilon
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.power_t = power_t
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.average = average
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.step_size = step_size
+        self.multi_class = multi_class
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> SGDClassifier:
+        """Fit from the start, or with ``warm_start=True`` from the last coefficients.
+
+        Parameters
+        ----------
+        X : array_like or sparse, shape (n, d)
+            Rows.
+        y : array_like, shape (n,)
+            Labels of any type that can be sorted.
+        coef_init : array_like, shape (1, d) or (n_classes, d), optional
+            Where to start.
+        intercept_init : array_like, shape (1,) or (n_classes,), optional
+            Where the intercepts start.
+        sample_weight : array_like, shape (n,), optional
+            Weights of the rows: each multiplies its row's step.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For parameters and data that cannot be worked with, and where numbers overflow.
+        steepest.Interrupted
+            On Ctrl-C; the attributes hold what was reached.
+        """
+        self._validate()
+        if self.warm_start and hasattr(self, "coef_"):
+            coef_init = self.coef_ if coef_init is None else coef_init
+            intercept_init = self.intercept_ if intercept_init is None else intercept_init
+        X, y = self._check_X_y(X, y, reset=True)
+        self.classes_ = classes_of(y)
+        if len(self.classes_) < 2:
+            raise ValueError("The number of classes has to be greater than one; got 1 class")
+        self._learn(X, y, sample_weight, self.max_iter, True, coef_init, intercept_init)
+        self._warn_after_fit()
+        return self
+
+    def partial_fit(
+        self, X: Any, y: Any, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> SGDClassifier:
+        """Go on by one epoch over these rows.
+
+        Parameters
+        ----------
+        X : array_like or sparse, shape (n, d)
+            Rows.
+        y : array_like, shape (n,)
+            Labels, of which not all need occur.
+        classes : array_like, optional
+            All labels there will ever be; needed by the first call.
+        sample_weight : array_like, shape (n,), optional
+            Weights of the rows.
+
+        Returns
+        -------
+        self
+        """
+        self._validate(for_partial_fit=True)
+        first = not hasattr(self, "classes_")
+        if first and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit. In order to use 'balanced' weights, use "
+                "compute_class_weight('balanced', classes=classes, y=y). In place of y you can use a large enough "
+                "sample of the full training set target to properly estimate the class frequency distributions. Pass "
+                "the resulting weights as the class_weight parameter."
+            )
+        if first and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        X, y = self._check_X_y(X, y, reset=first)
+        if classes is not None:
+            named = unique_labels(classes)
+            if not first and not np.array_equal(named, self.classes_):
+                raise ValueError(f"`classes={classes!r}` is not the same as on last call, which was {self.classes_!r}")
+            if len(named) < 2:
+                raise ValueError("The number of classes has to be greater than one; got 1 class")
+            self.classes_ = named
+        require_known(y, self.classes_)
+        self._learn(X, y, sample_weight, 1, first, None, None)
+        return self
+
+    def decision_function(self, X: Any) -> NDArray[Any]:
+        """Return the scores of the classes.
+
+        Parameters
+        ----------
+        X : array_like or sparse, shape (n, d)
+            Rows.
+
+        Returns
+        -------
+        ndarray, shape (n,) or (n, n_classes)
+            With two classes the score of the second: positive scores predict it.
+        """
+        return self._raw_prediction(X)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : array_like or sparse, shape (n, d)
+            Rows.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+        """
+        scores = self.decision_function(X)
+        found: NDArray[Any] = self.classes_[(scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)]
+        return found
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Estimate probabilities of the classes, for "log_loss" and "modified_huber".
+
+        With one model per class they are made to add up to 1 by division.
+
+        Parameters
+        ----------
+        X : array_like or sparse, shape (n, d)
+            Rows.
+
+        Returns
+        -------
+        ndarray, shape (n, n_classes)
+        """
+        scores = self.decision_function(X)
+        if self._as_one:
+            return np.asarray(softmax(scores, axis=1))
+        likely = expit(scores) if self.loss == "log_loss" else (np.clip(scores, -1, 1) + 1) / 2
+        if likely.ndim == 1:
+            return np.column_stack([1 - likely, likely])
+        total = likely.sum(axis=1, keepdims=True)
+        return np.where(total == 0, 1 / likely.shape[1], likely / np.where(total == 0, 1, total))
+
+    @available_if(_has_probabilities)
+    def predict_log_proba(self, X: Any) -> NDArray[Any]:
+        """Return the logarithms of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array_like or sparse, shape (n, d)
+            Rows.
+
+        Returns
+        -------
+        ndarray, shape (n, n_classes)
+        """
+        return np.log(self.predict_proba(X))
+
+    @property
+    def _as_one(self) -> bool:
+        """Whether one model has a score for each class."""
+        return self.multi_class == "softmax" and len(self.classes_) > 2
+
+    def _validate(self, for_partial_fit: bool = False) -> None:
+        super()._validate(for_partial_fit)
+        if self.multi_class == "softmax" and self.loss not in TOGETHER:
+            names = " or ".join(map(repr, TOGETHER))
+            raise ValueError(f"multi_class='softmax' goes with loss={names}, not with {self.loss!r}")
+
+    def _learn(
+        self, X: Any, y: Any, sample_weight: Any, max_iter: int, first: bool, coef_init: Any, intercept_init: Any
+    ) -> None:
+        classes = self.classes_
+        class_weight = compute_class_weight(self.class_weight, classes=classes, y=y)
+        weight = self._check_weights(sample_weight, X)
+        scores = 1 if len(classes) == 2 else len(classes)
+        coef, intercept = self._start(first, scores, X, coef_init, intercept_init)
+        loss = self._loss(self.loss)
+        if self._as_one:
+            mask = self._split(y, weight)
+            position = np.searchsorted(classes, y)
+            weight = self._weighted(weight, class_weight, position, X.dtype)
+            seed = self._seed(self.random_state)
+            one = Model(losses.get(TOGETHER[self.loss]), position.astype(X.dtype), weight, seed, scores)
+            models: list[Callable[[], Model]] = [lambda: one]
+        elif scores == 1:
+            encoded = signs(y, classes[1], X.dtype)
+            mask = self._split(encoded, weight)
+            weighted = self._weighted(weight, class_weight, (encoded > 0).astype(np.intp), X.dtype)
+            two = Model(loss, encoded, weighted, self._seed(self.random_state))
+            models = [lambda: two]
+        else:
+            mask = self._split(y, weight)
+            seeds = check_random_state(self.random_state).randint(SEEDS, size=scores)
+
+            def against_others(label: Any, of_class: float, seed: int) -> Model:
+                encoded = signs(y, label, X.dtype)
+                weighted = self._weighted(weight, np.array([1.0, of_class]), (encoded > 0).astype(np.intp), X.dtype)
+                return Model(loss, encoded, weighted, seed)
+
+            models = [
+                partial(against_others, label, of_class, int(seed))
+                for label, of_class, seed in zip(classes, class_weight, seeds, strict=True)
+            ]
+        self._descend(X, models, coef, intercept, mask, max_iter)
+
+    def _weighted(
+        self, weight: NDArray[Any] | None, class_weight: NDArray[Any], position: NDArray[np.intp], dtype: Any
+    ) -> NDArray[Any] | None:
+        """Return the weights of rows times those of their classes, None where all are 1."""
+        if self.class_weight is None:
+            return weight
+        of_rows = class_weight.astype(dtype)[position]
+        return of_rows if weight is None else weight * of_rows
+
+    def _score(self, raw: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> float:
+        right = (raw[:, 0] > 0) == (y > 0) if raw.shape[1] == 1 else raw.argmax(axis=1) == y
+        return float(np.average(right, weights=weight))

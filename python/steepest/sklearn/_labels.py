@@ -1,0 +1,51 @@
+"""Class labels: found without a sort where they are whole numbers, encoded as -1 and +1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.multiclass import check_classification_targets
+
+MOST_COUNTED = 1 << 16
+
+
+def classes_of(y: NDArray[Any]) -> NDArray[Any]:
+    """Return the sorted classes of labels, without a sort where they are whole numbers near each other.
+
+    Raises
+    ------
+    ValueError
+        Where the numbers are no labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> classes_of(np.array([3, -1, 3]))
+    array([-1,  3])
+    """
+    if y.dtype.kind == "b":
+        return np.array([label for label in (False, True) if (y == label).any()])
+    if y.dtype.kind in "iu" and len(y):
+        low, high = int(y.min()), int(y.max())
+        if high - low < MOST_COUNTED:
+            # Subtracting in the labels' own type may overflow; in 64 bits the few that remain do not.
+            offsets = (y.astype(np.int64) - low) if low >= -(1 << 62) and high < 1 << 62 else None
+            if offsets is not None:
+                return (np.flatnonzero(np.bincount(offsets)) + low).astype(y.dtype)
+    check_classification_targets(y)
+    return np.unique(y)
+
+
+def signs(y: NDArray[Any], positive: Any, dtype: Any) -> NDArray[Any]:
+    """Return +1 where y is the positive class, -1 elsewhere."""
+    return np.subtract(np.multiply(y == positive, 2, dtype=dtype), 1, dtype=dtype)
+
+
+def require_known(y: NDArray[Any], classes: NDArray[Any]) -> None:
+    """Raise ValueError for a label that is none of the classes."""
+    known = np.isin(y, classes) if len(classes) > 2 else (y == classes[0]) | (y == classes[-1])
+    if not np.all(known):
+        row = int(np.argmin(known))
+        raise ValueError(f"y holds {y[row : row + 1].tolist()[0]!r} in row {row}, which is none of the classes {classes.tolist()}")
