@@ -15,6 +15,7 @@ ESTIMATORS = [
     SGDClassifier(loss="log_loss", batch_size=4, max_iter=5),
     SGDClassifier(loss="log_loss", multi_class="softmax", max_iter=5),
     SGDRegressor(max_iter=5),
+    SGDRegressor(batch_size=4, max_iter=20),
     LossRegressor("huber"),
     LossClassifier("exponential", max_iter=20),
     LossClassifier("softmax", penalty=st.L2(1.0), tol=1e-13),

@@ -268,7 +268,8 @@ class LinearSGD(BaseEstimator):
         together = len(models) == 1
         parts = [slice(None)] if together else [slice(i, i + 1) for i in range(len(models))]
         threads = self._threads(X, len(models))
-        train = as_any_rows(X if mask is None else X[~mask])
+        readable = as_any_rows(X)
+        train = None if mask is None else np.flatnonzero(~mask).astype(np.uint32)
         held = None if mask is None else X[mask]
         stopped: list[BaseException] = []
 
@@ -288,10 +289,7 @@ class LinearSGD(BaseEstimator):
                     w, b = self._parts(x, coef[part], intercept[part])
                     return self._score(held @ w.T + b, y, weight)
 
-            rows = slice(None) if mask is None else ~mask
-            data = Data(
-                train, model.y[rows], None if model.weight is None else model.weight[rows], 1.0, None, model.scores
-            )
+            data = Data(readable, model.y, model.weight, 1.0, None, model.scores, rows=train)
             plan = self._plan(model.loss, max_iter, threads)
             reached = descend(plan, data, start, self.t_, model.seed, score, mean)
             if reached.failure is not None:

@@ -19,8 +19,9 @@ from steepest import losses, optim, penalties, schedules
 from steepest._arguments import resolve_order
 from steepest._data import Data
 from steepest._results import Interrupted, Result, Status
+from steepest._sizes import scale_of
 from steepest._sparse import SparseRows
-from steepest._stepping import Steps, default_steps, given_steps
+from steepest._stepping import Steps, given_steps, steps_for
 from steepest.objective import make_problem
 
 SLOPE_LIMIT = 1e12  # beyond, squared losses far from their minimum would overflow at once
@@ -138,15 +139,24 @@ def descend(
     The weights in `data` are taken as they are: each multiplies its row's step.
     """
     problem = make_problem(plan.loss, data, plan.fit_intercept)
-    rows = problem.rows
+    if data.rows is not None:
+        problem = problem.subset(data.rows, data.mean_weight)
+    rows = data.trained
     size = min(plan.batch_size, rows)
     per_epoch = -(-rows // size)
-    mean_weight = 1.0 if data.weight is None else float(data.weight.mean(dtype=np.float64))
+    weight = None if data.weight is None else data.weight[data.at(slice(None))]
+    mean_weight = 1.0 if weight is None else float(weight.mean(dtype=np.float64))
     patience = Patience(plan, score, mean_weight if mean_weight > 0 else 1.0)
     plain = plan.step_size is None and plan.rule == optim.get("sgd")
     steps = None if plain else _other_steps(plan, data, size)
     late = max(0.0, plan.average - t)
-    rule = optim.get("averaged_sgd", t0=late) if plan.average else plan.rule
+    # A mean that does not begin in this run is no reason to leave the fast way for single rows.
+    averaging = plan.average > 0 and late < plan.max_iter * per_epoch
+    rule = optim.get("averaged_sgd", t0=late) if averaging else plan.rule
+    tempering = optim.tempering(rule)
+    if plain and size > 1 and not isinstance(data.X, SparseRows):
+        tempering = (math.inf, SLOPE_LIMIT, 0.0, False)
+    scale, row_size = scale_of(data, start.size) if rule._scaled else ([], 1.0)
     x, done, step = start, 0, plan.eta0
     state: dict[str, Any] = {}
     while True:
@@ -155,6 +165,9 @@ def descend(
             order=resolve_order(plan.shuffle, rows),
             seed=seed,
             rule=(rule._index, rule._values),
+            tempering=tempering,
+            scale=scale,
+            row_size=row_size,
             penalty=None if plan.penalty is None else (plan.penalty._index, plan.penalty._values),
             stepping="schedule" if steps is None else steps.stepping,
             schedule=plan.schedule(t, per_epoch, step) if steps is None else steps.schedule,
@@ -179,8 +192,8 @@ def descend(
             break
         step /= 5
         patience.renew()
-    if not plan.average:
-        return Reached(x, done, None, overflow, failure)
+    if not averaging:
+        return Reached(x, done, mean, overflow, failure)
     # The rule reports the mean of this run; where it descends comes second in its state, behind the count of updates.
     live = outcome["state"][1 : 1 + x.size].astype(x.dtype)
     old, new = max(0.0, t - plan.average), max(0.0, outcome["nit"] - late)
@@ -192,8 +205,8 @@ def descend(
 def _other_steps(plan: Plan, data: Data, size: int) -> Steps:
     """Return the steps of a rule or a step size that scikit-learn does not have."""
     asked = isinstance(plan.step_size, str)
-    return given_steps(plan.step_size, plan.rule.lr) or default_steps(
-        plan.loss, data, plan.penalty, plan.fit_intercept, size, searching=asked, asked=asked
+    return given_steps(plan.step_size, plan.rule.lr) or steps_for(
+        plan.rule, plan.loss, data, plan.penalty, plan.fit_intercept, size, searching=asked, asked=asked
     )
 
 

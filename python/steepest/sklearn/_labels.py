@@ -48,4 +48,6 @@ def require_known(y: NDArray[Any], classes: NDArray[Any]) -> None:
     known = np.isin(y, classes) if len(classes) > 2 else (y == classes[0]) | (y == classes[-1])
     if not np.all(known):
         row = int(np.argmin(known))
-        raise ValueError(f"y holds {y[row : row + 1].tolist()[0]!r} in row {row}, which is none of the classes {classes.tolist()}")
+        raise ValueError(
+            f"y holds {y[row : row + 1].tolist()[0]!r} in row {row}, which is none of the classes {classes.tolist()}"
+        )

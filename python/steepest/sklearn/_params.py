@@ -58,6 +58,7 @@ def either(*checks: Check) -> Check:
 
 any_real = Check("a number", lambda value: _is_number(value, numbers.Real) and math.isfinite(value))
 any_whole = Check("a whole number", lambda value: _is_number(value, numbers.Integral))
+any_array = Check("an array-like", lambda value: isinstance(value, (list, tuple, np.ndarray)))
 boolean = Check("a bool", lambda value: isinstance(value, (bool, np.bool_)))
 nothing = Check("None", lambda value: value is None)
 verbosity = either(boolean, whole(0))
