@@ -1,10 +1,12 @@
 """Options of a run: what the core refuses, and which do not go together."""
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
+import steepest as st
 from steepest import _core
 
 
@@ -31,3 +33,71 @@ def test_the_core_takes_its_options_by_name() -> None:
 def test_the_core_refuses_options_it_does_not_know(changed: dict[str, Any], complaint: str) -> None:
     with pytest.raises(TypeError, match=complaint):
         fit(**changed)
+
+
+def rows() -> tuple[Any, Any]:
+    source = np.random.default_rng(0)
+    X = source.normal(size=(60, 3))
+    return X, X[:, 0] + 0.5 * source.normal(size=60)
+
+
+CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"patience": 3}, "patience waits for held-out rows to fit better; say which by validation="),
+    ({"groups": [0, 0, 1]}, "groups are columns that share a mean and a deviation: they go with normalize=True"),
+    ({"class_weight": "balanced"}, "class_weight goes with one label per row; the targets of huber are numbers"),
+    ({"shuffle": "stratified"}, 'shuffle="stratified" puts every class into every batch; this loss knows none'),
+    (
+        {"method": "gd", "batch_size": 7},
+        'this method takes all 60 rows in a batch; batch_size=7 goes with method="sgd"',
+    ),
+    ({"method": "L-BFGS-B", "batch_size": 7}, "this method takes all 60 rows in a batch"),
+    ({"method": "L-BFGS-B", "step_size": 0.1}, "L-BFGS-B finds its steps itself: step_size=0.1"),
+    ({"method": st.optim.SGD(lr=0.1), "step_size": 0.2}, "the step size is given twice: lr=0.1 with the rule"),
+    (
+        {"method": st.methods.get("L-BFGS-B", maxiter=3), "epochs": 4},
+        "iterations are limited twice: epochs=4",
+    ),
+    ({"validation": 0.5, "shuffle": np.arange(60)}, "must name each of the 30 rows once; it has 60 entries"),
+    (
+        {"validation": 0.5, "shuffle": lambda epoch: np.arange(60)},
+        "must name each of the 30 rows once; it has 60 entries",
+    ),
+    ({"normalize": True, "x0": "other"}, "x0 comes from a run without normalize=True"),
+]
+
+
+@pytest.mark.parametrize(("options", "complaint"), CONTRADICTIONS)
+def test_options_that_contradict_each_other(options: dict[str, Any], complaint: str) -> None:
+    if isinstance(options.get("x0"), str):
+        options = options | {"x0": st.minimize("huber", rows(), epochs=1, method="sgd")}
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        st.minimize("huber", rows(), **options)
+
+
+def test_options_work_together() -> None:
+    """Everything at once: what is held out, weighed, normalised and bounded fits together."""
+    source = np.random.default_rng(1)
+    X = source.normal(size=(400, 5)) * [1, 30, 0.01, 5, 1] + 2
+    z = X @ [1, 0.03, 100, 0.1, 0] + source.normal(size=400)
+    y = np.array(["no", "yes"])[(z > np.quantile(z, 0.7)).astype(int)]
+    weight = source.uniform(0.5, 2, size=400)
+    options: dict[str, Any] = {
+        "penalty": st.L2(0.01),
+        "normalize": True,
+        "groups": [[0, 4]],
+        "class_weight": "balanced",
+        "sample_weight": weight,
+        "validation": 0.25,
+        "seed": 3,
+        "fit_intercept": True,
+    }
+    best = st.minimize("log_loss", (X, y), method="Newton-CG", tol=1e-13, **options)
+    for method, batch_size in (("sgd", 16), ("adam", 16), ("svrg", 8), ("gd", None), ("L-BFGS-B", None)):
+        how: dict[str, Any] = {"method": method, "batch_size": batch_size, "shuffle": "stratified", "epochs": 60}
+        result = st.minimize("log_loss", (X, y), tol=None if method in ("sgd", "adam") else 1e-3, **how, **options)
+        np.testing.assert_array_equal(result.normalization.mean, best.normalization.mean)
+        assert result.gap is None or result.gap >= (result.fun - best.fun) * (1 - 1e-6)
+        assert np.mean((result.predict(X) > 0) == (y == "yes")) > 0.7
+        assert np.isfinite(result.history.validation).all()
+    stopped = st.minimize("log_loss", (X, y), method="sgd", batch_size=16, epochs=200, patience=5, **options)
+    assert stopped.history.validation[stopped.best_epoch - 1] == stopped.history.validation.min()
