@@ -308,8 +308,7 @@ FitOptions fit_options(Options& given) {
   FitOptions options;
   auto [rule, rule_params] = given.take<Member>("rule");
   options.rule = {rule, std::move(rule_params)};
-  if (auto penalty = given.take<std::optional<Member>>("penalty", {}))
-    options.penalty = Choice{penalty->first, std::move(penalty->second)};
+  options.penalty = given.take<std::optional<PenaltyChoice>>("penalty", {});
   const auto [clip_norm, clip_value, weight_decay, decoupled] =
       given.take<std::tuple<double, double, double, bool>>("tempering", {infinity, infinity, 0.0, false});
   options.tempering = {clip_norm, clip_value, weight_decay, decoupled};
@@ -451,6 +450,7 @@ void bind_problem(py::module_& m, const char* name) {
            py::arg("mean_weight"), py::arg("scores"), py::arg("scale") = py::none(), py::arg("shift") = py::none())
       .def_property_readonly("rows", [](Problem<T>& p) { return p.sum().rows(); })
       .def_property_readonly("parameters", [](Problem<T>& p) { return p.sum().parameters(); })
+      .def_property_readonly("penalised", [](Problem<T>& p) { return p.sum().penalised(); })
       .def_readwrite("threads", &Problem<T>::threads)
       .def("value", &Problem<T>::value)
       .def("values", &Problem<T>::values)

@@ -24,6 +24,7 @@ py::list params_of(std::span<const Param> params) {
     d["low"] = p.low;
     d["high"] = p.high;
     d["closed"] = p.closed == Closed::neither ? "neither" : p.closed == Closed::low ? "low" : "both";
+    d["each"] = p.each;
     d["meaning"] = text(p.meaning);
     list.append(d);
   }
@@ -59,6 +60,9 @@ py::dict registry() {
   py::list penalties, rules, schedules;
   for (const PenaltySpec& spec : penalty_specs()) {
     py::dict d = common(spec);
+    d["class_name"] = text(spec.class_name);
+    d["constraint"] = spec.constraint;
+    d["_grouped"] = spec.grouped;
     d["separable"] = spec.separable;
     d["smooth"] = spec.smooth;
     d["convex"] = spec.convex;
@@ -135,24 +139,26 @@ py::array_t<std::uint32_t> stratified_order(Contiguous<std::uint32_t> labels, st
   return py::array_t<std::uint32_t>(labels.size(), order->next(labels.size()).offset);
 }
 
-double penalty_value(std::size_t penalty, const std::vector<double>& params, Contiguous<double> w) {
-  return kernels().f64.penalties[penalty].value(params.data(), w.size(), w.data());
+double penalty_value(const PenaltyChoice& penalty, Contiguous<double> w) {
+  return kernels().f64.penalties[penalty.index].value(penalty.terms(), w.size(), w.data());
 }
 
-py::array_t<double> penalty_smooth_gradient(std::size_t penalty, const std::vector<double>& params,
-                                            Contiguous<double> w) {
+/// The gradient of the smooth part, or a subgradient of the rest.
+py::array_t<double> penalty_gradient(const PenaltyChoice& penalty, Contiguous<double> w, bool smooth) {
   py::array_t<double> gradient(w.size());
   std::fill_n(gradient.mutable_data(), w.size(), 0.0);
-  if (const auto add = kernels().f64.penalties[penalty].smooth_gradient)
-    add(params.data(), w.size(), w.data(), gradient.mutable_data());
+  const auto& found = kernels().f64.penalties[penalty.index];
+  if (const auto add = smooth ? found.smooth_gradient : found.kink_gradient)
+    add(penalty.terms(), w.size(), w.data(), gradient.mutable_data());
   return gradient;
 }
 
-py::array_t<double> penalty_prox(std::size_t penalty, const std::vector<double>& params, Contiguous<double> w,
-                                 double step) {
+/// The metric may be empty.
+py::array_t<double> penalty_prox(const PenaltyChoice& penalty, Contiguous<double> w, double step,
+                                 Contiguous<double> metric) {
   py::array_t<double> point(w.size(), w.data());
-  if (const auto prox = kernels().f64.penalties[penalty].prox)
-    prox(params.data(), w.size(), step, nullptr, point.mutable_data());
+  if (const auto prox = kernels().f64.penalties[penalty.index].prox)
+    prox(penalty.terms(), w.size(), step, metric.size() ? metric.data() : nullptr, point.mutable_data());
   return point;
 }
 
@@ -175,6 +181,9 @@ py::array_t<std::uint32_t> stream_order(std::int64_t n, std::int64_t row_bytes, 
 }  // namespace
 
 void bind_registry(py::module_& m) {
+  py::class_<PenaltyChoice>(m, "PenaltyChoice")
+      .def(py::init<std::size_t, std::vector<double>, std::vector<std::vector<double>>, std::vector<std::int64_t>,
+                    std::vector<std::int64_t>>());
   m.def("registry", &registry);
   m.def("schedule_at", [](std::size_t index, const std::vector<double>& params, double t, double epochs) {
     return schedule_specs()[index].at(params.data(), t, epochs);
@@ -188,7 +197,7 @@ void bind_registry(py::module_& m) {
   m.def("row_pointwise", &row_pointwise<double>, py::arg(), py::arg(), py::arg().noconvert(), py::arg().noconvert(),
         py::arg().noconvert(), py::arg().noconvert());
   m.def("penalty_value", &penalty_value);
-  m.def("penalty_smooth_gradient", &penalty_smooth_gradient);
+  m.def("penalty_gradient", &penalty_gradient);
   m.def("penalty_prox", &penalty_prox);
   m.def("full_order", &full_order);
   m.def("stream_order", &stream_order);

@@ -21,6 +21,7 @@ Long = np.longdouble
 
 FUNCTIONS = (
     np.abs,
+    np.all,
     np.cos,
     np.cosh,
     np.exp,
@@ -36,14 +37,31 @@ FUNCTIONS = (
     np.where,
 )
 FORMULA_NAMES: dict[str, Any] = {f.__name__: f for f in FUNCTIONS} | {"abs": np.abs}
-FORMULA_NAMES["pi"] = 4 * np.arctan(Long(1))
+FORMULA_NAMES |= {"pi": 4 * np.arctan(Long(1)), "inf": Long(np.inf)}
 
 
 def evaluate(member: Any, **names: Any) -> Any:
     """Evaluate a member's formula in long double."""
     values = {name: np.asarray(value, dtype=Long) for name, value in (member.params | names).items()}
+    if "groups" in member.formula:
+        values |= {"groups": group_members(member, names["w"]), "w": values["w"].ravel()}
     with np.errstate(over="ignore", under="ignore"):
-        return eval(member.formula, {"__builtins__": {}, **FORMULA_NAMES}, values)
+        return eval(member.formula, {"__builtins__": {}, **FORMULA_NAMES, **values})
+
+
+def group_members(penalty: Any, w: Any) -> list[Any]:
+    """Return index arrays into the flat w, one for each group of a penalty."""
+    shape = np.shape(w)
+    if isinstance(penalty.groups, str):
+        scores = np.zeros(shape) if len(shape) == 1 else np.indices(shape)[0]
+        labels = scores if penalty.groups == "rows" else np.indices(shape)[-1]
+    elif isinstance(penalty.groups, np.ndarray):
+        labels = np.broadcast_to(penalty.groups, shape)
+    else:
+        labels = np.full(shape, -1)
+        for group, features in enumerate(penalty.groups):
+            labels[..., features] = group
+    return [np.flatnonzero(labels == label) for label in np.unique(labels) if label >= 0]
 
 
 class _Statements(dict[str, Any]):
@@ -82,6 +100,8 @@ def random(*keys: object) -> np.random.Generator:
 def parameter_values(param: Any) -> list[float]:
     """Return the default of a parameter, the ends that belong to its range, and points between."""
     low, high = param["low"], param["high"]
+    if math.isinf(low):
+        return [param["default"] - 0.75, param["default"], param["default"] + 0.25]
     if math.isinf(high):
         values = [low + 0.25, low + 3.0]
     else:
@@ -96,7 +116,9 @@ def variants(room: ModuleType, names: Iterable[str] | None = None) -> list[Any]:
     for name in room.available() if names is None else names:
         params = type(room.get(name))._params
         for values in itertools.product(*map(parameter_values, params)):
-            found.append(room.get(name, **dict(zip([p["name"] for p in params], values, strict=True))))
+            given = dict(zip([p["name"] for p in params], values, strict=True))
+            if given.get("lower", 0) <= given.get("upper", math.inf):
+                found.append(room.get(name, **given))
     return found
 
 
@@ -216,7 +238,7 @@ def check_docstring(room: ModuleType, name: str) -> None:
     assert lines[1] == ""
     assert f"Formula: ``{cls.formula}``." in lines
     for p in cls._params:
-        assert any(line.startswith(f"{p['name']} : float, default ") for line in lines)
+        assert any(line.startswith(f"{p['name']} : float" + " or array_like" * p["each"]) for line in lines)
     assert any(line.startswith(">>> st.") for line in lines)
 
 
@@ -232,8 +254,10 @@ def check_ranges(room: ModuleType, name: str) -> None:
         inside = [np.nextafter(low, math.inf), np.nextafter(high, -math.inf)]
         inside += [low] * low_belongs + [high] * high_belongs
         for value in inside:
-            assert cls(**{key: value}).params[key] == value
-        outside = [np.nextafter(low, -math.inf), math.nan, math.inf, -math.inf]
+            # Bounds must not cross.
+            other = {"lower": {"upper": math.inf}, "upper": {"lower": -math.inf}}.get(key, {})
+            assert cls(**{key: value}, **other).params[key] == value
+        outside = [math.nan] if math.isinf(low) else [np.nextafter(low, -math.inf), math.nan, math.inf, -math.inf]
         outside += [low] * (not low_belongs)
         if math.isfinite(high):
             outside += [np.nextafter(high, math.inf)] + [high] * (not high_belongs)
@@ -243,7 +267,7 @@ def check_ranges(room: ModuleType, name: str) -> None:
             message = str(caught.value)
             assert f"{low:g}" in message, message
             assert f"{high:g}" in message, message
-        for nonsense in ("much", str(p["default"]), None, [p["default"]], 0.5j):
+        for nonsense in ("much", str(p["default"]), None, *([] if p["each"] else [[p["default"]]]), 0.5j):
             with pytest.raises(TypeError, match=rf"{cls.__name__}.*{key}"):
                 cls(**{key: nonsense})
 

@@ -13,7 +13,9 @@ import members
 import steepest as st
 from members import Array
 
-PENALTIES = members.variants(st.penalties)
+# Sums over coefficients of a multiple of the size and one of the square; the others have a file of their own.
+ELASTIC = ("l1", "l2", "elastic_net")
+PENALTIES = members.variants(st.penalties, ELASTIC)
 POINTS = np.array([-3.0, -1.25, -0.5, -0.1, 0.0, 0.2, 0.75, 1.0, 2.5, 8.0])
 STEPS = (0.125, 1.0, 3.0)
 
@@ -64,7 +66,7 @@ def test_smooth_gradients_are_differences_of_the_formula(penalty: Any) -> None:
     assert gradient.dtype == np.float64
 
 
-@pytest.mark.parametrize("name", st.penalties.available())
+@pytest.mark.parametrize("name", ELASTIC)
 def test_what_members_say_of_themselves(name: str) -> None:
     found = members.variants(st.penalties, [name])
     kinks = [kink(penalty) for penalty in found]

@@ -19,7 +19,10 @@ Array = NDArray[Any]
 LOSSES = st.losses.available()
 PENALTIES: dict[str, Any] = {
     "none": None,
-    **{name: st.penalties.get(name, alpha=0.004) for name in st.penalties.available()},
+    **{
+        name: st.penalties.get(name, **({"alpha": 0.004} if "alpha" in st.penalties.get(name).params else {}))
+        for name in st.penalties.available()
+    },
 }
 SHUFFLES: dict[str, Any] = {
     "full": "full",

@@ -59,8 +59,9 @@ template <class T>
 Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, std::vector<T> x0,
             const std::vector<double>& state)
     : sum_(sum), order_(std::move(order)), options_(std::move(options)), kernels_(kernels_of<T>(kernels())),
-      penalty_(options_.penalty ? &kernels_.penalties[options_.penalty->index] : nullptr), n_(sum.rows()),
-      parameters_(sum.parameters()), x_(std::move(x0)),
+      penalty_(options_.penalty ? &kernels_.penalties[options_.penalty->index] : nullptr),
+      terms_(options_.penalty ? options_.penalty->terms() : Terms{}), n_(sum.rows()), parameters_(sum.parameters()),
+      x_(feasible(std::move(x0))),
       descent_({options_.rule, options_.tempering, std::move(options_.scale), options_.row_size, options_.penalty},
                parameters_, sum.penalised()),
       line_search_(options_.stepping == Stepping::line_search ? options_.schedule(0) : 0), distance_(x_),
@@ -71,13 +72,23 @@ Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, st
   full_gradient_.resize(std::size_t(parameters_));
   best_x_ = epoch_start_ = x_;
   descent_.restore(state, x_);
-  const bool elastic = !penalty_ || penalty_->elastic;
+  const bool same_for_all =
+      std::all_of(terms_.each.begin(), terms_.each.end(), [](const double* each) { return !each; });
+  const bool elastic = !penalty_ || (penalty_->elastic && same_for_all);
   if (penalty_ && elastic) penalty_->elastic(options_.penalty->params.data(), &options_.held.l1, &options_.held.l2);
   double nothing = 0;
   by_rows_ = options_.batch_size == 1 && n_ > 1 && elastic && options_.stepping == Stepping::schedule &&
              rule_specs()[options_.rule.index].name == "sgd" && !options_.tempering.any() &&
              sum_.descend({}, nullptr, options_.held, x_.data(), nothing);
   history_.reserve(std::size_t(std::min<Index>(options_.epochs, 64)));
+}
+
+/// The start: where a constraint forbids it, the nearest point that it allows.
+template <class T>
+std::vector<T> Fit<T>::feasible(std::vector<T> x) const {
+  if (penalty_ && penalty_specs()[options_.penalty->index].constraint)
+    penalty_->prox(terms_, sum_.penalised(), T(1), nullptr, x.data());
+  return x;
 }
 
 template <class T>
@@ -221,7 +232,7 @@ double Fit<T>::evaluate_batch(Index rows) {
   if (options_.held.intercept_pace != 1)
     for (Index j = sum_.penalised(); j < parameters_; ++j) gradient_[std::size_t(j)] *= T(options_.held.intercept_pace);
   if (penalty_ && penalty_->smooth_gradient)
-    penalty_->smooth_gradient(options_.penalty->params.data(), sum_.penalised(), x_.data(), gradient_.data());
+    penalty_->smooth_gradient(terms_, sum_.penalised(), x_.data(), gradient_.data());
   return total;
 }
 
@@ -238,7 +249,7 @@ bool Fit<T>::exploded(double objective) const {
 
 template <class T>
 double Fit<T>::penalty_value() const {
-  return penalty_ ? penalty_->value(options_.penalty->params.data(), sum_.penalised(), x_.data()) : 0.0;
+  return penalty_ ? penalty_->value(terms_, sum_.penalised(), x_.data()) : 0.0;
 }
 
 template <class T>
@@ -355,7 +366,7 @@ double Fit<T>::evaluate_full(bool with_gradient) {
     for (double& g : full_gradient_) g *= scale;
     if (penalty_ && penalty_->smooth_gradient) {
       std::vector<T> pull(std::size_t(sum_.penalised()));
-      penalty_->smooth_gradient(options_.penalty->params.data(), sum_.penalised(), x_.data(), pull.data());
+      penalty_->smooth_gradient(terms_, sum_.penalised(), x_.data(), pull.data());
       for (std::size_t j = 0; j < pull.size(); ++j) full_gradient_[j] += double(pull[j]);
     }
   }

@@ -29,8 +29,8 @@ constexpr auto specs_of(STEEPEST_LEVEL::RowLossList<Ls...>) {
 
 template <class... Ps>
 constexpr auto specs_of(STEEPEST_LEVEL::PenaltyList<Ps...>) {
-  return std::array{PenaltySpec{Ps::name, Ps::summary, Ps::formula, Ps::separable, Ps::smooth, Ps::convex,
-                                std::span<const Param>(Ps::params)}...};
+  return std::array{PenaltySpec{Ps::name, Ps::summary, Ps::formula, Ps::class_name, Ps::separable, Ps::smooth,
+                                Ps::convex, Ps::constraint, Ps::grouped, std::span<const Param>(Ps::params)}...};
 }
 
 template <class... Rs>

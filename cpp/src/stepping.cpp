@@ -39,6 +39,7 @@ Descent<T>::Descent(Options options, std::int64_t parameters, std::int64_t penal
     : options_(std::move(options)), spec_(rule_specs()[options_.rule.index]),
       penalty_(options_.penalty ? &kernels_of<T>(kernels()).penalties[options_.penalty->index] : nullptr),
       parameters_(parameters), penalised_(penalised) {
+  if (penalty_) terms_ = options_.penalty->terms();
   if (spec_.per_coordinate && penalty_ && penalty_->prox) metric_.resize(std::size_t(parameters));
   if (spec_.scaled) scale_.assign(options_.scale.begin(), options_.scale.end());
 }
@@ -87,7 +88,7 @@ void Descent<T>::update(std::vector<T>& x, std::vector<T>& gradient, double step
   update_with(options_.rule, options_.tempering, penalised_, gradient.data(), u, [&](double reach) {
     if (!penalty_ || !penalty_->prox) return;
     T* iterate = spec_.iterate == itself ? x.data() : vectors_.data() + spec_.iterate * parameters_;
-    penalty_->prox(options_.penalty->params.data(), penalised_, T(reach), u.metric, iterate);
+    penalty_->prox(terms_, penalised_, T(reach), u.metric, iterate);
   });
 }
 

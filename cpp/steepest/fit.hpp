@@ -45,7 +45,7 @@ struct FitOptions {
   Tempering tempering;
   std::vector<double> scale;  ///< the largest size of each feature, for rules that ask
   double row_size = 1;        ///< see Update
-  std::optional<Choice> penalty;
+  std::optional<PenaltyChoice> penalty;
   Stepping stepping = Stepping::schedule;
   std::function<double(double)> schedule;  ///< for Stepping::schedule; the first step for line_search is its value at 0
   std::int64_t batch_size = 1, epochs = 1;
@@ -99,6 +99,7 @@ class Fit {
  private:
   class Pacer;
 
+  std::vector<T> feasible(std::vector<T> x) const;
   double natural_scale();
   bool exploded(double objective) const;
   bool run_epoch();
@@ -123,6 +124,7 @@ class Fit {
   FitOptions options_;
   const KernelsOf<T>& kernels_;
   const PenaltyKernels<T>* penalty_;
+  Terms terms_;
   std::int64_t n_, parameters_, updates_per_epoch_;
   bool full_batch_;
 

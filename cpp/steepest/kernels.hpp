@@ -13,6 +13,7 @@
 #include "steepest/geometry.hpp"
 #include "steepest/rows.hpp"
 #include "steepest/sparse_rows.hpp"
+#include "steepest/terms.hpp"
 
 namespace steepest {
 
@@ -120,14 +121,16 @@ struct CurvatureKernels {
 
 template <class T>
 struct PenaltyKernels {
-  double (*value)(const double* params, std::int64_t n, const T* w);
+  double (*value)(const Terms&, std::int64_t n, const T* w);
   /// Writes l1 and l2 where the penalty is l1 |w|_1 + l2/2 |w|^2; null where it is not of this form.
   void (*elastic)(const double* params, double* l1, double* l2);
   /// gradient += the gradient of the smooth part.
-  void (*smooth_gradient)(const double* params, std::int64_t n, const T* w, T* gradient);
+  void (*smooth_gradient)(const Terms&, std::int64_t n, const T* w, T* gradient);
+  /// gradient += a subgradient of the non-smooth part; null where there is none, and for constraints.
+  void (*kink_gradient)(const Terms&, std::int64_t n, const T* w, T* gradient);
   /// w = the proximal point of step times the non-smooth part; null where there is none. Where `metric` is not null, it
   /// holds a step for each coordinate, and nearness is measured accordingly.
-  void (*prox)(const double* params, std::int64_t n, T step, const T* metric, T* w);
+  void (*prox)(const Terms&, std::int64_t n, T step, const T* metric, T* w);
 };
 
 /// What an update rule sees of one update.

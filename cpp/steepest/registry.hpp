@@ -20,8 +20,8 @@ struct LossSpec {
 };
 
 struct PenaltySpec {
-  std::string_view name, summary, formula;
-  bool separable, smooth, convex;
+  std::string_view name, summary, formula, class_name;
+  bool separable, smooth, convex, constraint, grouped;
   std::span<const Param> params;
 };
 

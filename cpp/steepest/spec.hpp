@@ -40,6 +40,7 @@ struct Param {
   double default_value, low, high;
   std::string_view meaning;
   Closed closed = Closed::neither;
+  bool each = false;  ///< may also be one number per coefficient
 };
 
 constexpr std::string_view name_of(Link link) {

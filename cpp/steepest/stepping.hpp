@@ -88,7 +88,7 @@ class Descent {
     Tempering tempering;
     std::vector<double> scale;  ///< the largest size of each feature, for rules that ask
     double row_size = 1;        ///< see Update
-    std::optional<Choice> penalty;
+    std::optional<PenaltyChoice> penalty;
   };
 
   /// `penalised`: so many parameters, from the first, are not intercepts.
@@ -113,6 +113,7 @@ class Descent {
   Options options_;
   const RuleSpec& spec_;
   const PenaltyKernels<T>* penalty_;
+  Terms terms_;
   std::int64_t parameters_, penalised_;
   std::vector<double> numbers_;
   std::vector<T> vectors_, live_, metric_, scale_;

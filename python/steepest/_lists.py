@@ -9,7 +9,10 @@ from __future__ import annotations
 import inspect
 import numbers
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from steepest import _core
 
@@ -27,7 +30,7 @@ class Member:
     _leading: ClassVar[list[inspect.Parameter]] = []
     _extra_parameters: ClassVar[list[inspect.Parameter]] = []
     _params: ClassVar[tuple[Mapping[str, Any], ...]] = ()
-    _values: tuple[float, ...]
+    _values: tuple[Any, ...]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not args and not kwargs:
@@ -45,50 +48,84 @@ class Member:
         return []
 
     @property
-    def params(self) -> dict[str, float]:
+    def params(self) -> dict[str, Any]:
         """The parameters by name."""
         return {param["name"]: value for param, value in zip(self._params, self._values, strict=True)}
 
-    def __getattr__(self, name: str) -> float:
+    def __getattr__(self, name: str) -> Any:
         for param, value in zip(type(self)._params, object.__getattribute__(self, "_values"), strict=True):
             if param["name"] == name:
-                return cast("float", value)
+                return value
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._values
 
+    def _key(self) -> tuple[Any, ...]:
+        """Return what makes members of a class the same."""
+        return tuple((v.shape, v.tobytes()) if isinstance(v, np.ndarray) else v for v in self._values)
+
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._values == other._values
+        return type(self) is type(other) and self._key() == other._key()
 
     def __hash__(self) -> int:
-        return hash((type(self), self._values))
+        return hash((type(self), self._key()))
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={_shown(value)}" for name, value in self.params.items())
         return f"{type(self).__name__}({inside})"
 
 
-def _checked(owner: str, param: Mapping[str, Any], value: Any) -> float:
-    """Return the parameter as a float within its range."""
+def _checked(owner: str, param: Mapping[str, Any], value: Any) -> Any:
+    """Return the parameter within its range: a float or, where the list allows it, an array."""
     name, low, high = param["name"], param["low"], param["high"]
+    if param["each"] and isinstance(value, (np.ndarray, list, tuple)) and np.ndim(value):
+        return _checked_each(owner, param, value)
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise TypeError(f"{owner}: {name} must be a number, not {value!r}")
+        raise TypeError(f"{owner}: {name} must be a number{' or an array' * param['each']}, not {value!r}")
     number = float(value)
-    inside = low < number < high
-    if param["closed"] != "neither":
-        inside = inside or number == low
-    if param["closed"] == "both":
-        inside = inside or number == high
-    if not inside:
+    if not _inside(param, np.asarray(number)).all():
         left = "(" if param["closed"] == "neither" else "["
         right = "]" if param["closed"] == "both" else ")"
         raise ValueError(f"{owner}: {name} must lie in {left}{low:g}, {high:g}{right}, not {number:g}")
     return number
 
 
-def _shown(value: float) -> str:
+def _inside(param: Mapping[str, Any], values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which values lie in a parameter's range."""
+    low, high = param["low"], param["high"]
+    inside: NDArray[np.bool_] = (low < values) & (values < high)
+    if param["closed"] != "neither":
+        inside |= values == low
+    if param["closed"] == "both":
+        inside |= values == high
+    return inside
+
+
+def _checked_each(owner: str, param: Mapping[str, Any], value: Any) -> NDArray[np.float64]:
+    """Return one number per feature or coefficient, all within the range."""
+    name = param["name"]
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf" or array.ndim > 2 or not array.size:
+        raise TypeError(f"{owner}: {name} must be a number or an array of shape (d,) or (K, d), not {value!r:.60}")
+    array = np.array(array, dtype=np.float64)
+    inside = _inside(param, array)
+    if not inside.all():
+        at = np.unravel_index(int(inside.argmin()), array.shape)
+        raise ValueError(
+            f"{owner}: {name} must lie between {param['low']:g} and {param['high']:g}; there is {array[at]:g} "
+            f"at {', '.join(map(str, at))}"
+        )
+    array.setflags(write=False)
+    return array
+
+
+def _shown(value: Any) -> str:
     """Write a number so that reading it gives the same bits, whole ones without a point."""
+    if isinstance(value, np.ndarray):
+        return repr(value.tolist())
+    if np.isinf(value):
+        return f"float('{value}')"
     return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else repr(value)
 
 
@@ -110,7 +147,10 @@ def make_classes(base: type[Member], specs: Iterable[Mapping[str, Any]], module:
     classes = {}
     for index, spec in enumerate(specs):
         params = tuple(spec["params"])
-        parameters = [inspect.Parameter(p["name"], base._kind, default=p["default"], annotation=float) for p in params]
+        parameters = [
+            inspect.Parameter(p["name"], base._kind, default=p["default"], annotation=Any if p["each"] else float)
+            for p in params
+        ]
         extra = base._extra_parameters_of(spec)
         name = spec.get("class_name") or class_name(spec["name"])
         body = {key: value for key, value in spec.items() if key not in ("params", "summary", "domain", "class_name")}
@@ -134,7 +174,10 @@ def _docstring(room: str, name: str, spec: Mapping[str, Any]) -> str:
     if spec["params"]:
         lines += ["Parameters", "----------"]
         for p in spec["params"]:
-            lines += [f"{p['name']} : float, default {p['default']:g}", f"    {p['meaning'].capitalize()}."]
+            lines += [
+                f"{p['name']} : float{' or array_like' * p['each']}, default {p['default']:g}",
+                f"    {p['meaning'].capitalize()}.",
+            ]
         lines += [""]
     arguments = ", ".join(f"{p['name']}={p['default']:g}" for p in spec["params"])
     lines += ["Examples", "--------", ">>> import steepest as st", f">>> st.{room}.{name}()", f"{name}({arguments})"]
@@ -156,7 +199,7 @@ class MemberList(Generic[M]):
         """Return the names of all members."""
         return self._names
 
-    def get(self, name: str, **params: float) -> M:
+    def get(self, name: str, **params: Any) -> M:
         """Return the member of this name with these parameters."""
         try:
             found = self._classes[name]

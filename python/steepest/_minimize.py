@@ -95,7 +95,8 @@ def minimize(
         Rows per update; the last batch of an epoch may be short, and more than n means n. Default: n for "gd", at most
         a 64th of the rows for "saga" and "svrg", else 256.
     penalty : Penalty or str, optional
-        ``st.L2(alpha)``, ``st.L1(alpha)``, ``st.ElasticNet(alpha, l1_ratio)``; never on the intercept.
+        ``st.L2(alpha)``, ``st.L1(alpha)``, ``st.ElasticNet(alpha, l1_ratio)``, or another of ``st.penalties``; never on
+        the intercept. Where a constraint forbids the start, its projection is taken.
     epochs : int, optional
         Passes over the data at the most. Default: 1000 where a tolerance ends the run earlier, else 100 for full
         batches and 10 for mini-batches.
@@ -218,6 +219,7 @@ def minimize(
         seed=seed,
         check_finite=check_finite,
     )
+    penalty = penalties.fitted(penalty, model.data, model.problem.penalised)
     n = model.rows
     reduction = reduction_of(method)
     if reduction and batch_size is None:
@@ -274,7 +276,7 @@ def minimize(
             tempering=optim.tempering(rule),
             scale=scale,
             row_size=row_size,
-            penalty=None if penalty is None else (penalty._index, penalty._values),
+            penalty=None if penalty is None else penalty.terms,
             stepping=steps.stepping,
             schedule=steps.schedule,
             batch_size=size,

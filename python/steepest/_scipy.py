@@ -169,7 +169,9 @@ def l1_strength(penalty: penalties.Penalty | None) -> float:
             f"{penalty!r} has kinks that SciPy's methods do not know: take a rule of st.optim, which uses its proximal "
             'step, or "saga" or "svrg"'
         )
-    return penalty.params["alpha"] * penalty.params.get("l1_ratio", 1.0)
+    if isinstance(penalty.params["alpha"], np.ndarray):
+        raise ValueError(f"SciPy's methods take one strength for all kinks, not {penalty!r}: take a rule of st.optim")
+    return float(penalty.params["alpha"] * penalty.params.get("l1_ratio", 1.0))
 
 
 def _check(method: SciPyMethod, model: Model, penalty: penalties.Penalty | None, smooth: SmoothObjective) -> None:

@@ -37,7 +37,7 @@ def stub(module: ModuleType) -> str:
     parts += [f"{class_name(name)} = {cls.__name__}\n" for name, cls in classes.items() if cls.name != name]
     if module.available == module._list.available:
         parts.append("def available() -> tuple[str, ...]: ...\n")
-    parts.append(f"def get(name: str, **params: float) -> {base.__name__}: ...\n")
+    parts.append(f"def get(name: str, **params: Any) -> {base.__name__}: ...\n")
     for name, value in vars(module).items():
         if isinstance(value, FunctionType) and value.__module__ == module.__name__ and not name.startswith("_"):
             parts.append(f"def {name}{_signature(value)}: ...\n")
@@ -69,16 +69,17 @@ def _base_class(base: type[Any]) -> str:
 
 
 def _member_class(cls: type[Member]) -> str:
-    params = [f"{p['name']}: float = {p['default']!r}" for p in cls._params]
+    kinds = {p["name"]: "float | ArrayLike" if p["each"] else "float" for p in cls._params}
+    params = [f"{p['name']}: {kinds[p['name']]} = {p['default']!r}" for p in cls._params]
     extra = [f"{p.name}: {p.annotation} = {p.default!r}" for p in cls._extra_parameters]
     arguments = [
         "self",
         *(f"{p.name}: {p.annotation} = {p.default!r}" for p in cls._leading),
         *(["/"] * bool(cls._leading)),
     ]
-    star = ["*"] * bool(extra)
+    star = ["*"] * any(p.kind is inspect.Parameter.KEYWORD_ONLY for p in cls._extra_parameters)
     arguments += [*star, *params, *extra] if cls._kind is inspect.Parameter.KEYWORD_ONLY else [*params, *star, *extra]
-    fields = "".join(f"    {p['name']}: float\n" for p in cls._params)
+    fields = "".join(f"    {p['name']}: {'Any' if p['each'] else 'float'}\n" for p in cls._params)
     init = f"    def __init__({', '.join(arguments)}) -> None: ...\n"
     return f"class {cls.__name__}({cls.__bases__[0].__name__}):\n{fields}{init}"
 

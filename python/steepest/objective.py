@@ -85,8 +85,8 @@ class Objective:
             self._dtype = self._data.y.dtype
         self._problem.threads = default_threads()
         self.n_parameters: int = self._problem.parameters
-        intercepts = max(1, self._data.scores) if self.fit_intercept else 0
-        self._penalised = self.n_parameters - intercepts
+        self._penalised: int = self._problem.penalised
+        self.penalty = penalties.fitted(self.penalty, self._data, self._penalised)
 
     def __getstate__(self) -> dict[str, Any]:
         if self._data is None:
@@ -250,10 +250,7 @@ def make_problem(loss: losses.Loss, data: Data, fit_intercept: bool) -> Any:
 def penalty_subgradient(penalty: penalties.Penalty, w: NDArray[Any]) -> NDArray[np.float64]:
     """Return the gradient of a penalty, the one towards zero where it has a kink."""
     gradient = penalty.smooth_gradient(w)
-    if not penalty.smooth:
-        kinked = penalty.params["alpha"] * penalty.params.get("l1_ratio", 1.0)
-        gradient += kinked * np.sign(w)
-    return gradient
+    return gradient if penalty.smooth else gradient + penalty.kink_gradient(w)
 
 
 def hessian_product(problem: Any, x: NDArray[Any], v: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -281,8 +278,8 @@ def penalty_bend(penalty: penalties.Penalty, v: NDArray[np.float64]) -> NDArray[
 
 
 def penalty_curvature(penalty: penalties.Penalty) -> float:
-    """Return the curvature of the smooth part of a penalty: its gradient is linear, so one point tells it."""
-    return float(penalty.smooth_gradient(np.ones(1))[0])
+    """Return the largest curvature of the smooth part of a penalty."""
+    return penalty.curvature
 
 
 def gram_bound(data: Data, fit_intercept: bool, rows: int | None = None) -> float:

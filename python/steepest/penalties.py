@@ -1,35 +1,108 @@
 """Penalties on the coefficients, never on intercepts.
 
 Every class here is made from the compiled core's list; ``available()`` names them. The smooth part of a penalty enters
-descent through its gradient, the rest through its proximal step.
+descent through its gradient, the rest through its proximal step. Constraints are penalties of 0 inside a set and
+infinity outside, where the boundary is a millionth wide for the sake of rounding; their proximal step is the
+projection, and a start outside the set is projected first.
 """
 
 from __future__ import annotations
 
+import copy
+import inspect
+import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepest import _core
-from steepest._lists import Member, MemberList, class_name, make_classes, registry
+from steepest._groups import Groups, check_groups, groups_of
+from steepest._lists import Member, MemberList, make_classes, registry
 
 
 class Penalty(Member):
     """A penalty on the coefficients w.
 
+    w has shape (d,), one coefficient per feature, or (K, d) for losses of K scores. Strengths and bounds are numbers,
+    or arrays of shape (d,) or (K, d): one per feature, or one per coefficient.
+
+    Rules with a step per coordinate take proximal steps in their own metric: nearness is
+    ``sum((u - w)**2 / step) / 2``, for groups and balls too.
+
     Attributes
     ----------
     name, formula : str
-        Its name in ``available()``, and its value as a Python expression of w.
-    separable, smooth, convex : bool
-        Whether it is a sum over coefficients, differentiable everywhere, convex.
+        Its name in ``available()``, and its value as a Python expression of w, where ``groups`` are the index arrays of
+        the groups.
+    separable, smooth, convex, constraint : bool
+        Whether it is a sum over coefficients, differentiable everywhere, convex, 0 or infinite.
     """
 
-    __slots__ = ()
+    __slots__ = ("_groups", "_shape")
     separable: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
     convex: ClassVar[bool] = True
+    constraint: ClassVar[bool] = False
+    _grouped: ClassVar[bool] = False
+    _groups: Groups
+    _shape: tuple[int, ...] | None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._shape = None
+        given: Any = "rows"
+        if self._grouped:
+            given = inspect.signature(type(self)).bind(*args, **kwargs).arguments.get("groups", "rows")
+        self._groups = check_groups(type(self).__name__, given)
+        if {"lower", "upper"} <= self.params.keys():
+            self._check_bounds()
+
+    @classmethod
+    def _extra_parameters_of(cls, spec: Mapping[str, Any]) -> list[inspect.Parameter]:
+        if not spec["_grouped"]:
+            return []
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        return [inspect.Parameter("groups", kind, default="rows", annotation="str | ArrayLike | list[list[int]]")]
+
+    def _check_bounds(self) -> None:
+        lower, upper = self.params["lower"], self.params["upper"]
+        try:
+            crossed = np.atleast_1d(np.asarray(lower) > np.asarray(upper))
+        except ValueError:
+            raise ValueError(
+                f"{type(self).__name__}: lower has shape {np.shape(lower)}, upper {np.shape(upper)}; give both the same"
+            ) from None
+        if crossed.any():
+            at = np.unravel_index(int(crossed.argmax()), crossed.shape)
+            low, high = (np.broadcast_to(bound, crossed.shape)[at] for bound in (lower, upper))
+            where = f" at {', '.join(str(i) for i in at)}" if crossed.size > 1 else ""
+            raise ValueError(f"{type(self).__name__}: lower must not exceed upper; {low:g} > {high:g}{where}")
+
+    @property
+    def groups(self) -> Any:
+        """The groups as they were given; "rows" for penalties without."""
+        return self._groups.given
+
+    def on(self, shape: tuple[int, ...]) -> Penalty:
+        """Return the penalty for coefficients of this shape, (d,) or (K, d), from then on also when they come flat.
+
+        Raises
+        ------
+        ValueError
+            Where strengths, bounds or groups do not fit the shape.
+
+        Examples
+        --------
+        >>> import steepest as st
+        >>> st.L2([1.0, 2.0]).on((3, 2)).value([1.0] * 6)
+        4.5
+        """
+        fitted = copy.copy(self)
+        fitted._shape = tuple(int(size) for size in shape)
+        fitted._terms(fitted._shape)
+        return fitted
 
     def value(self, w: ArrayLike) -> float:
         """Return the penalty of the coefficients.
@@ -40,7 +113,8 @@ class Penalty(Member):
         >>> st.L1(0.5).value([1.0, -2.0])
         1.5
         """
-        return float(_core.penalty_value(self._index, self._values, np.asarray(w, dtype=np.float64).ravel()))
+        array = np.asarray(w, dtype=np.float64)
+        return float(_core.penalty_value(self._terms_of(array), array.ravel()))
 
     def smooth_gradient(self, w: ArrayLike) -> NDArray[np.float64]:
         """Return the gradient of the smooth part, zeros where there is none.
@@ -51,29 +125,126 @@ class Penalty(Member):
         >>> st.L2(0.5).smooth_gradient([1.0, -2.0])
         array([ 0.5, -1. ])
         """
-        array = np.asarray(w, dtype=np.float64)
-        gradient: NDArray[np.float64] = _core.penalty_smooth_gradient(self._index, self._values, array.ravel())
-        return gradient.reshape(array.shape)
+        return self._gradient(w, smooth=True)
 
-    def prox(self, w: ArrayLike, step: float) -> NDArray[np.float64]:
+    def kink_gradient(self, w: ArrayLike) -> NDArray[np.float64]:
+        """Return a subgradient of the part that is not smooth: the shortest, zeros for constraints.
+
+        Examples
+        --------
+        >>> import steepest as st
+        >>> st.L1(0.5).kink_gradient([1.0, -2.0, 0.0])
+        array([ 0.5, -0.5,  0. ])
+        """
+        return self._gradient(w, smooth=False)
+
+    def prox(self, w: ArrayLike, step: float | ArrayLike) -> NDArray[np.float64]:
         """Return the proximal point of ``step`` times the part that is not smooth, w itself where there is none.
+
+        Parameters
+        ----------
+        w : array_like, shape (d,) or (K, d)
+            Coefficients.
+        step : float or array_like of the shape of w
+            One step, or one for each coefficient: then nearness is ``sum((u - w)**2 / step) / 2``.
 
         Examples
         --------
         >>> import steepest as st
         >>> st.L1(1.0).prox([3.0, -0.5], step=1.0)
         array([2., 0.])
+        >>> st.penalties.L2Ball(radius=5.0).prox([6.0, 8.0], step=1.0)
+        array([3., 4.])
         """
-        if not 0 <= step < np.inf:
+        steps = np.asarray(step, dtype=np.float64)
+        if not (np.all(steps >= 0) and np.all(steps < np.inf)):
             raise ValueError(f"step must be finite and not negative, not {step!r}")
         array = np.asarray(w, dtype=np.float64)
-        point: NDArray[np.float64] = _core.penalty_prox(self._index, self._values, array.ravel(), float(step))
+        if steps.ndim and steps.shape != array.shape:
+            raise ValueError(f"step must be a number or have the shape of w, {array.shape}, not {steps.shape}")
+        metric = steps.ravel() if steps.ndim else np.zeros(0)
+        number = 1.0 if steps.ndim else float(steps)
+        point: NDArray[np.float64] = _core.penalty_prox(self._terms_of(array), array.ravel(), number, metric)
         return point.reshape(array.shape)
+
+    def _gradient(self, w: ArrayLike, smooth: bool) -> NDArray[np.float64]:
+        array = np.asarray(w, dtype=np.float64)
+        gradient: NDArray[np.float64] = _core.penalty_gradient(self._terms_of(array), array.ravel(), smooth)
+        return gradient.reshape(array.shape)
+
+    @property
+    def terms(self) -> Any:
+        """What the core needs for the coefficients that `on` was told."""
+        assert self._shape is not None
+        return self._terms(self._shape)
+
+    def _terms_of(self, w: NDArray[Any]) -> Any:
+        """Return what the core needs for these coefficients."""
+        if self._shape is not None and w.size == math.prod(self._shape):
+            return self._terms(self._shape)
+        return self._terms(w.shape if w.ndim == 2 else (w.size,))
+
+    def _terms(self, shape: tuple[int, ...]) -> Any:
+        """Return what the core needs for coefficients of a shape."""
+        each = [self._spread(p["name"], value, shape) for p, value in zip(self._params, self._values, strict=True)]
+        numbers = [0.0 if isinstance(value, np.ndarray) else value for value in self._values]
+        starts, members = groups_of(self._groups, type(self).__name__, shape) if self._grouped else ([], [])
+        return _core.PenaltyChoice(self._index, numbers, each, starts, members)
+
+    def _spread(self, name: str, value: Any, shape: tuple[int, ...]) -> Any:
+        """Return one number per coefficient, nothing where one is for all."""
+        if not isinstance(value, np.ndarray):
+            return []
+        if value.shape not in (shape, shape[-1:]):
+            expected = " or ".join(str(s) for s in dict.fromkeys((shape[-1:], shape)))
+            raise ValueError(
+                f"{type(self).__name__}: {name} has shape {value.shape}; these coefficients take {expected}"
+            )
+        return np.broadcast_to(value, shape).ravel()
+
+    def _smooth_slopes(self) -> NDArray[np.float64]:
+        """Return the gradient of the smooth part at ones: smooth parts are sums of squares."""
+        sizes = [value.shape for value in self._values if isinstance(value, np.ndarray)]
+        plain = self.on(sizes[0] if sizes else (1,))
+        return plain.smooth_gradient(np.ones(plain._shape or 1))
+
+    @property
+    def curvature(self) -> float:
+        """The largest curvature of the smooth part."""
+        return 0.0 if self.constraint or self._grouped else float(self._smooth_slopes().max())
+
+    @property
+    def strong_convexity(self) -> float:
+        """The least curvature of the smooth part."""
+        return 0.0 if self.constraint or self._grouped else float(self._smooth_slopes().min())
+
+    def _key(self) -> tuple[Any, ...]:
+        return (*super()._key(), self._groups.key) if self._grouped else super()._key()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self._arguments(), self._shape)
+
+    def _arguments(self) -> dict[str, Any]:
+        given = self._groups.given
+        groups = {"groups": given.tolist() if isinstance(given, np.ndarray) else given} if self._grouped else {}
+        return self.params | groups
+
+    def __repr__(self) -> str:
+        inside = super().__repr__()
+        if not self._grouped or (isinstance(self._groups.given, str) and self._groups.given == "rows"):
+            return inside
+        return f"{inside[:-1]}, groups={self._arguments()['groups']!r})"
+
+
+def _restore(penalty: type[Penalty], arguments: dict[str, Any], shape: tuple[int, ...] | None) -> Penalty:
+    restored = penalty(**arguments)
+    restored._shape = shape
+    return restored
 
 
 _classes = make_classes(Penalty, registry["penalties"], __name__)
 _list: MemberList[Penalty] = MemberList("penalty", _classes)
-globals().update({class_name(name): cls for name, cls in _list._classes.items()})
+globals().update({cls.__name__: cls for cls in _list._classes.values()})
 
 available = _list.available
 get = _list.get
@@ -88,11 +259,16 @@ def resolve(penalty: Any) -> Penalty | None:
     raise TypeError(f"penalty must be None, a name or an object such as st.L2(1e-4), not {penalty!r}")
 
 
+def fitted(penalty: Penalty | None, data: Any, penalised: int) -> Penalty | None:
+    """Return a penalty for the coefficients of a problem, of which there are `penalised`."""
+    if penalty is None:
+        return None
+    return penalty.on((data.scores, data.width) if data is not None and data.scores else (penalised,))
+
+
 def strong_convexity(penalty: Penalty | None, fit_intercept: bool) -> float:
     """Return by how much a smooth penalty makes the objective strongly convex, 0 where it does not."""
-    if penalty is None or not penalty.smooth or fit_intercept:
-        return 0.0
-    return float(penalty.smooth_gradient(np.ones(1))[0])
+    return 0.0 if penalty is None or not penalty.smooth or fit_intercept else penalty.strong_convexity
 
 
-__all__ = ["Penalty", "available", "get", *(class_name(name) for name in _list._classes)]
+__all__ = ["Penalty", "available", "get", *(cls.__name__ for cls in _list._classes.values())]

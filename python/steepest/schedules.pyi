@@ -1,5 +1,7 @@
 """Made by ``python -m steepest._stubs``: do not edit."""
 
+from typing import Any
+
 from steepest._lists import Member
 
 class Schedule(Member):
@@ -37,4 +39,4 @@ class Cosine(Schedule):
     def __init__(self, step_size: float = 0.1, final: float = 0.0) -> None: ...
 
 def available() -> tuple[str, ...]: ...
-def get(name: str, **params: float) -> Schedule: ...
+def get(name: str, **params: Any) -> Schedule: ...

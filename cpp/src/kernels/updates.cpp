@@ -8,32 +8,24 @@ namespace {
 
 using Index = std::int64_t;
 
-/// A member of a list from its parameters, in the order of its `params`.
-template <class Member>
-STEEPEST_INLINE Member make(const double* p) {
-  if constexpr (Member::params.size() == 0)
-    return Member{};
-  else if constexpr (Member::params.size() == 1)
-    return Member{p[0]};
-  else if constexpr (Member::params.size() == 2)
-    return Member{p[0], p[1]};
-  else
-    return Member{p[0], p[1], p[2]};
-}
-
 template <class P, class T>
 PenaltyKernels<T> penalty_kernels() {
+  static_assert(P::params.size() <= most_params);
   PenaltyKernels<T> kernels{};
-  kernels.value = [](const double* params, Index n, const T* w) { return make<P>(params).value(n, w); };
-  if constexpr (requires(const P& p, double* l) { p.elastic(l, l); })
-    kernels.elastic = [](const double* params, double* l1, double* l2) { make<P>(params).elastic(l1, l2); };
-  if constexpr (requires(const P& p, T* w) { p.smooth_gradient(Index(0), w, w); })
-    kernels.smooth_gradient = [](const double* params, Index n, const T* w, T* gradient) {
-      make<P>(params).smooth_gradient(n, w, gradient);
+  kernels.value = [](const Terms& terms, Index n, const T* w) { return P::value(terms, n, w); };
+  if constexpr (requires(const double* params, double* l) { P::elastic(params, l, l); })
+    kernels.elastic = [](const double* params, double* l1, double* l2) { P::elastic(params, l1, l2); };
+  if constexpr (requires(const Terms& terms, T* w) { P::smooth_gradient(terms, Index(0), w, w); })
+    kernels.smooth_gradient = [](const Terms& terms, Index n, const T* w, T* gradient) {
+      P::smooth_gradient(terms, n, w, gradient);
     };
-  if constexpr (requires(const P& p, T* w) { p.prox(Index(0), T(0), w, w); })
-    kernels.prox = [](const double* params, Index n, T step, const T* metric, T* w) {
-      make<P>(params).prox(n, step, metric, w);
+  if constexpr (requires(const Terms& terms, T* w) { P::kink_gradient(terms, Index(0), w, w); })
+    kernels.kink_gradient = [](const Terms& terms, Index n, const T* w, T* gradient) {
+      P::kink_gradient(terms, n, w, gradient);
+    };
+  if constexpr (requires(const Terms& terms, T* w) { P::prox(terms, Index(0), T(0), w, w); })
+    kernels.prox = [](const Terms& terms, Index n, T step, const T* metric, T* w) {
+      P::prox(terms, n, step, metric, w);
     };
   return kernels;
 }
