@@ -382,6 +382,8 @@ def make_dual(model: Model, penalty: penalties.Penalty | None, fit_intercept: bo
         return None, "without an L1 or L2 penalty no dual point is feasible"
     if penalty.name not in PENALTIES:
         return None, f"no dual of the penalty {penalty!r} is at hand"
+    if isinstance(penalty.params["alpha"], np.ndarray):
+        return None, "no dual of a penalty with one strength per coefficient is at hand"
     l1, l2 = strengths(penalty)
     if l1 == 0 and l2 == 0:
         return None, "without an L1 or L2 penalty no dual point is feasible"

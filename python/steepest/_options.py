@@ -212,6 +212,9 @@ class LossOptions:
     l1_ratio: Annotated[
         float | None, model_option("--l1-ratio", metavar="NUMBER", help="Share of L1 in an elastic net.")
     ] = None
+    radius: Annotated[float | None, model_option("--radius", metavar="NUMBER", help="Radius of a ball.")] = None
+    lower: Annotated[float | None, model_option("--lower", metavar="NUMBER", help="Lower bound of a box.")] = None
+    upper: Annotated[float | None, model_option("--upper", metavar="NUMBER", help="Upper bound of a box.")] = None
     intercept: Annotated[bool, model_option("--intercept/--no-intercept", help="Whether to fit an intercept.")] = True
 
     def made(self) -> tuple[losses.Loss, penalties.Penalty | None]:
@@ -234,9 +237,8 @@ class LossOptions:
         return losses.get(self.loss, **given), self._penalty()
 
     def _penalty(self) -> penalties.Penalty | None:
-        given = {
-            name: value for name, value in (("alpha", self.alpha), ("l1_ratio", self.l1_ratio)) if value is not None
-        }
+        options = {name: getattr(self, name) for name in ("alpha", "l1_ratio", "radius", "lower", "upper")}
+        given = {name: value for name, value in options.items() if value is not None}
         names = {} if self.penalty is None else penalties.get(self.penalty).params
         for name in given:
             if name not in names:

@@ -47,7 +47,7 @@ class Ground(Surface):
     ) -> None:
         super().__init__(loss, data, penalty, sample_weight, fit_intercept, x0)
         self.loss, self.data = loss, data
-        self._penalty = resolve_penalty(penalty)
+        self._penalty = resolve_penalty(penalty) if self._objective is None else self._objective.penalty
         parts = data if isinstance(data, tuple) else (data,)
         # Sparse rows have a length only as a shape.
         self.rows = int((parts[0] if hasattr(parts[0], "shape") else as_array(parts[0], "data")).shape[0])
