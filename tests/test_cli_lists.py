@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import steepest as st
-from steepest.cli import app
+from steepest._commands import app
 
 
 @pytest.fixture(autouse=True)

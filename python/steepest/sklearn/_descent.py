@@ -141,6 +141,7 @@ def descend(
     problem = make_problem(plan.loss, data, plan.fit_intercept)
     if data.rows is not None:
         problem = problem.subset(data.rows, data.mean_weight)
+    penalty = penalties.fitted(plan.penalty, data, problem.penalised)
     rows = data.trained
     size = min(plan.batch_size, rows)
     per_epoch = -(-rows // size)
@@ -168,7 +169,7 @@ def descend(
             tempering=tempering,
             scale=scale,
             row_size=row_size,
-            penalty=None if plan.penalty is None else (plan.penalty._index, plan.penalty._values),
+            penalty=None if penalty is None else penalty.terms,
             stepping="schedule" if steps is None else steps.stepping,
             schedule=plan.schedule(t, per_epoch, step) if steps is None else steps.schedule,
             batch_size=size,

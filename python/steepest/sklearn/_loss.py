@@ -123,8 +123,10 @@ class LossModel(BaseEstimator):
 def penalty_of(penalty: penalties.Penalty, w: Any) -> Any:
     """Return an elastic penalty as an expression of traced parameters."""
     traced: Any = _functions  # most of its functions are made from the core's list
+    if penalty.name not in ("l1", "l2", "elastic_net"):
+        raise ValueError(f"a function as the loss takes L1, L2 or ElasticNet, not {penalty!r}: take a loss by name")
     ratio = {"l1": 1.0, "l2": 0.0}.get(penalty.name, penalty.params.get("l1_ratio", 0.0))
-    return penalty.params["alpha"] * (ratio * traced.sum(traced.abs(w)) + 0.5 * (1 - ratio) * traced.sum(w * w))
+    return traced.sum((ratio * traced.abs(w) + 0.5 * (1 - ratio) * w * w) * penalty.params["alpha"])
 
 
 class LossRegressor(RegressorMixin, LossModel):
