@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
@@ -125,6 +126,9 @@ def test_a_class_may_weigh_nothing() -> None:
         ("log_loss", ["a", None, "b"], None, ValueError, "y holds None, first in row 1; every row needs a label"),
         ("softmax", ["a", "b", None], None, ValueError, "y holds None, first in row 2; every row needs a label"),
         ("log_loss", np.array(["a", np.nan, "b"], dtype=object), None, ValueError, "y holds nan, first in row 1"),
+        ("log_loss", np.array(["a", "b", pd.NA], dtype=object), None, ValueError, "y holds <NA>, first in row 2"),
+        ("softmax", np.array(["a", pd.NA, "b"], dtype=object), None, ValueError, "y holds <NA>, first in row 1"),
+        ("softmax", np.array(["2020", "NaT"], dtype="M8[D]"), None, ValueError, "y holds NaT, first in row 1"),
         ("log_loss", [1.0, np.nan, 0.0], None, ValueError, "y holds NaN, first in row 1"),
         ("softmax", [1.0, 0.0, np.nan], None, ValueError, "y holds NaN, first in row 2"),
     ],

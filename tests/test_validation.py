@@ -398,6 +398,33 @@ def test_an_exception_while_judging_comes_out() -> None:
             )
 
 
+def test_progress_tells_the_loss_of_the_held_out_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    for progress in ("lines", "bar"):
+        result = st.minimize("huber", problem("huber"), validation=0.2, seed=0, epochs=3, progress=progress)
+        assert f"held out {result.history.validation[-1]:.6g}" in capsys.readouterr().err
+        st.minimize("huber", problem("huber"), seed=0, epochs=3, progress=progress)
+        shown = capsys.readouterr().err
+        assert "objective" in shown
+        assert "held out" not in shown
+
+
+@pytest.mark.parametrize("method", ["sgd", "L-BFGS-B"])
+def test_an_interrupted_run_keeps_what_it_reached(method: str) -> None:
+    X, y = overfitting()
+
+    def interrupt(state: Any) -> None:
+        if state.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(st.Interrupted) as caught:
+        st.minimize("squared_error", (X, y), method=method, epochs=9, validation=0.25, patience=2, callback=interrupt)
+    result = caught.value.result
+    assert result.status is st.Status.interrupted
+    assert len(result.history.validation) == 3
+    assert 0 <= result.best_epoch <= 3
+    assert np.isfinite(result.history.validation).all()
+
+
 def test_no_row_is_copied() -> None:
     X, y = problem("log_loss", 40_000, 50)
     tracemalloc.start()

@@ -287,15 +287,24 @@ def _sorted_classes(y: NDArray[Any], loss: Loss) -> tuple[NDArray[Any], NDArray[
     return classes, positions
 
 
+def _is_missing(label: Any) -> bool:
+    try:
+        return label is None or bool(label != label)
+    except TypeError:  # of pandas' NA, which says neither
+        return True
+
+
 def require_labels(y: NDArray[Any]) -> None:
     """Raise where something in y cannot be a label: NaN, None, complex numbers."""
     if y.dtype.kind == "c":
         require_numeric(y, "y")
     if y.dtype.kind == "f":
         require_finite(y, "y")
+    elif y.dtype.kind in "mM" and np.isnat(y).any():
+        raise ValueError(f"y holds NaT, first in row {np.argwhere(np.isnat(y))[0][0]}; every row needs a label")
     elif y.dtype.kind == "O":
         for place, label in np.ndenumerate(y):
-            if label is None or label != label:
+            if _is_missing(label):
                 raise ValueError(f"y holds {label}, first in row {place[0]}; every row needs a label")
 
 

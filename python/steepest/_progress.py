@@ -16,7 +16,7 @@ from steepest._results import Result
 class Reporter(Protocol):
     """What a run tells after every epoch."""
 
-    def epoch(self, number: int, objective: float, seconds: float, x: NDArray[Any]) -> None:
+    def epoch(self, number: int, objective: float, seconds: float, x: NDArray[Any], validation: float) -> None:
         """Report an epoch."""
 
     def close(self) -> None:
@@ -48,7 +48,7 @@ class Textbook:
     def __init__(self, start: NDArray[Any]) -> None:
         self._x = start
 
-    def epoch(self, number: int, objective: float, seconds: float, x: NDArray[Any]) -> None:
+    def epoch(self, number: int, objective: float, seconds: float, x: NDArray[Any], validation: float) -> None:
         """Print the parameters the epoch began with and the objective it met."""
         theta = f"{self._x[0]:.2f}" if self._x.size == 1 else np.array2string(self._x, precision=2)
         print(f"theta: {theta} | loss: {objective:.2f}")
@@ -66,14 +66,15 @@ class Lines:
         self._rows = rows
         self._seen = 0
 
-    def epoch(self, number: int, objective: float, seconds: float, x: NDArray[Any]) -> None:
+    def epoch(self, number: int, objective: float, seconds: float, x: NDArray[Any], validation: float) -> None:
         """Print epochs 1 to 10, then every tenth, then every hundredth."""
         self._seen += 1
         every = 10 ** max(0, len(str(self._seen - 1)) - 1)
         if self._seen % every and self._seen != self._epochs:
             return
         rate = self._seen * self._rows / max(seconds, 1e-9)
-        print(f"epoch {number}: objective {objective:.6g}, {rate:.3g} rows/s", file=sys.stderr, flush=True)
+        said = f"epoch {number}: objective {_numbers(objective, validation)}, {rate:.3g} rows/s"
+        print(said, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """End the report."""
@@ -92,24 +93,29 @@ class Bar:
             rich.TextColumn("epoch"),
             rich.MofNCompleteColumn(),
             rich.BarColumn(),
-            rich.TextColumn("objective {task.fields[objective]:.6g}, {task.fields[rate]:.3g} rows/s"),
+            rich.TextColumn("objective {task.fields[objective]}, {task.fields[rate]:.3g} rows/s"),
             rich.TimeRemainingColumn(),
             console=console,
             transient=False,
         )
         self._bar.start()
-        self._task = self._bar.add_task("", total=epochs, objective=float("nan"), rate=0.0)
+        self._task = self._bar.add_task("", total=epochs, objective="nan", rate=0.0)
         self._seen = 0
 
-    def epoch(self, number: int, objective: float, seconds: float, x: NDArray[Any]) -> None:
+    def epoch(self, number: int, objective: float, seconds: float, x: NDArray[Any], validation: float) -> None:
         """Advance the bar."""
         self._seen += 1
         rate = self._seen * self._rows / max(seconds, 1e-9)
-        self._bar.update(self._task, advance=1, objective=objective, rate=rate)
+        self._bar.update(self._task, advance=1, objective=_numbers(objective, validation), rate=rate)
 
     def close(self) -> None:
         """Leave the bar as it stands."""
         self._bar.stop()
+
+
+def _numbers(objective: float, validation: float) -> str:
+    """Return the objective as it is shown, with the loss of the held-out rows where there are some."""
+    return f"{objective:.6g}" + ("" if math.isnan(validation) else f", held out {validation:.6g}")
 
 
 class Watcher:
@@ -132,7 +138,7 @@ class Watcher:
     ) -> bool:
         fun = running if math.isnan(exact) else exact
         if self._reporter is not None:
-            self._reporter.epoch(epoch, fun, seconds, x)
+            self._reporter.epoch(epoch, fun, seconds, x, validation)
         if self._callback is None:
             return False
         try:
