@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.sparse
 
 import members
 import steepest as st
@@ -151,7 +152,7 @@ def test_losses_with_kinks(name: str, penalty: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("layout", ["C", "F", "scaled", "held out", "constant"])
+@pytest.mark.parametrize("layout", ["C", "F", "scaled", "held out", "constant", "sparse"])
 def test_whatever_the_rows(layout: str, dtype: Any) -> None:
     source = members.random(layout)
     X, y = draw("huber", source, 200, 4)
@@ -164,6 +165,8 @@ def test_whatever_the_rows(layout: str, dtype: Any) -> None:
     elif layout == "scaled":
         scale, shift = source.uniform(0.5, 2, size=(2, 4))
         data, seen = (st.data.scaled(X, scale, shift), y), (seen[0] * scale + shift, seen[1])
+    elif layout == "sparse":
+        data = (scipy.sparse.csr_array(X), y)
     elif layout == "held out":
         given["validation"] = np.arange(50)
         seen = (seen[0][50:], seen[1][50:])

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.sparse
 
 import members
 import steepest as st
@@ -83,12 +84,19 @@ def test_penalties_join(name: str, penalty: Any) -> None:
 
 @each_dtype
 @pytest.mark.parametrize("name", ["huber", "log_loss", "tweedie", "softmax", "multi_log_loss"])
-@pytest.mark.parametrize("layout", ["C", "F", "strided"])
+@pytest.mark.parametrize("layout", ["C", "F", "strided", "sparse", "sparse and scaled"])
 def test_layouts_and_long_data(name: str, layout: str, dtype: Any) -> None:
     loss = st.losses.get(name)
     X, y, weight = problem(loss, n=9001, d=7, dtype=dtype)
     wide = st.Objective(loss, (X.astype(np.float64), y), sample_weight=weight.astype(np.float64), fit_intercept=True)
-    laid = {"C": X, "F": np.asfortranarray(X), "strided": np.repeat(X, 2, axis=1)[:, ::2]}[layout]
+    laid = {"C": X, "F": np.asfortranarray(X), "strided": np.repeat(X, 2, axis=1)[:, ::2]}.get(layout)
+    if laid is None:
+        laid = scipy.sparse.csr_array(X)
+    if "scaled" in layout:
+        scale, shift = members.random(layout).uniform(0.5, 2, size=(2, 7)).astype(np.float32)
+        laid = st.data.scaled(laid, scale, shift)
+        seen = X.astype(np.float64) * scale + shift
+        wide = st.Objective(loss, (seen, y), sample_weight=weight.astype(np.float64), fit_intercept=True)
     objective = st.Objective(loss, (laid, y), sample_weight=weight, fit_intercept=True)
     x, v = members.random(name).normal(size=(2, objective.n_parameters)).astype(dtype).astype(np.float64)
     room = 1e-11 if dtype == np.float64 else 1e-5

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.sparse
 
 import members
 import steepest as st
@@ -183,11 +184,12 @@ def test_they_converge_where_sgd_does_not(name: str, loss: str, shuffle: Any) ->
 
 
 @each_dtype
-@pytest.mark.parametrize("layout", ["C", "F", "strided"])
+@pytest.mark.parametrize("layout", ["C", "F", "strided", "sparse"])
 @each_method
 def test_layouts_types_and_threads(name: str, layout: str, dtype: Any) -> None:
     X, y = st.data.logistic(12_000, 30, seed=5, dtype=dtype)
-    laid = {"C": X, "F": np.asfortranarray(X), "strided": np.repeat(X, 2, axis=1)[:, ::2]}[layout]
+    strided = np.repeat(X, 2, axis=1)[:, ::2]
+    laid = {"C": X, "F": np.asfortranarray(X), "strided": strided, "sparse": scipy.sparse.csr_array(X)}[layout]
     given: dict[str, Any] = {"method": name, "penalty": st.L2(1e-2), "batch_size": 512, "epochs": 12, "seed": 3}
     found = [st.minimize("log_loss", (laid, y), n_threads=threads, **given) for threads in (1, 3)]
     assert np.array_equal(found[0].x, found[1].x)

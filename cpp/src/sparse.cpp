@@ -102,6 +102,27 @@ double SparseSum<T>::add(const Segment& segment, const T* x, T* gradient) {
 }
 
 template <class T>
+double SparseSum<T>::exchange(const Segment& segment, const T* x, T* noted, T* change) {
+  noted_ = noted;
+  const double total = add(segment, x, change);
+  noted_ = nullptr;
+  return total;
+}
+
+template <class T>
+bool SparseSum<T>::bend(const Segment& segment, const T* x, const T* direction, T* product) {
+  direction_ = direction;
+  if (data_.scaling) {
+    const T* along = folding_.fold(direction);
+    folded_direction_.assign(along, along + penalised() + vectors_);
+    direction_ = folded_direction_.data();
+  }
+  add(segment, x, product);
+  direction_ = nullptr;
+  return true;
+}
+
+template <class T>
 double SparseSum<T>::in_parts(Index parts, const Segment& segment, const T* x, T* gradient) {
   if (parts == 1) return walk(segment, x, gradient, scratch_[0]);
   const Index k = penalised() + (data_.intercept ? vectors_ : 0);
@@ -130,11 +151,17 @@ double SparseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scrat
   double total = 0;
   for (Index from = 0; from < segment.count; from += chunk_rows_) {
     const Segment chunk = segment.part(from, std::min(chunk_rows_, segment.count - from));
-    for (Index k = 0; k < vectors_; ++k)
-      kernels_.sparse.predict(data_.rows, chunk, x + k * d, data_.intercept ? x[after + k] : T(0),
-                              scratch.prediction.data() + k * stride_);
+    const auto predict = [&](const T* at, std::vector<T>& z) {
+      z.resize(std::size_t(vectors_ * stride_));
+      for (Index k = 0; k < vectors_; ++k)
+        kernels_.sparse.predict(data_.rows, chunk, at + k * d, data_.intercept ? at[after + k] : T(0),
+                                z.data() + k * stride_);
+    };
+    predict(x, scratch.prediction);
+    if (direction_) predict(direction_, scratch.direction);
     total += reduce(chunk, scratch);
     if (!gradient) continue;
+    if (noted_) exchange_slopes(chunk, scratch.slope.data());
     for (Index k = 0; k < vectors_; ++k) {
       const T* slope = scratch.slope.data() + k * stride_;
       kernels_.sparse.accumulate(data_.rows, chunk, slope, gradient + k * d);
@@ -144,7 +171,7 @@ double SparseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scrat
   return total;
 }
 
-/// The losses of the predictions in scratch; their slopes beside them.
+/// The losses of the predictions in scratch; their slopes, or how these change along a direction, beside them.
 template <class T>
 double SparseSum<T>::reduce(const Segment& chunk, Scratch& scratch) const {
   const T* y = data_.y + chunk.begin;
@@ -162,8 +189,30 @@ double SparseSum<T>::reduce(const Segment& chunk, Scratch& scratch) const {
   }
   const T* z = scratch.prediction.data();
   T* slope = scratch.slope.data();
+  if (direction_) {
+    const T* along = scratch.direction.data();
+    if (pointwise_) {
+      kernels_.curvature.losses[loss_](params_.data(), chunk.count, y, z, along, weight, slope);
+      return 0;
+    }
+    scratch.change.resize(std::size_t(vectors_ * stride_));
+    kernels_.curvature.row_losses[loss_](params_.data(), chunk.count, vectors_, stride_, y, z, along, weight, slope,
+                                         scratch.change.data());
+    scratch.slope.swap(scratch.change);
+    return 0;
+  }
   if (pointwise_) return kernels_.losses[loss_].reduce(params_.data(), chunk.count, y, z, weight, slope);
   return kernels_.row_losses[loss_].reduce(params_.data(), chunk.count, vectors_, stride_, y, z, weight, slope);
+}
+
+template <class T>
+void SparseSum<T>::exchange_slopes(const Segment& chunk, T* slope) const {
+  for (Index i = 0; i < chunk.count; ++i)
+    for (Index k = 0; k < vectors_; ++k) {
+      T &now = slope[k * stride_ + i], &noted = noted_[chunk[i] * vectors_ + k];
+      const T before = std::exchange(noted, now);
+      now -= before;
+    }
 }
 
 template <class T>

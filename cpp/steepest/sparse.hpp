@@ -36,6 +36,9 @@ class SparseSum final : public RowSum<T> {
   double mean_weight() const override { return data_.mean_weight; }
   double add(const Segment& segment, const T* x, T* gradient) override;
   double value(const Segment& segment, const T* x) override;
+  std::int64_t slopes() const override { return data_.rows.rows * vectors_; }
+  double exchange(const Segment& segment, const T* x, T* noted, T* change) override;
+  bool bend(const Segment& segment, const T* x, const T* direction, T* product) override;
   std::int64_t row_bytes() const override { return row_bytes_; }
   std::int64_t block_rows() const override { return block_rows_; }
   void use(Team* team) override;
@@ -43,12 +46,13 @@ class SparseSum final : public RowSum<T> {
 
  private:
   struct Scratch {
-    std::vector<T> y, weight, prediction, slope;
+    std::vector<T> y, weight, prediction, slope, direction, change;
   };
 
   double in_parts(std::int64_t parts, const Segment& segment, const T* x, T* gradient);
   double walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const;
   double reduce(const Segment& chunk, Scratch& scratch) const;
+  void exchange_slopes(const Segment& chunk, T* slope) const;
   void reserve(Scratch& scratch, std::int64_t rows) const;
   std::int64_t parts_of(std::int64_t rows) const;
 
@@ -59,6 +63,9 @@ class SparseSum final : public RowSum<T> {
   bool pointwise_, labels_, intercept_;
   std::int64_t vectors_;  ///< of coefficients: one, or one per score
   Folding<T> folding_;
+  T* noted_ = nullptr;            ///< as for DenseSum
+  const T* direction_ = nullptr;  ///< as for DenseSum
+  std::vector<T> folded_direction_;
   std::int64_t row_bytes_, chunk_rows_, block_rows_, stride_;
   Team* team_ = nullptr;
   std::vector<Scratch> scratch_;  // one per thread

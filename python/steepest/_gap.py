@@ -26,6 +26,7 @@ from steepest._data import Data
 from steepest._model import Model
 from steepest._results import Interrupted, Result, Status
 from steepest._scipy import SmoothObjective, split, unsplit
+from steepest._sparse import SparseRows
 from steepest._threads import one_blas_thread
 
 Array = NDArray[np.float64]
@@ -200,7 +201,7 @@ class Dual:
         softmax = self._loss.name == "softmax"
         for start in range(0, n, BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
-            rows, share = self._data.seen(part), self._share[part, None]
+            rows, share = self._rows(part), self._share[part, None]
             s = slopes[part] = slopes_of(part, rows)
             if not self._intercept:
                 up += (share * s).T @ rows
@@ -236,6 +237,13 @@ class Dual:
         # Sums that should vanish do so but for rounding, and meet intercepts as large as the targets.
         sizes = self._share @ np.abs(of_rows) + (self._share @ np.abs(slopes)).max() * (1 + np.abs(self._y).max())
         return -float(self._share @ of_rows) - of_penalty - 1e-15 * float(sizes)
+
+    def _rows(self, part: slice) -> Any:
+        """Return some rows: sparse ones as they are, unless their columns are shifted."""
+        X = self._data.X
+        if isinstance(X, SparseRows) and self._data.scale is None:
+            return X[self._data.at(part)].matrix().astype(np.float64)
+        return self._data.seen(part)
 
     def _mixed(self, slopes: Array, pull: Array, label_pull: Array, mean_row: Array) -> tuple[Array, Array]:
         """Mix as little as need be of one distribution into the rows' so that each class has the mean it must have."""
