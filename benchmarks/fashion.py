@@ -3,7 +3,7 @@
 Run as ``python benchmarks/fashion.py``; it wants Debian's package ``dataset-fashion-mnist``, or the directory of the
 four files as its argument. Every fit minimizes the mean cross-entropy plus ``L2(1/n)`` with an intercept, on pixels
 between 0 and 1 in float32; ``over the best`` is relative, to the best objective that any of them reached, evaluated in
-double.
+double. On a machine that others use too, the seconds of the processor say more than those of the clock.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ def run(directory: str | None = None) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
 
     def timed(name: str, fit: Callable[[], tuple[NDArray[Any], NDArray[Any], int]]) -> None:
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), time.process_time()
         coef, intercept, iterations = fit()
-        seconds = time.perf_counter() - start
+        seconds, worked = time.perf_counter() - start, time.process_time() - worked
         scores = X_test @ coef.T.astype(np.float32) + intercept.astype(np.float32)
         lines.append(
             {
                 "name": name,
                 "seconds": seconds,
+                "processor seconds": worked,
                 "iterations": iterations,
                 "objective": exact.value(np.concatenate([coef.ravel(), intercept])),
                 "accuracy": float((scores.argmax(axis=1) == y_test).mean()),
@@ -56,10 +57,12 @@ def run(directory: str | None = None) -> list[dict[str, Any]]:
         model = LogisticRegression(C=1.0, solver=solver, tol=tol, max_iter=most).fit(X, y)
         return model.coef_, model.intercept_, int(model.n_iter_[0])
 
-    timed("steepest L-BFGS-B", lambda: steepest(st.methods.get("L-BFGS-B", maxcor=20, ftol=0.0, gtol=1e-5), epochs=400))
-    timed("steepest Newton-CG", lambda: steepest("Newton-CG", epochs=12))
-    timed("steepest trust-ncg", lambda: steepest("trust-ncg", epochs=20))
-    timed("scikit-learn newton-cg", lambda: peer("newton-cg", 1e-2, 12))
+    timed(
+        "steepest L-BFGS-B", lambda: steepest(st.methods.get("L-BFGS-B", maxcor=20, ftol=0.0, gtol=1e-6), epochs=1000)
+    )
+    timed("steepest Newton-CG", lambda: steepest("Newton-CG", epochs=25))
+    timed("steepest trust-ncg", lambda: steepest("trust-ncg", epochs=10))
+    timed("scikit-learn newton-cg", lambda: peer("newton-cg", 1e-3, 30))
     best = min(line["objective"] for line in lines)
     for line in lines:
         line["over the best"] = line["objective"] / best - 1
@@ -69,17 +72,25 @@ def run(directory: str | None = None) -> list[dict[str, Any]]:
 def main() -> None:
     """Print the table and whether the goals are met."""
     lines = run(*sys.argv[1:2])
-    print(f"{'':24}{'seconds':>9}{'iterations':>12}{'objective':>12}{'over the best':>15}{'test accuracy':>15}")
+    columns = {
+        "seconds": (9, ".1f"),
+        "processor seconds": (19, ".1f"),
+        "iterations": (12, ""),
+        "objective": (11, ".6f"),
+        "over the best": (15, ".1e"),
+        "accuracy": (10, ".4f"),
+    }
+    print(" " * 24 + "".join(f"{name:>{width}}" for name, (width, _) in columns.items()))
     for line in lines:
-        print(
-            f"{line['name']:24}{line['seconds']:9.1f}{line['iterations']:12}{line['objective']:12.6f}"
-            f"{line['over the best']:15.1e}{line['accuracy']:15.4f}"
-        )
+        numbers = (f"{line[name]:{width}{form}}" for name, (width, form) in columns.items())
+        print(f"{line['name']:24}" + "".join(numbers))
     ours = [line for line in lines if line["name"].startswith("steepest") and line["over the best"] <= GOAL]
-    theirs = min(line["seconds"] for line in lines if not line["name"].startswith("steepest"))
+    theirs = next(line for line in lines if line["name"].startswith("scikit-learn"))
     print(f"within {GOAL:g} of the best: {', '.join(line['name'] for line in ours) or 'none of ours'}")
     if ours:
-        print(f"the fastest of them takes {min(line['seconds'] for line in ours) / theirs:.2f} of scikit-learn's time")
+        for unit in ("seconds", "processor seconds"):
+            share = min(line[unit] for line in ours) / theirs[unit]
+            print(f"the fastest of them takes {share:.2f} of scikit-learn's {unit} to {theirs['over the best']:.1e}")
 
 
 if __name__ == "__main__":
