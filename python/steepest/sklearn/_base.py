@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
-from sklearn.utils import check_random_state
+from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from steepest import losses, optim, penalties
+from steepest import _core, losses, optim, penalties
 from steepest._data import Data, as_any_rows
 from steepest._threads import default_threads
 from steepest.sklearn._descent import Plan, Reached, descend, require_finished
@@ -122,8 +122,12 @@ class LinearSGD(BaseEstimator):
             dtype=[np.float64, np.float32],
             order="C",
             accept_large_sparse=False,
+            ensure_all_finite=False,
             reset=reset,
         )
+        # The core looks for what is not finite at the speed of memory; the complaint is scikit-learn's.
+        if scipy.sparse.issparse(X) or not _core.all_finite(X):
+            assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
         return X, y
 
     def _check_weights(self, sample_weight: Any, X: Any) -> NDArray[Any] | None:

@@ -361,7 +361,9 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         self, X: Any, y: Any, sample_weight: Any, max_iter: int, first: bool, coef_init: Any, intercept_init: Any
     ) -> None:
         classes = self.classes_
-        class_weight = compute_class_weight(self.class_weight, classes=classes, y=y)
+        class_weight = np.ones(len(classes))
+        if self.class_weight is not None:
+            class_weight = compute_class_weight(self.class_weight, classes=classes, y=y)
         weight = self._check_weights(sample_weight, X)
         scores = 1 if len(classes) == 2 else len(classes)
         coef, intercept = self._start(first, scores, X, coef_init, intercept_init)

@@ -28,7 +28,10 @@ def classes_of(y: NDArray[Any]) -> NDArray[Any]:
     if y.dtype.kind == "b":
         return np.array([label for label in (False, True) if (y == label).any()])
     if y.dtype.kind in "iu" and len(y):
-        low, high = int(y.min()), int(y.max())
+        lowest, highest = y.min(), y.max()
+        if low_or_high(y, lowest, highest):
+            return np.array([lowest, highest] if lowest < highest else [lowest], dtype=y.dtype)
+        low, high = int(lowest), int(highest)
         if high - low < MOST_COUNTED:
             # Subtracting in the labels' own type may overflow; in 64 bits the few that remain do not.
             offsets = (y.astype(np.int64) - low) if low >= -(1 << 62) and high < 1 << 62 else None
@@ -36,6 +39,12 @@ def classes_of(y: NDArray[Any]) -> NDArray[Any]:
                 return (np.flatnonzero(np.bincount(offsets)) + low).astype(y.dtype)
     check_classification_targets(y)
     return np.unique(y)
+
+
+def low_or_high(y: NDArray[Any], low: Any, high: Any) -> bool:
+    """Tell whether y holds nothing but two values; looks no further than the first block that holds another."""
+    blocks = (y[start : start + MOST_COUNTED] for start in range(0, len(y), MOST_COUNTED))
+    return all(bool(((block == low) | (block == high)).all()) for block in blocks)
 
 
 def signs(y: NDArray[Any], positive: Any, dtype: Any) -> NDArray[Any]:
