@@ -12,19 +12,45 @@
 template <class T>
 using Contiguous = pybind11::array_t<T, pybind11::array::c_style>;
 
+/// What the core reads numbers of this dtype as; `same` where it has to be the computation's.
+inline steepest::Storage storage_of(const pybind11::dtype& dtype) {
+  using steepest::Storage;
+  if (dtype.byteorder() == '>') return Storage::same;
+  switch (dtype.kind() << 8 | int(dtype.itemsize())) {
+  case 'b' << 8 | 1:
+  case 'u' << 8 | 1:
+    return Storage::u8;
+  case 'i' << 8 | 1:
+    return Storage::i8;
+  case 'u' << 8 | 2:
+    return Storage::u16;
+  case 'i' << 8 | 2:
+    return Storage::i16;
+  case 'f' << 8 | 2:
+    return Storage::f16;
+  case 'V' << 8 | 2:  // what ml_dtypes makes of it
+    return pybind11::str(dtype.attr("name")).equal(pybind11::str("bfloat16")) ? Storage::bf16 : Storage::same;
+  default:
+    return Storage::same;
+  }
+}
+
 /// A 2-D array of any strides as rows; None is the constant model of n rows.
 template <class T>
 steepest::DenseRows<T> dense_rows(const pybind11::object& array, std::int64_t n) {
+  using steepest::Storage;
   if (array.is_none()) return {nullptr, n, 0, 0, 1};
   const auto X = pybind11::reinterpret_borrow<pybind11::array>(array);
-  const auto item = std::int64_t(sizeof(T));
-  if (X.ndim() != 2 || X.shape(0) != n || !X.dtype().equal(pybind11::dtype::of<T>()) || X.strides(0) % item ||
-      X.strides(1) % item)
-    throw std::invalid_argument("X must be 2-D, aligned and of the dtype of y");
+  const Storage storage = storage_of(X.dtype());
+  const auto item = std::int64_t(X.itemsize());
+  if (X.ndim() != 2 || X.shape(0) != n || X.strides(0) % item || X.strides(1) % item ||
+      (storage == Storage::same && !X.dtype().equal(pybind11::dtype::of<T>())))
+    throw std::invalid_argument("X must be 2-D, aligned and of the dtype of y or a narrow one");
   // The stride of an axis of one is arbitrary in NumPy.
   const std::int64_t columns = X.shape(1);
   const std::int64_t column_stride = columns == 1 ? 1 : X.strides(1) / item;
   const std::int64_t row_stride = n == 1 ? columns : X.strides(0) / item;
+  if (storage != Storage::same) return {nullptr, n, columns, row_stride, column_stride, X.data(), storage};
   return {static_cast<const T*>(X.data()), n, columns, row_stride, column_stride};
 }
 

@@ -390,11 +390,13 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
   return py::make_tuple(outcome(fit), failure);
 }
 
-template <class T>
-bool all_finite(py::array_t<T> array) {
-  const py::buffer_info info = array.request();
-  const auto& kernels = kernels_of<T>(steepest::kernels()).rows;
-  const auto item = Index(sizeof(T));
+/// Whether all numbers of an array of one or two axes are, with finite(first, count) for those side by side.
+template <class Finite>
+bool all_finite(const py::array& array, const Finite& finite) {
+  const py::buffer_info info(const_cast<void*>(array.data()), array.itemsize(), "", array.ndim(),
+                             {array.shape(), array.shape() + array.ndim()},
+                             {array.strides(), array.strides() + array.ndim()});
+  const auto item = Index(info.itemsize);
   // Along the axis whose numbers lie side by side, as far as memory is contiguous.
   Index outer = 1, inner = 1, outer_stride = 0, inner_stride = item;
   if (info.ndim == 1) {
@@ -414,10 +416,10 @@ bool all_finite(py::array_t<T> array) {
     for (Index from = 0; from < inner; from += block) {
       const Index count = std::min(block, inner - from);
       if (inner_stride == item) {
-        if (!kernels.finite(reinterpret_cast<const T*>(line) + from, count)) return false;
+        if (!finite(line + from * item, count)) return false;
       } else {
         for (Index k = from; k < from + count; ++k)
-          if (!std::isfinite(*reinterpret_cast<const T*>(line + k * inner_stride))) return false;
+          if (!finite(line + k * inner_stride, 1)) return false;
       }
       if ((seen += count) >= block) seen = 0, poll();
     }
@@ -438,6 +440,24 @@ py::object sparse_fault(py::array_t<I> starts, py::array_t<I> indices, Index fea
   static constexpr const char* names[] = {"", "start", "order", "end", "column"};
   if (fault.kind == SparseFault::Kind::none) return py::none();
   return py::make_tuple(names[int(fault.kind)], fault.row, fault.value);
+}
+
+bool finite_numbers(const py::array& array) {
+  const Kernels& all = kernels();
+  const auto of = [&](const auto& rows) {
+    return [&rows](const char* first, Index count) {
+      using T = std::decay_t<decltype(rows.sum(nullptr, 0))>;
+      return rows.finite(reinterpret_cast<const T*>(first), count);
+    };
+  };
+  if (array.ndim() != 1 && array.ndim() != 2) throw py::value_error("one axis or two are looked through");
+  if (array.dtype().equal(py::dtype::of<float>())) return all_finite(array, of(all.f32.rows));
+  if (array.dtype().equal(py::dtype::of<double>())) return all_finite(array, of(all.f64.rows));
+  const Storage storage = storage_of(array.dtype());
+  if (storage == Storage::same) throw py::type_error("numbers of this dtype are not read in place");
+  if (storage != Storage::f16 && storage != Storage::bf16) return true;
+  return all_finite(array,
+                    [&](const char* first, Index count) { return all.f32.widening.finite(storage, first, count); });
 }
 
 template <class T>
@@ -462,7 +482,6 @@ void bind_problem(py::module_& m, const char* name) {
     return std::make_unique<Problem<T>>(std::move(self), std::move(rows), mean_weight);
   });
   if constexpr (std::is_same_v<T, double>) problem.def(py::init<py::capsule>());
-  m.def("all_finite", &all_finite<T>, py::arg().noconvert());
 }
 
 }  // namespace
@@ -472,4 +491,6 @@ void bind_fit(py::module_& m) {
   bind_problem<double>(m, "Problem64");
   m.def("sparse_fault", &sparse_fault<std::int32_t>, py::arg().noconvert(), py::arg().noconvert(), py::arg());
   m.def("sparse_fault", &sparse_fault<std::int64_t>, py::arg().noconvert(), py::arg().noconvert(), py::arg());
+  m.def("all_finite", &finite_numbers);
+  m.def("reads", [](const py::dtype& dtype) { return storage_of(dtype) != Storage::same; });
 }

@@ -74,12 +74,16 @@ py::list names_of(const std::vector<Step>& steps) {
 template <class T>
 DenseRows<T> view_of(const py::array& array, Index rows) {
   if (array.ndim() == 2) return dense_rows<T>(array, rows);
-  if (array.ndim() < 1 || array.shape(0) != rows || !array.dtype().equal(py::dtype::of<T>()) ||
-      array.strides(0) % Index(sizeof(T)))
-    throw std::invalid_argument("a row input is an aligned array of the dtype of the trace, as long as the others");
+  const Storage storage = storage_of(array.dtype());
+  const auto item = Index(array.itemsize());
+  if (array.ndim() < 1 || array.shape(0) != rows || array.strides(0) % item ||
+      (storage == Storage::same && !array.dtype().equal(py::dtype::of<T>())))
+    throw std::invalid_argument(
+        "a row input is an aligned array of the dtype of the trace or a narrow one, as long as the others");
   Index features = 1;
   for (Index axis = 1; axis < array.ndim(); ++axis) features *= array.shape(axis);
-  const Index stride = rows == 1 ? features : array.strides(0) / Index(sizeof(T));
+  const Index stride = rows == 1 ? features : array.strides(0) / item;
+  if (storage != Storage::same) return {nullptr, rows, features, stride, 1, array.data(), storage};
   return {static_cast<const T*>(array.data()), rows, features, stride, 1};
 }
 

@@ -17,18 +17,13 @@ constexpr Index most_chunk_rows = 2048, least_chunk_rows = 16;
 constexpr Index part_bytes = 32 * 1024;
 constexpr Index most_parts = 16;
 
-template <class T>
-Index bytes_of(const DenseRows<T>& rows) {
-  return std::max<Index>(rows.features, 1) * Index(sizeof(T));
-}
-
 }  // namespace
 
 template <class T>
 DenseSum<T>::DenseSum(const RowData<T>& data, Index scores, const Cut& cut)
     : kernels_(kernels_of<T>(kernels())), data_(data), scores_(scores),
       width_(data.rows.constant() ? 1 : data.rows.features), cut_(cut), intercept_(data.intercept),
-      row_bytes_(bytes_of(data.rows)) {
+      row_bytes_(width_ * Index(sizeof(T))) {
   if (data.scaling) {
     folding_ = Folding<T>(data.scaling, width_, scores, intercept_);
     data_.intercept = true;
@@ -127,25 +122,39 @@ bool DenseSum<T>::bend(const Segment& segment, const T* x, const T* direction, T
 
 template <class T>
 double DenseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const {
-  const DenseRows<T>& rows = data_.rows;
-  const bool in_place = rows.constant() || rows.row_major() || (rows.column_major() && !cut_.packs_columns);
   double total = 0;
-  for (Index from = 0; from < segment.count; from += chunk_rows_) {
-    const Segment given = segment.part(from, std::min(chunk_rows_, segment.count - from));
-    Chunk chunk{rows, given, given, data_.weight ? data_.weight + given.begin : nullptr};
-    if (!in_place) {
-      scratch.packed.resize(std::size_t(chunk_rows_ * rows.features));
-      kernels_.rows.pack(rows, given, scratch.packed.data());
-      chunk.rows = {scratch.packed.data(), given.count, rows.features, rows.features, 1};
-      chunk.visible = {0, nullptr, given.count};
-    }
-    if (given.offset && chunk.weight) {
-      kernels_.rows.gather(data_.weight, given, scratch.weight.data());
-      chunk.weight = scratch.weight.data();
-    }
-    total += evaluate(chunk, x, gradient, scratch);
-  }
+  for (Index from = 0; from < segment.count; from += chunk_rows_)
+    total += evaluate(brought(segment.part(from, std::min(chunk_rows_, segment.count - from)), scratch, cut_.widens), x,
+                      gradient, scratch);
   return total;
+}
+
+template <class T>
+auto DenseSum<T>::brought(const Segment& given, Scratch& scratch, bool widens) const -> Chunk {
+  const DenseRows<T>& rows = data_.rows;
+  const bool by_columns = rows.column_major() && !rows.row_major() && !cut_.packs_columns;
+  const bool in_registers = widens && rows.row_major() && kernels_.widening.predict;
+  const bool in_place = rows.narrow() ? in_registers : rows.constant() || rows.row_major() || by_columns;
+  Chunk chunk{rows, given, given, data_.weight ? data_.weight + given.begin : nullptr};
+  if (!in_place) {
+    scratch.packed.resize(std::size_t(chunk_rows_ * rows.features));
+    T* packed = scratch.packed.data();
+    chunk.rows = {packed, given.count, rows.features, rows.features, 1};
+    chunk.visible = {0, nullptr, given.count};
+    if (!rows.narrow()) {
+      kernels_.rows.pack(rows, given, packed);
+    } else if (by_columns) {
+      chunk.rows = {packed, given.count, rows.features, 1, chunk_rows_};
+      kernels_.widening.widen_columns(rows, given, chunk_rows_, packed);
+    } else {
+      kernels_.widening.widen(rows, given, packed);
+    }
+  }
+  if (given.offset && chunk.weight) {
+    kernels_.rows.gather(data_.weight, given, scratch.weight.data());
+    chunk.weight = scratch.weight.data();
+  }
+  return chunk;
 }
 
 template <class T>
@@ -155,6 +164,7 @@ std::string DenseSum<T>::complaint(const Segment& segment) const {
     return std::string(what) + " holds " + (std::isnan(number) ? "NaN" : "an infinity") + ", first in row " +
            std::to_string(row);
   };
+  std::vector<T> numbers(std::size_t(rows.features));
   for (Index i = 0; i < segment.count; ++i) {
     const Index row = segment[i];
     for (Index k = 0; k < cut_.targets; ++k) {
@@ -162,10 +172,11 @@ std::string DenseSum<T>::complaint(const Segment& segment) const {
       if (!std::isfinite(number)) return say("y", row, number);
     }
     if (data_.weight && !std::isfinite(data_.weight[row])) return say("sample_weight", row, data_.weight[row]);
-    for (Index j = 0; j < rows.features; ++j) {
-      const T number = rows.data[row * rows.row_stride + j * rows.column_stride];
-      if (!std::isfinite(number)) return say("X", row, number) + ", column " + std::to_string(j);
-    }
+    if (rows.constant()) continue;
+    (rows.narrow() ? kernels_.widening.widen : kernels_.rows.pack)(rows, segment.part(i, 1), numbers.data());
+    for (Index j = 0; j < rows.features; ++j)
+      if (const T number = numbers[std::size_t(j)]; !std::isfinite(number))
+        return say("X", row, number) + ", column " + std::to_string(j);
   }
   return {};
 }
@@ -173,7 +184,7 @@ std::string DenseSum<T>::complaint(const Segment& segment) const {
 /// Rows are read twice, for the prediction and for the gradient: a chunk of this size is still in cache the second time.
 template <class T>
 PointwiseSum<T>::PointwiseSum(std::size_t loss, std::vector<double> params, const RowData<T>& data)
-    : DenseSum<T>(data, 1, {.chunk_bytes = 64 * 1024, .scratch_bytes = 0, .part_rows = 1}),
+    : DenseSum<T>(data, 1, {.chunk_bytes = 64 * 1024, .scratch_bytes = 0, .part_rows = 1, .widens = true}),
       loss_(kernels_.losses[loss]), change_(kernels_.curvature.losses[loss]), params_(std::move(params)) {
   this->use(nullptr);
 }
@@ -186,9 +197,29 @@ void PointwiseSum<T>::reserve(Scratch& s) const {
 template <class T>
 bool PointwiseSum<T>::descend(const Segment& segment, const T* step, const Restraint& held, T* x, double& objectives) {
   if (data_.rows.constant() || !data_.rows.row_major() || data_.scaling) return false;
-  objectives = loss_.descend(params_.data(), data_.rows, segment,
-                             {data_.y, data_.weight, step, x, data_.intercept, data_.mean_weight, held});
+  SingleRows<T> single{data_.y, data_.weight, step, x, data_.intercept, data_.mean_weight, held};
+  if (!data_.rows.narrow()) {
+    objectives = loss_.descend(params_.data(), data_.rows, segment, single);
+    return true;
+  }
+  Scratch& scratch = this->scratch();
+  objectives = 0;
+  for (Index from = 0; from < segment.count; from += chunk_rows_) {
+    const Segment part = segment.part(from, std::min(chunk_rows_, segment.count - from));
+    const Chunk chunk = this->brought(part, scratch, false);
+    single.y = targets_of(chunk.given, scratch);
+    single.weight = chunk.weight;
+    single.step = step + from;
+    objectives += loss_.descend(params_.data(), chunk.rows, chunk.visible, single);
+  }
   return true;
+}
+
+template <class T>
+const T* PointwiseSum<T>::targets_of(const Segment& given, Scratch& scratch) const {
+  if (!given.offset) return data_.y + given.begin;
+  kernels_.rows.gather(data_.y, given, scratch.y.data());
+  return scratch.y.data();
 }
 
 template <class T>
@@ -196,26 +227,24 @@ double PointwiseSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Sc
   const auto& [rows, visible, given, weight] = chunk;
   const T intercept = data_.intercept ? x[data_.rows.features] : T(0);
   T *z = scratch.prediction.data(), *slope = scratch.slope.data();
-  const bool by_columns = !rows.row_major() && !rows.constant();
-  (by_columns ? kernels_.rows.predict_columns : kernels_.rows.predict)(rows, visible, x, intercept, z);
-  const T* y = data_.y + given.begin;
-  if (given.offset) {
-    kernels_.rows.gather(data_.y, given, scratch.y.data());
-    y = scratch.y.data();
-  }
+  const auto [predict, accumulate] = rows.narrow() ? std::pair(kernels_.widening.predict, kernels_.widening.accumulate)
+                                     : rows.row_major() || rows.constant()
+                                         ? std::pair(kernels_.rows.predict, kernels_.rows.accumulate)
+                                         : std::pair(kernels_.rows.predict_columns, kernels_.rows.accumulate_columns);
+  predict(rows, visible, x, intercept, z);
+  const T* y = targets_of(given, scratch);
   double total = 0;
   if (direction_) {
     scratch.direction.resize(std::size_t(chunk_rows_));
     T* along = scratch.direction.data();
-    (by_columns ? kernels_.rows.predict_columns : kernels_.rows.predict)(
-        rows, visible, direction_, data_.intercept ? direction_[data_.rows.features] : T(0), along);
+    predict(rows, visible, direction_, data_.intercept ? direction_[data_.rows.features] : T(0), along);
     change_(params_.data(), given.count, y, z, along, weight, slope);
   } else {
     total = loss_.reduce(params_.data(), given.count, y, z, weight, slope);
   }
   if (!gradient) return total;
   if (noted_) this->exchange_slopes(given, chunk_rows_, slope);
-  (by_columns ? kernels_.rows.accumulate_columns : kernels_.rows.accumulate)(rows, visible, slope, gradient);
+  accumulate(rows, visible, slope, gradient);
   if (data_.intercept) gradient[data_.rows.features] += kernels_.rows.sum(slope, given.count);
   return total;
 }

@@ -114,15 +114,17 @@ void Tape<T>::place(const std::vector<DenseRows<T>>& inputs, const Segment& bloc
     }
     if (slot.place != Slot::Place::rows) continue;
     const DenseRows<T>& rows = inputs[number];
-    const bool in_place = rows.row_major() || (rows.column_major() && !block.offset);
+    const bool in_place = !rows.narrow() && (rows.row_major() || (rows.column_major() && !block.offset));
     const bool viewed = program_->viewed()[number], loaded = program_->loaded()[number];
     if (viewed) lane.views[number] = {rows, block};
     if (!loaded && in_place) continue;
     T* own = const_cast<T*>(lane.at[i]);
-    if (!block.offset && rows.column_stride == 1 && rows.row_stride == rows.features)
+    if (!rows.narrow() && !block.offset && rows.column_stride == 1 && rows.row_stride == rows.features)
       lane.at[i] = rows.data + block.begin * rows.row_stride;
     else if (!copies)
       ;
+    else if (rows.narrow())
+      kernels_.widening.widen(rows, block, own);
     else if (block.offset && rows.features == 1 && rows.row_stride == 1)
       kernels_.rows.gather(rows.data, block, own);
     else

@@ -94,12 +94,15 @@ template <class T>
 std::string TracedSum<T>::complaint(const Segment& segment) const {
   for (std::size_t input = 0; input < data_.inputs.size(); ++input) {
     const DenseRows<T>& rows = data_.inputs[input];
-    for (Index i = 0; i < segment.count; ++i)
+    std::vector<T> row(std::size_t(rows.features));
+    for (Index i = 0; i < segment.count; ++i) {
+      (rows.narrow() ? kernels_.widening.widen : kernels_.rows.pack)(rows, segment.part(i, 1), row.data());
       for (Index j = 0; j < rows.features; ++j)
-        if (const T number = rows.data[segment[i] * rows.row_stride + j * rows.column_stride]; !std::isfinite(number))
+        if (const T number = row[std::size_t(j)]; !std::isfinite(number))
           return "data " + std::to_string(input) + " holds " + (std::isnan(number) ? "NaN" : "an infinity") +
                  ", first in row " + std::to_string(segment[i]) +
                  (rows.features > 1 ? ", column " + std::to_string(j) : "");
+    }
   }
   for (Index j = 0; last_x_ && j < parameters(); ++j)
     if (!std::isfinite(last_x_[j])) return {};

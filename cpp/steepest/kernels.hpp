@@ -37,6 +37,20 @@ struct RowKernels {
   bool (*finite)(const T* numbers, std::int64_t count);
 };
 
+/// Rows of narrow numbers.
+template <class T>
+struct WideningKernels {
+  /// As those of RowKernels<T> for C order, widening in registers; null in double, which narrow rows rarely meet.
+  void (*predict)(const DenseRows<T>&, const Segment&, const T* coef, T intercept, T* z);
+  void (*accumulate)(const DenseRows<T>&, const Segment&, const T* slope, T* gradient);
+  /// Copies the rows of a segment, from any strides, into C order.
+  void (*widen)(const DenseRows<T>&, const Segment&, T* packed);
+  /// Copies the rows of a segment, from F order, into F order with columns this far apart.
+  void (*widen_columns)(const DenseRows<T>&, const Segment&, std::int64_t stride, T* packed);
+  /// Whether all of some numbers side by side are finite.
+  bool (*finite)(Storage storage, const void* numbers, std::int64_t count);
+};
+
 /// What plain descent by one row at a time is held to beside the steps.
 struct Restraint {
   double l1 = 0, l2 = 0;                                         ///< of an elastic penalty
@@ -184,6 +198,7 @@ struct OpKernels {
 template <class T>
 struct KernelsOf {
   RowKernels<T> rows;
+  WideningKernels<T> widening;
   const LossKernels<T>* losses;
   ScoreKernels<T> scores;
   const RowLossKernels<T>* row_losses;

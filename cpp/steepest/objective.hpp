@@ -84,7 +84,7 @@ class DenseSum : public RowSum<T> {
   std::int64_t slopes() const override { return data_.rows.rows * scores_; }
   double exchange(const Segment& segment, const T* x, T* noted, T* change) override;
   bool bend(const Segment& segment, const T* x, const T* direction, T* product) override;
-  std::int64_t row_bytes() const override { return row_bytes_; }
+  std::int64_t row_bytes() const override { return width_ * data_.rows.item_bytes(); }
   void use(Team* team) override;
   std::string complaint(const Segment& segment) const override;
 
@@ -93,13 +93,17 @@ class DenseSum : public RowSum<T> {
     std::vector<T> y, weight, prediction, slope, packed, direction, change;
   };
 
-  /// Rows near enough to be read twice.
+  /// What is evaluated at once.
   struct Chunk {
-    DenseRows<T> rows;  ///< in place, or packed
+    DenseRows<T> rows;  ///< in place, or packed and widened
     Segment visible;    ///< which of `rows`
     Segment given;      ///< which of the data's rows
     const T* weight;    ///< of these rows one after the other; may be null
   };
+
+  /// Rows near enough to be read twice, of a segment no longer than a chunk; narrow ones only where kernels widen them.
+  Chunk brought(const Segment& given, Scratch& scratch, bool widens) const;
+  Scratch& scratch() { return scratch_[0]; }
 
   struct Cut {
     std::int64_t chunk_bytes;    ///< of rows and scratch in a chunk
@@ -107,6 +111,7 @@ class DenseSum : public RowSum<T> {
     std::int64_t part_rows;      ///< a part is at least as many rows
     std::int64_t targets = 1;    ///< per row
     bool packs_columns = false;  ///< F order is not read in place
+    bool widens = false;         ///< narrow rows of C order are read in place, where there are kernels for them
   };
 
   DenseSum(const RowData<T>& data, std::int64_t scores, const Cut& cut);
@@ -135,7 +140,7 @@ class DenseSum : public RowSum<T> {
   bool intercept_;  // that the parameters have
   Folding<T> folding_;
   std::vector<T> folded_direction_;
-  std::int64_t row_bytes_;
+  std::int64_t row_bytes_;  // when computed with: how rows are cut must not depend on how they are stored
   Team* team_ = nullptr;
   std::vector<Scratch> scratch_;  // one per thread
   std::vector<T> partial_;        // one gradient per part
@@ -161,6 +166,7 @@ class PointwiseSum final : public DenseSum<T> {
 
   double evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const override;
   void reserve(Scratch& scratch) const override;
+  const T* targets_of(const Segment& given, Scratch& scratch) const;
 
   const LossKernels<T>& loss_;
   SlopeChange<T> change_;

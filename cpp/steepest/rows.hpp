@@ -2,20 +2,32 @@
 //
 // Layout, loss, penalty and update rule meet only at the raw prediction z: rows predict a segment and accumulate a segment,
 // whatever lies between. C order is read in place, whether rows come one after the other or in any order; F order is
-// read in place along its columns when the rows are consecutive; whatever else is packed, a chunk at a time.
+// read in place along its columns when the rows are consecutive; whatever else is packed, a chunk at a time. Numbers narrower than the computation's are widened a chunk at a time: fewer
+// bytes are the only way past what the memory gives.
 #pragma once
 
 #include <cstdint>
 
 namespace steepest {
 
+/// What numbers are stored as, where it is not the type of the computation.
+enum class Storage : std::uint8_t { same, u8, i8, u16, i16, f16, bf16 };
+
+constexpr std::int64_t bytes_of(Storage storage) { return storage == Storage::u8 || storage == Storage::i8 ? 1 : 2; }
+
 /// n rows of d features; strides are counted in elements and may be negative. No features is the constant model z = x[0].
+/// Rows of narrow numbers have no `data` but `stored`: they are widened, a chunk at a time, before kernels meet them.
 template <class T>
 struct DenseRows {
   const T* data = nullptr;
   std::int64_t rows = 0, features = 0, row_stride = 0, column_stride = 1;
 
-  bool constant() const { return data == nullptr; }
+  const void* stored = nullptr;
+  Storage storage = Storage::same;
+
+  bool constant() const { return data == nullptr && stored == nullptr; }
+  bool narrow() const { return stored != nullptr; }
+  std::int64_t item_bytes() const { return narrow() ? bytes_of(storage) : std::int64_t(sizeof(T)); }
   bool row_major() const { return column_stride == 1; }
   bool column_major() const { return row_stride == 1; }
 };

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 BLOCK = 1 << 20
+READ_IN_PLACE = (
+    "bool, 8- and 16-bit integers, bfloat16, float16, float32 and float64 of native byte order are not copied"
+)
 
 
 class Data(NamedTuple):
@@ -87,7 +90,7 @@ def check_data(loss: Loss, data: Any, sample_weight: Any, fit_intercept: bool, c
             raise ValueError(f"data as a tuple must be (X, y), not a tuple of {len(data)}")
         X = as_any_rows(data[0].X if isinstance(data[0], Scaled) else data[0])
         y_given = data[1]
-        dtype = X.dtype
+        dtype = computed_in(X.dtype)
     else:
         X = None
         y_given = data
@@ -152,19 +155,28 @@ def as_rows(values: Any) -> NDArray[Any]:
         raise ValueError(f"X must be 2-D (rows, features), not {X.ndim}-D{hint}")
     if X.shape[0] == 0 or X.shape[1] == 0:
         raise ValueError(f"X is empty: its shape is {X.shape}")
-    if X.dtype in FLOATS and X.dtype.isnative and X.flags.aligned and not any(s % X.itemsize for s in X.strides):
-        return X
     require_numeric(X, "X")
-    narrow = (X.dtype.kind in "biuf" and X.dtype.itemsize <= 2) or X.dtype == np.dtype(np.float32).newbyteorder()
-    dtype = np.dtype(np.float32 if narrow else np.float64)
+    dtype = X.dtype.newbyteorder("=")
+    in_place = dtype in FLOATS or is_narrow(dtype)
+    if in_place and X.dtype.isnative and X.flags.aligned and not any(s % X.itemsize for s in X.strides):
+        return X
+    if not in_place:
+        dtype = FLOATS[0]
     if isinstance(values, np.ndarray) and X.size * dtype.itemsize > LARGE_COPY:
-        reason = f"dtype {X.dtype}" if X.dtype not in FLOATS else "an alignment that cannot be read in place"
+        reason = f"dtype {X.dtype}" if X.dtype != dtype else "an alignment that cannot be read in place"
         size = X.size * dtype.itemsize / 1e6
-        warn(
-            f"X has {reason}: a copy in {dtype} of {size:.0f} MB is made; float32 and float64 are read in place",
-            DataCopyWarning,
-        )
+        warn(f"X has {reason}: a copy in {dtype} of {size:.0f} MB is made; {READ_IN_PLACE}", DataCopyWarning)
     return X.astype(dtype)
+
+
+def is_narrow(dtype: np.dtype[Any]) -> bool:
+    """Tell whether the core reads numbers as they are stored and computes with them in float32."""
+    return bool(_core.reads(dtype))
+
+
+def computed_in(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype of the computation with rows of a dtype that the core reads."""
+    return dtype if dtype in FLOATS else FLOATS[1]
 
 
 def as_targets(
@@ -355,13 +367,14 @@ def require_finite_rows(X: NDArray[Any] | SparseRows, what: str = "X") -> None:
 
 def require_numeric(array: NDArray[Any], what: str) -> None:
     """Raise TypeError for anything but real numbers."""
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf" and not is_narrow(array.dtype):
         raise TypeError(f"{what} must hold real numbers; its dtype is {array.dtype}")
 
 
 def require_finite(array: NDArray[Any], what: str) -> None:
     """Raise ValueError naming the first row that holds NaN or an infinity."""
-    if _core.all_finite(array) if array.dtype in FLOATS and array.dtype.isnative else np.isfinite(array).all():
+    fast = (array.dtype in FLOATS and array.dtype.isnative) or is_narrow(array.dtype)
+    if array.dtype.kind in "biu" or (_core.all_finite(array) if fast else np.isfinite(array).all()):
         return
     lines = array.reshape(len(array), -1)
     for start in range(0, len(lines), max(1, BLOCK // lines.shape[1])):

@@ -8,6 +8,8 @@ namespace steepest::STEEPEST_LEVEL {
 
 const RowKernels<float>& row_kernels_f32();
 const RowKernels<double>& row_kernels_f64();
+const WideningKernels<float>& widening_kernels_f32();
+const WideningKernels<double>& widening_kernels_f64();
 const LossKernels<float>* loss_kernels_f32();
 const LossKernels<double>* loss_kernels_f64();
 const ScoreKernels<float>& score_kernels_f32();

@@ -20,6 +20,7 @@ struct RowReader {
   RowReader(const DenseRows<T>& rows, const Segment& segment)
       : first(rows.data + segment.begin * rows.row_stride), offset(segment.offset), stride(rows.row_stride) {}
 
+  STEEPEST_INLINE static constexpr bool gathers() { return Gathered; }
   STEEPEST_INLINE const T* operator()(Index i) const { return first + (Gathered ? Index(offset[i]) : i) * stride; }
 };
 

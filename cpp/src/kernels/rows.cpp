@@ -1,173 +1,18 @@
-// Dense rows: predict and accumulate. Up to four registers of features ("narrow") the coefficients or the gradient stay in
-// registers over the whole segment; wider rows go four at a time, so that each register of coefficients is loaded once for
-// four rows.
-#include "reading.hpp"
+// Dense rows in place: the sums of C order (row_major.hpp) for wide numbers, and those of F order.
+#include "row_major.hpp"
 
 namespace steepest::STEEPEST_LEVEL {
 namespace {
 
-/// Features of a row as `Full` whole registers and one that may be partial.
-template <int Registers, class T>
-STEEPEST_INLINE void load_row(const T* row, Index last, Vector<T>* x) {
-  constexpr int N = lanes<T>;
-  for (int k = 0; k < Registers - 1; ++k) x[k] = Vector<T>::load(row + k * N);
-  x[Registers - 1] = Vector<T>::load_first(row + (Registers - 1) * N, last);
-}
-
-template <int Registers, bool Gathered, class T>
-void predict_narrow(const DenseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
-  constexpr int N = lanes<T>;
-  const Index last = rows.features - (Registers - 1) * N, n = segment.count, reachable = n + segment.ahead;
-  const RowReader<T, Gathered> row(rows, segment);
-  Vector<T> w[Registers];
-  load_row<Registers>(coef, last, w);
-  for (Index i = 0; i < n; ++i) {
-    if constexpr (Gathered)
-      if (i + prefetch_rows < reachable) prefetch_row(row(i + prefetch_rows), rows.features);
-    Vector<T> x[Registers];
-    load_row<Registers>(row(i), last, x);
-    Vector<T> product = w[0] * x[0];
-    for (int k = 1; k < Registers; ++k) product = w[k] * x[k] + product;
-    z[i] = product.sum() + intercept;
-  }
-}
-
-template <bool Gathered, class T>
-void predict_wide(const DenseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
-  constexpr int N = lanes<T>;
-  constexpr Index group = 4;
-  const Index d = rows.features, whole = d / N * N, n = segment.count, reachable = n + segment.ahead;
-  const RowReader<T, Gathered> row(rows, segment);
-  Index i = 0;
-  for (; i + group <= n; i += group) {
-    if constexpr (Gathered)
-      for (Index k = 0; k < group; ++k)
-        if (i + group + k < reachable) prefetch_row(row(i + group + k), d);
-    const T *x0 = row(i), *x1 = row(i + 1), *x2 = row(i + 2), *x3 = row(i + 3);
-    Vector<T> s0(0.0), s1(0.0), s2(0.0), s3(0.0);
-    for (Index j = 0; j < whole; j += N) {
-      const auto w = Vector<T>::load(coef + j);
-      s0 = w * Vector<T>::load(x0 + j) + s0;
-      s1 = w * Vector<T>::load(x1 + j) + s1;
-      s2 = w * Vector<T>::load(x2 + j) + s2;
-      s3 = w * Vector<T>::load(x3 + j) + s3;
-    }
-    if (whole < d) {
-      const auto w = Vector<T>::load_first(coef + whole, d - whole);
-      s0 = w * Vector<T>::load_first(x0 + whole, d - whole) + s0;
-      s1 = w * Vector<T>::load_first(x1 + whole, d - whole) + s1;
-      s2 = w * Vector<T>::load_first(x2 + whole, d - whole) + s2;
-      s3 = w * Vector<T>::load_first(x3 + whole, d - whole) + s3;
-    }
-    z[i] = s0.sum() + intercept;
-    z[i + 1] = s1.sum() + intercept;
-    z[i + 2] = s2.sum() + intercept;
-    z[i + 3] = s3.sum() + intercept;
-  }
-  for (; i < n; ++i) {
-    const T* x = row(i);
-    Vector<T> s(0.0);
-    for (Index j = 0; j < whole; j += N) s = Vector<T>::load(coef + j) * Vector<T>::load(x + j) + s;
-    if (whole < d) s = Vector<T>::load_first(coef + whole, d - whole) * Vector<T>::load_first(x + whole, d - whole) + s;
-    z[i] = s.sum() + intercept;
-  }
-}
-
-template <bool Gathered, class T>
-void predict_rows(const DenseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
-  switch ((rows.features + lanes<T> - 1) / lanes<T>) {
-  case 1:
-    return predict_narrow<1, Gathered>(rows, segment, coef, intercept, z);
-  case 2:
-    return predict_narrow<2, Gathered>(rows, segment, coef, intercept, z);
-  case 3:
-    return predict_narrow<3, Gathered>(rows, segment, coef, intercept, z);
-  case 4:
-    return predict_narrow<4, Gathered>(rows, segment, coef, intercept, z);
-  default:
-    return predict_wide<Gathered>(rows, segment, coef, intercept, z);
-  }
-}
-
 template <class T>
 void predict(const DenseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
+  const Index d = rows.features;
   if (rows.constant()) {
     for (Index i = 0; i < segment.count; ++i) z[i] = coef[0];
   } else if (segment.offset) {
-    predict_rows<true>(rows, segment, coef, intercept, z);
+    predict_rows(RowReader<T, true>(rows, segment), d, segment, coef, intercept, z);
   } else {
-    predict_rows<false>(rows, segment, coef, intercept, z);
-  }
-}
-
-template <int Registers, bool Gathered, class T>
-void accumulate_narrow(const DenseRows<T>& rows, const Segment& segment, const T* slope, T* gradient) {
-  constexpr int N = lanes<T>;
-  const Index last = rows.features - (Registers - 1) * N, n = segment.count;
-  const RowReader<T, Gathered> row(rows, segment);
-  Vector<T> even[Registers], odd[Registers], x[Registers];  // two chains hide the latency of the multiply-add
-  for (int k = 0; k < Registers; ++k) even[k] = odd[k] = Vector<T>(0.0);
-  Index i = 0;
-  for (; i + 2 <= n; i += 2) {
-    const Vector<T> s0(slope[i]), s1(slope[i + 1]);
-    load_row<Registers>(row(i), last, x);
-    for (int k = 0; k < Registers; ++k) even[k] = s0 * x[k] + even[k];
-    load_row<Registers>(row(i + 1), last, x);
-    for (int k = 0; k < Registers; ++k) odd[k] = s1 * x[k] + odd[k];
-  }
-  if (i < n) {
-    load_row<Registers>(row(i), last, x);
-    for (int k = 0; k < Registers; ++k) even[k] = Vector<T>(slope[i]) * x[k] + even[k];
-  }
-  for (int k = 0; k < Registers - 1; ++k) add_to(gradient + k * N, even[k] + odd[k]);
-  add_to_first(gradient + (Registers - 1) * N, last, even[Registers - 1] + odd[Registers - 1]);
-}
-
-/// gradient += sum of `Rows` rows times their slopes: one load and store of the gradient for all of them.
-template <int Rows, bool Gathered, class T>
-STEEPEST_INLINE void accumulate_group(const RowReader<T, Gathered>& row, Index i, Index d, const T* slope,
-                                      T* gradient) {
-  constexpr int N = lanes<T>;
-  const Index whole = d / N * N;
-  const T* x[Rows];
-  Vector<T> s[Rows];
-  for (int k = 0; k < Rows; ++k) {
-    x[k] = row(i + k);
-    s[k] = Vector<T>(slope[i + k]);
-  }
-  for (Index j = 0; j < whole; j += N) {
-    Vector<T> sum = s[0] * Vector<T>::load(x[0] + j);
-    for (int k = 1; k < Rows; ++k) sum = s[k] * Vector<T>::load(x[k] + j) + sum;
-    add_to(gradient + j, sum);
-  }
-  if (whole < d) {
-    Vector<T> sum = s[0] * Vector<T>::load_first(x[0] + whole, d - whole);
-    for (int k = 1; k < Rows; ++k) sum = s[k] * Vector<T>::load_first(x[k] + whole, d - whole) + sum;
-    add_to_first(gradient + whole, d - whole, sum);
-  }
-}
-
-template <bool Gathered, class T>
-void accumulate_wide(const DenseRows<T>& rows, const Segment& segment, const T* slope, T* gradient) {
-  const RowReader<T, Gathered> row(rows, segment);
-  Index i = 0;
-  for (; i + 8 <= segment.count; i += 8) accumulate_group<8>(row, i, rows.features, slope, gradient);
-  for (; i < segment.count; ++i) accumulate_group<1>(row, i, rows.features, slope, gradient);
-}
-
-template <bool Gathered, class T>
-void accumulate_rows(const DenseRows<T>& rows, const Segment& segment, const T* slope, T* gradient) {
-  switch ((rows.features + lanes<T> - 1) / lanes<T>) {
-  case 1:
-    return accumulate_narrow<1, Gathered>(rows, segment, slope, gradient);
-  case 2:
-    return accumulate_narrow<2, Gathered>(rows, segment, slope, gradient);
-  case 3:
-    return accumulate_narrow<3, Gathered>(rows, segment, slope, gradient);
-  case 4:
-    return accumulate_narrow<4, Gathered>(rows, segment, slope, gradient);
-  default:
-    return accumulate_wide<Gathered>(rows, segment, slope, gradient);
+    predict_rows(RowReader<T, false>(rows, segment), d, segment, coef, intercept, z);
   }
 }
 
@@ -187,12 +32,13 @@ T sum(const T* numbers, Index count) {
 
 template <class T>
 void accumulate(const DenseRows<T>& rows, const Segment& segment, const T* slope, T* gradient) {
+  const Index d = rows.features;
   if (rows.constant())
     gradient[0] += sum(slope, segment.count);
   else if (segment.offset)
-    accumulate_rows<true>(rows, segment, slope, gradient);
+    accumulate_rows(RowReader<T, true>(rows, segment), d, segment, slope, gradient);
   else
-    accumulate_rows<false>(rows, segment, slope, gradient);
+    accumulate_rows(RowReader<T, false>(rows, segment), d, segment, slope, gradient);
 }
 
 /// As many offsets as T fit a register.

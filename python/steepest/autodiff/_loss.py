@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepest import _core
-from steepest._data import as_array, as_rows, as_weights, require_finite, require_numeric
+from steepest._data import (
+    as_array,
+    as_rows,
+    as_weights,
+    computed_in,
+    is_narrow,
+    require_finite,
+    require_numeric,
+)
 
 Tensor: TypeAlias = Any
 _PACKAGE = str(Path(__file__).parents[1])
@@ -88,7 +96,7 @@ class _Prepared(NamedTuple):
 
     def over(self, arrays: list[NDArray[Any]]) -> Any:
         """Return the problem of the core for these rows."""
-        suffix = "32" if arrays[0].dtype == np.float32 else "64"
+        suffix = "32" if computed_in(arrays[0].dtype) == np.float32 else "64"
         make, kind = getattr(_core, f"traced_sum{suffix}"), getattr(_core, f"Problem{suffix}")
         return kind(make(self.programs, arrays, self.mean_weight))
 
@@ -155,7 +163,10 @@ class TracedLoss:
         prepared = self._prepared(data, x0, sample_weight, check_finite)
         layout, arrays = prepared.layout, prepared.arrays
         return TracedProblem(
-            prepared.over(arrays), layout, layout.flat(arrays[0].dtype), sum(array.size for array in arrays)
+            prepared.over(arrays),
+            layout,
+            layout.flat(computed_in(arrays[0].dtype)),
+            sum(array.size for array in arrays),
         )
 
     def single_rows(
@@ -173,7 +184,7 @@ class TracedLoss:
         if sample_weight is not None:
             if self.whole_batch:
                 raise ValueError("sample_weight does not go with whole_batch=True: weigh inside the function")
-            weight, mean_weight = as_weights(sample_weight, len(arrays[0]), arrays[0].dtype)
+            weight, mean_weight = as_weights(sample_weight, len(arrays[0]), computed_in(arrays[0].dtype))
             arrays.append(weight)
         programs = self._program(layout, arrays, sample_weight is not None, isinstance(data, tuple))
         return _Prepared(programs, arrays, layout, mean_weight)
@@ -181,10 +192,11 @@ class TracedLoss:
     def _program(self, layout: Layout, arrays: list[NDArray[Any]], weighted: bool, is_tuple: bool) -> Any:
         """Trace the function, once for every combination of shapes and dtype."""
         inner = tuple(array.shape[1:] for array in arrays)
-        key = (tuple(layout.leaves), inner, arrays[0].dtype, weighted, is_tuple)
+        dtype = computed_in(arrays[0].dtype)
+        key = (tuple(layout.leaves), inner, dtype, weighted, is_tuple)
         if key not in self._programs:
             rows = inner[: len(inner) - weighted]
-            trace = _core.Trace(arrays[0].dtype == np.float32)
+            trace = _core.Trace(dtype == np.float32)
             with trace:
                 parameters = [trace.parameter(shape) for _, shape in layout.leaves]
                 batch = [trace.rows(shape) for shape in rows]
@@ -307,8 +319,10 @@ def _checked_data(data: Any, check_finite: bool) -> list[NDArray[Any]]:
             raise ValueError(f"{name} is empty: its shape is {array.shape}")
         if arrays and len(array) != len(arrays[0]):
             raise ValueError(f"data[0] has {len(arrays[0])} rows, {name} has {len(array)}")
-        dtype = arrays[0].dtype if arrays else np.dtype(np.float32 if array.dtype == np.float32 else np.float64)
-        if array.dtype != dtype or (array.ndim != 2 and not array.flags.c_contiguous):
+        narrow = array.ndim > 1 and is_narrow(array.dtype)
+        single = array.dtype == np.float32 or narrow
+        dtype = computed_in(arrays[0].dtype) if arrays else np.dtype(np.float32 if single else np.float64)
+        if (array.dtype != dtype and not narrow) or (array.ndim != 2 and not array.flags.c_contiguous):
             array = np.ascontiguousarray(array, dtype=dtype)
         if check_finite and (array.ndim <= 2):
             require_finite(array, name)

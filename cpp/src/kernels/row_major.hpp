@@ -1,0 +1,185 @@
+// Dense rows of C order: predict and accumulate. Up to four registers of features ("narrow") the coefficients or the gradient
+// stay in registers over the whole segment; wider rows go four at a time, so that each register of coefficients is loaded
+// once for four rows.
+//
+// Rows of type S meet coefficients of type T: narrower numbers are widened in registers, twice, because a widened copy of a
+// chunk would leave the first-level cache before it is read.
+#pragma once
+
+#include <type_traits>
+
+#include "reading.hpp"
+#include "steepest/simd_narrow.hpp"
+
+namespace steepest::STEEPEST_LEVEL {
+namespace {
+
+template <class T, class S>
+STEEPEST_INLINE Vector<T> load_as(const S* from) {
+  if constexpr (std::is_same_v<T, S>)
+    return Vector<T>::load(from);
+  else
+    return widened<T, lanes<T>>(from);
+}
+
+/// The first `count` of a register's numbers, zeros behind them.
+template <class T, class S>
+STEEPEST_INLINE Vector<T> load_first_as(const S* from, Index count) {
+  if constexpr (std::is_same_v<T, S>)
+    return Vector<T>::load_first(from, count);
+  else
+    return widened_first<T, lanes<T>>(from, count);
+}
+
+/// Features of a row as `Registers` registers, the last of which may be partial.
+template <int Registers, class T, class S>
+STEEPEST_INLINE void load_row(const S* row, Index last, Vector<T>* x) {
+  constexpr int N = lanes<T>;
+  for (int k = 0; k < Registers - 1; ++k) x[k] = load_as<T>(row + k * N);
+  x[Registers - 1] = load_first_as<T>(row + (Registers - 1) * N, last);
+}
+
+template <int Registers, class T, class Reader>
+void predict_narrow(const Reader& row, Index d, const Segment& segment, const T* coef, T intercept, T* z) {
+  constexpr int N = lanes<T>;
+  const Index last = d - (Registers - 1) * N, n = segment.count, reachable = n + segment.ahead;
+  Vector<T> w[Registers];
+  load_row<Registers>(coef, last, w);
+  for (Index i = 0; i < n; ++i) {
+    if (row.gathers())
+      if (i + prefetch_rows < reachable) prefetch_row(row(i + prefetch_rows), d);
+    Vector<T> x[Registers];
+    load_row<Registers>(row(i), last, x);
+    Vector<T> product = w[0] * x[0];
+    for (int k = 1; k < Registers; ++k) product = w[k] * x[k] + product;
+    z[i] = product.sum() + intercept;
+  }
+}
+
+template <class T, class Reader>
+void predict_wide(const Reader& row, Index d, const Segment& segment, const T* coef, T intercept, T* z) {
+  constexpr int N = lanes<T>;
+  constexpr Index group = 4;
+  const Index whole = d / N * N, n = segment.count, reachable = n + segment.ahead;
+  Index i = 0;
+  for (; i + group <= n; i += group) {
+    if (row.gathers())
+      for (Index k = 0; k < group; ++k)
+        if (i + group + k < reachable) prefetch_row(row(i + group + k), d);
+    const auto *x0 = row(i), *x1 = row(i + 1), *x2 = row(i + 2), *x3 = row(i + 3);
+    Vector<T> s0(0.0), s1(0.0), s2(0.0), s3(0.0);
+    for (Index j = 0; j < whole; j += N) {
+      const auto w = Vector<T>::load(coef + j);
+      s0 = w * load_as<T>(x0 + j) + s0;
+      s1 = w * load_as<T>(x1 + j) + s1;
+      s2 = w * load_as<T>(x2 + j) + s2;
+      s3 = w * load_as<T>(x3 + j) + s3;
+    }
+    if (whole < d) {
+      const auto w = Vector<T>::load_first(coef + whole, d - whole);
+      s0 = w * load_first_as<T>(x0 + whole, d - whole) + s0;
+      s1 = w * load_first_as<T>(x1 + whole, d - whole) + s1;
+      s2 = w * load_first_as<T>(x2 + whole, d - whole) + s2;
+      s3 = w * load_first_as<T>(x3 + whole, d - whole) + s3;
+    }
+    z[i] = s0.sum() + intercept;
+    z[i + 1] = s1.sum() + intercept;
+    z[i + 2] = s2.sum() + intercept;
+    z[i + 3] = s3.sum() + intercept;
+  }
+  for (; i < n; ++i) {
+    const auto* x = row(i);
+    Vector<T> s(0.0);
+    for (Index j = 0; j < whole; j += N) s = Vector<T>::load(coef + j) * load_as<T>(x + j) + s;
+    if (whole < d) s = Vector<T>::load_first(coef + whole, d - whole) * load_first_as<T>(x + whole, d - whole) + s;
+    z[i] = s.sum() + intercept;
+  }
+}
+
+template <class T, class Reader>
+STEEPEST_INLINE void predict_rows(const Reader& row, Index d, const Segment& segment, const T* coef, T intercept,
+                                  T* z) {
+  switch ((d + lanes<T> - 1) / lanes<T>) {
+  case 1:
+    return predict_narrow<1>(row, d, segment, coef, intercept, z);
+  case 2:
+    return predict_narrow<2>(row, d, segment, coef, intercept, z);
+  case 3:
+    return predict_narrow<3>(row, d, segment, coef, intercept, z);
+  case 4:
+    return predict_narrow<4>(row, d, segment, coef, intercept, z);
+  default:
+    return predict_wide(row, d, segment, coef, intercept, z);
+  }
+}
+
+template <int Registers, class T, class Reader>
+void accumulate_narrow(const Reader& row, Index d, const Segment& segment, const T* slope, T* gradient) {
+  constexpr int N = lanes<T>;
+  const Index last = d - (Registers - 1) * N, n = segment.count;
+  Vector<T> even[Registers], odd[Registers], x[Registers];  // two chains hide the latency of the multiply-add
+  for (int k = 0; k < Registers; ++k) even[k] = odd[k] = Vector<T>(0.0);
+  Index i = 0;
+  for (; i + 2 <= n; i += 2) {
+    const Vector<T> s0(slope[i]), s1(slope[i + 1]);
+    load_row<Registers>(row(i), last, x);
+    for (int k = 0; k < Registers; ++k) even[k] = s0 * x[k] + even[k];
+    load_row<Registers>(row(i + 1), last, x);
+    for (int k = 0; k < Registers; ++k) odd[k] = s1 * x[k] + odd[k];
+  }
+  if (i < n) {
+    load_row<Registers>(row(i), last, x);
+    for (int k = 0; k < Registers; ++k) even[k] = Vector<T>(slope[i]) * x[k] + even[k];
+  }
+  for (int k = 0; k < Registers - 1; ++k) add_to(gradient + k * N, even[k] + odd[k]);
+  add_to_first(gradient + (Registers - 1) * N, last, even[Registers - 1] + odd[Registers - 1]);
+}
+
+/// gradient += sum of `Rows` rows times their slopes: one load and store of the gradient for all of them.
+template <int Rows, class T, class Reader>
+STEEPEST_INLINE void accumulate_group(const Reader& row, Index i, Index d, const T* slope, T* gradient) {
+  constexpr int N = lanes<T>;
+  const Index whole = d / N * N;
+  decltype(row(0)) x[Rows];
+  Vector<T> s[Rows];
+  for (int k = 0; k < Rows; ++k) {
+    x[k] = row(i + k);
+    s[k] = Vector<T>(slope[i + k]);
+  }
+  for (Index j = 0; j < whole; j += N) {
+    Vector<T> sum = s[0] * load_as<T>(x[0] + j);
+    for (int k = 1; k < Rows; ++k) sum = s[k] * load_as<T>(x[k] + j) + sum;
+    add_to(gradient + j, sum);
+  }
+  if (whole < d) {
+    Vector<T> sum = s[0] * load_first_as<T>(x[0] + whole, d - whole);
+    for (int k = 1; k < Rows; ++k) sum = s[k] * load_first_as<T>(x[k] + whole, d - whole) + sum;
+    add_to_first(gradient + whole, d - whole, sum);
+  }
+}
+
+template <class T, class Reader>
+void accumulate_wide(const Reader& row, Index d, const Segment& segment, const T* slope, T* gradient) {
+  Index i = 0;
+  for (; i + 8 <= segment.count; i += 8) accumulate_group<8>(row, i, d, slope, gradient);
+  for (; i < segment.count; ++i) accumulate_group<1>(row, i, d, slope, gradient);
+}
+
+template <class T, class Reader>
+STEEPEST_INLINE void accumulate_rows(const Reader& row, Index d, const Segment& segment, const T* slope, T* gradient) {
+  switch ((d + lanes<T> - 1) / lanes<T>) {
+  case 1:
+    return accumulate_narrow<1>(row, d, segment, slope, gradient);
+  case 2:
+    return accumulate_narrow<2>(row, d, segment, slope, gradient);
+  case 3:
+    return accumulate_narrow<3>(row, d, segment, slope, gradient);
+  case 4:
+    return accumulate_narrow<4>(row, d, segment, slope, gradient);
+  default:
+    return accumulate_wide(row, d, segment, slope, gradient);
+  }
+}
+
+}  // namespace
+}  // namespace steepest::STEEPEST_LEVEL
