@@ -495,7 +495,7 @@ def test_callables_get_batches_they_cannot_use_to_write() -> None:
     assert np.array_equal(mine, Y)
 
 
-@pytest.mark.parametrize("dtype", ["int64", "int32", "int8", "uint8", "bool", "float16", ">f8", ">f4"])
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "int32", "uint32", ">f8", ">f4", ">f2", ">i2"])
 def test_a_large_copy_is_announced_and_a_small_one_is_not(dtype: str) -> None:
     rows = RNG.integers(0, 2, size=(40_000, 20)).astype(dtype)
     y = rows[:, 0].astype(float)

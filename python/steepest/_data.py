@@ -148,7 +148,7 @@ def as_any_rows(values: Any) -> NDArray[Any] | SparseRows:
 
 
 def as_rows(values: Any) -> NDArray[Any]:
-    """Return X as the core reads it: 2-D, float32 or float64, any strides, never a silent copy."""
+    """Return X as the core reads it: 2-D, of a dtype it reads in place, any strides, never a silent copy."""
     X = as_array(values, "X")
     if X.ndim != 2:
         hint = "; a single feature is X.reshape(-1, 1)" if X.ndim == 1 else ""
