@@ -215,3 +215,18 @@ def test_peak_memory_of_a_fit(kind: str, layout: str) -> None:
     assert ended.returncode == 0, ended.stderr
     more, allowed = map(int, ended.stdout.split())
     assert more <= allowed
+
+
+@pytest.mark.parametrize("dtype", NARROW, ids=str)
+def test_held_out_rows(dtype: np.dtype[Any]) -> None:
+    X = narrow_rows(300, 6, dtype)
+    y = y_for(st.losses.get("huber"), 300)
+    options: dict[str, Any] = {"method": "sgd", "step_size": 1e-12, "epochs": 3, "seed": 0, "batch_size": 20}
+    wide = X.astype(np.float32)
+    for rows, other in ((X, 0.25), (X, (wide[:90], y[:90])), (wide, (X[:90], y[:90]))):
+        given = st.minimize("huber", (rows, y), validation=other, **options)
+        expected = st.minimize(
+            "huber", (wide, y), validation=(wide[:90], y[:90]) if isinstance(other, tuple) else other, **options
+        )
+        assert np.array_equal(given.x, expected.x)
+        assert np.array_equal(given.history.validation, expected.history.validation)

@@ -15,6 +15,7 @@ from steepest._data import (
     as_row_targets,
     as_targets,
     as_weights,
+    computed_in,
     narrowed,
     require_finite_rows,
     require_labels,
@@ -91,17 +92,18 @@ def check_other_data(validation: tuple[Any, ...], loss: Loss, data: Data, check_
 
 
 def _like(X: NDArray[Any] | SparseRows, data: Data) -> NDArray[Any] | SparseRows:
-    """Return rows in the dtype of those that are trained on."""
+    """Return rows that are computed with in the dtype of those that are trained on."""
     assert data.X is not None
     if X.shape[1] != data.X.shape[1]:
         raise ValueError(f"X of validation has {X.shape[1]} columns, X has {data.X.shape[1]}")
-    if X.dtype == data.X.dtype:
+    dtype = data.y.dtype
+    if computed_in(X.dtype) == dtype:
         return X
-    if X.size * data.X.dtype.itemsize > LARGE_COPY:
-        warn(f"X of validation is copied from {X.dtype} to {data.X.dtype}, which X has", DataCopyWarning)
+    if X.size * dtype.itemsize > LARGE_COPY:
+        warn(f"X of validation is copied from {X.dtype} to {dtype}, which X is computed with in", DataCopyWarning)
     if isinstance(X, SparseRows):
-        return SparseRows(narrowed(X.data, data.X.dtype), X.indices, X.indptr, X.shape)
-    return narrowed(X, data.X.dtype)
+        return SparseRows(narrowed(X.data, dtype), X.indices, X.indptr, X.shape)
+    return narrowed(X, dtype)
 
 
 def _known_labels(y: NDArray[Any], loss: Loss, data: Data) -> NDArray[Any]:

@@ -72,9 +72,9 @@ def minimize(
         ``@st.loss``, or a loss outside the core: ``(loss_fn, grad_fn)``, Python callables of ``(theta, batch)`` that
         return means over the batch, or a C function pointer (``scipy.LowLevelCallable``, a numba ``cfunc``, ctypes).
     data : (X, y) or y
-        A tuple is rows X of shape (n, d) and targets y of shape (n,). Dense rows have any strides: float32 and float64 are
-        computed with as they are, bool, 8- and 16-bit integers, float16 and bfloat16 are read as they are stored and
-        computed with in float32; ``st.data.scaled`` lets them be seen scaled. Sparse rows are SciPy's CSR
+        A tuple is rows X of shape (n, d) and targets y of shape (n,). Dense rows have any strides: float32 and float64
+        are computed with as they are; bool, 8- and 16-bit integers, float16 and bfloat16 are read as they are stored
+        and computed with in float32; ``st.data.scaled`` lets them be seen scaled. Sparse rows are SciPy's CSR
         (``csr_array``, ``csr_matrix``, indices of 32 or 64 bits); other formats are converted with a
         ``DataCopyWarning``. Any other array-like is the y of the constant model, whose only parameter is its
         prediction. Nothing is written to, and X is never copied without a ``DataCopyWarning``. Losses of K scores take
