@@ -190,11 +190,11 @@ import steepest as st
 kind, layout = sys.argv[1:]
 dtype = np.dtype(ml_dtypes.bfloat16) if kind == "bfloat16" else np.dtype(kind)
 n, d = 300_000, 160 // dtype.itemsize
-draw = np.random.default_rng(0).integers(0, 2, size=(8000, d), dtype=np.uint8)
+draw = np.random.default_rng(0).integers(0, 2, size=(6000, d), dtype=np.uint8)
 X = np.empty((n, d) if layout == "C" else (d, n), dtype)
 X = X if layout == "C" else X.T
-for i in range(0, n, 8000):
-    X[i:i + 8000] = draw
+for i in range(0, n, 6000):
+    X[i:i + 6000] = draw
 assert X.nbytes == 48_000_000
 y = np.sign(X[:, 0].astype(np.float32) - 0.5)
 options = {"method": "sgd", "step_size": 1e-3, "epochs": 1, "seed": 0}
