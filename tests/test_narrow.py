@@ -1,7 +1,9 @@
 """Rows of narrow numbers are read as they are stored, and give what the same numbers in float32 give: bit for bit."""
 
+import contextlib
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -230,3 +232,42 @@ def test_held_out_rows(dtype: np.dtype[Any]) -> None:
         )
         assert np.array_equal(given.x, expected.x)
         assert np.array_equal(given.history.validation, expected.history.validation)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8, np.float16], ids=str)
+def test_arrays_that_another_thread_changes(dtype: Any) -> None:
+    """Whatever comes of it, it is no crash: a result, or an error that says what was met."""
+    source = random("changes", dtype)
+    X = source.integers(0, 9, size=(4000, 30)).astype(dtype)
+    y, weight = np.where(source.random(4000) < 0.5, np.float32(-1), np.float32(1)), np.ones(4000, dtype=np.float32)
+    order, rows = source.permutation(3000).astype(np.uint32), source.permutation(4000)[:3000].astype(np.uint32)
+    stop = threading.Event()
+
+    def change() -> None:
+        while not stop.is_set():
+            for array in (X, y, weight, order, rows):
+                array[...] = source.integers(0, 1 << 31, size=array.shape).astype(array.dtype)
+
+    changing = threading.Thread(target=change)
+    runs = 0
+    changing.start()
+    try:
+        for batch_size in (1, 16, 256):
+            for shuffle in ("full", order):
+                runs += 1
+                with contextlib.suppress(ValueError, st.ConvergenceWarning):
+                    st.minimize(
+                        "log_loss",
+                        (X, y),
+                        rows=rows,
+                        shuffle=shuffle,
+                        sample_weight=weight,
+                        method="sgd",
+                        step_size=1e-9,
+                        batch_size=batch_size,
+                        epochs=5,
+                    )
+    finally:
+        stop.set()
+        changing.join()
+    assert runs == 6

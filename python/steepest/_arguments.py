@@ -150,11 +150,13 @@ def checked_order(order: Any, n: int) -> NDArray[np.uint32]:
     if index.min() < 0 or index.max() >= n:
         wrong = int(((index < 0) | (index >= n)).argmax())
         raise ValueError(f"an order of rows names row {index[wrong]} at position {wrong}; rows are 0 to {n - 1}")
+    # What is checked is the copy that is used: another thread may change the original.
+    checked: NDArray[np.uint32] = index.astype(np.uint32)
     seen = np.zeros(n, dtype=bool)
-    seen[index] = True
+    seen[checked[checked < n]] = True
     if not seen.all():
         raise ValueError(f"an order of rows must name each row once; row {int(seen.argmin())} is missing")
-    return np.ascontiguousarray(index, dtype=np.uint32)
+    return checked
 
 
 def resolve_patience(patience: Any, validation: Any) -> int:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepest import _core
+from steepest._frames import column_of, is_column, is_table, names_of, rows_of, table_of
+from steepest._rows import resolve_rows
 from steepest._scaled import Scaled
 from steepest._sparse import SparseRows, as_sparse_rows, is_sparse
 from steepest._warnings import LARGE_COPY, DataCopyWarning, warn
@@ -35,6 +37,7 @@ class Data(NamedTuple):
     scale: NDArray[Any] | None = None  # per column: the parameters see X * scale + shift
     shift: NDArray[Any] | None = None
     rows: NDArray[np.uint32] | None = None  # the positions of those that are trained on, where not all are
+    names: list[str] | None = None  # of the columns of a table
 
     @property
     def trained(self) -> int:
@@ -80,15 +83,20 @@ class Data(NamedTuple):
         return Scaled(self.X, self.scale, 0.0 if self.shift is None else self.shift)
 
 
-def check_data(loss: Loss, data: Any, sample_weight: Any, fit_intercept: bool, check_finite: bool) -> Data:
-    """Check the data of a problem.
+def check_data(
+    loss: Loss, data: Any, sample_weight: Any, fit_intercept: bool, check_finite: bool, rows: Any = None
+) -> Data:
+    """Check the data of a problem: all rows, or those at `rows`.
 
     Only a tuple is (X, y); any other array-like is the y of the constant model.
     """
+    names = None
     if isinstance(data, tuple):
         if len(data) != 2:
             raise ValueError(f"data as a tuple must be (X, y), not a tuple of {len(data)}")
-        X = as_any_rows(data[0].X if isinstance(data[0], Scaled) else data[0])
+        given = data[0].X if isinstance(data[0], Scaled) else data[0]
+        names = names_of(given)
+        X = as_any_rows(given)
         y_given = data[1]
         dtype = computed_in(X.dtype)
     else:
@@ -97,24 +105,59 @@ def check_data(loss: Loss, data: Any, sample_weight: Any, fit_intercept: bool, c
         if fit_intercept:
             raise ValueError("fit_intercept=True needs features: the constant model is an intercept already")
         dtype = np.dtype(np.float32) if getattr(data, "dtype", None) == np.float32 else FLOATS[0]
-    scores = 0
-    if loss.kind == "scores":
-        y, scores, classes = as_row_targets(y_given, loss, dtype)
-    else:
-        y, classes = as_targets(y_given, loss, dtype)
-    if X is not None:
-        if len(y) != len(X):
+    if rows is None:
+        y, scores, classes = _targets(y_given, loss, dtype)
+        if X is not None and len(y) != len(X):
             raise ValueError(f"X has {len(X)} rows, y has {len(y)}")
-        if check_finite:
-            require_finite_rows(X)
-    found = Data(X, y, None, 1.0, classes, scores)
+    else:
+        whole = np.atleast_1d(as_array(y_given, "y"))
+        if X is not None and len(whole) != len(X):
+            raise ValueError(f"X has {len(X)} rows, y has {len(whole)}")
+        rows = resolve_rows(rows, len(whole))
+        y, scores, classes = _among(rows, _targets, whole[rows], loss, dtype)
+        y = _spread(y, rows, whole)
+    if X is not None and check_finite:
+        require_finite_rows(X, names=names, rows=rows)
+    found = Data(X, y, None, 1.0, classes, scores, rows=rows, names=names)
     if X is not None and isinstance(data[0], Scaled):
         scale, shift = data[0].per_column(X.shape[1], dtype)
         found = found._replace(scale=scale, shift=shift)
     if sample_weight is None:
         return found
-    weight, mean = as_weights(sample_weight, len(y), dtype)
+    if rows is None:
+        weight, mean = as_weights(sample_weight, len(y), dtype)
+    else:
+        whole = as_array(sample_weight, "sample_weight")
+        if whole.shape != (len(y),):
+            raise ValueError(f"sample_weight must have shape ({len(y)},), not {whole.shape}")
+        weight, mean = _among(rows, as_weights, whole[rows], len(rows), dtype)
+        weight = _spread(weight, rows, whole)
     return found._replace(weight=weight, mean_weight=mean)
+
+
+def _targets(values: Any, loss: Loss, dtype: Any) -> tuple[NDArray[Any], int, NDArray[Any] | None]:
+    """Return y in the dtype of the computation, the number of scores (0 for a pointwise loss) and the classes."""
+    if loss.kind == "scores":
+        return as_row_targets(values, loss, dtype)
+    y, classes = as_targets(values, loss, dtype)
+    return y, 0, classes
+
+
+def _among(rows: NDArray[np.uint32], check: Any, values: Any, *options: Any) -> Any:
+    """Check what belongs to some of the rows; errors say that their numbers count only these."""
+    try:
+        return check(values, *options)
+    except ValueError as error:
+        raise ValueError(f"{error} (of the {len(rows)} rows given by rows=)") from None
+
+
+def _spread(part: NDArray[Any], rows: NDArray[np.uint32], whole: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers for all rows: those as given where they are what some of them were converted to, else zeros."""
+    if whole.dtype == part.dtype and whole.flags.c_contiguous and np.array_equal(whole[rows], part):
+        return whole
+    spread = np.zeros((len(whole), *part.shape[1:]), dtype=part.dtype)
+    spread[rows] = part
+    return spread
 
 
 def as_array(values: Any, what: str) -> NDArray[Any]:
@@ -127,6 +170,13 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
         return values
     if isinstance(values, Scaled):
         raise TypeError(f"{what} is scaled, which only X is, and only for losses of linear scores")
+    if is_table(values):
+        return rows_of(table_of(values, what), what, _readable)
+    if is_column(values):
+        try:
+            return column_of(values, what)
+        except TypeError:
+            return np.asarray(values)  # labels may be anything
     if hasattr(values, "tocsr"):
         raise TypeError(
             f"{what} is a SciPy sparse matrix; only the X of a loss of the core may be one: pass {what}.toarray()"
@@ -156,17 +206,20 @@ def as_rows(values: Any) -> NDArray[Any]:
     if X.shape[0] == 0 or X.shape[1] == 0:
         raise ValueError(f"X is empty: its shape is {X.shape}")
     require_numeric(X, "X")
-    dtype = X.dtype.newbyteorder("=")
-    in_place = dtype in FLOATS or is_narrow(dtype)
-    if in_place and X.dtype.isnative and X.flags.aligned and not any(s % X.itemsize for s in X.strides):
+    if _readable(X.dtype) and X.flags.aligned and not any(s % X.itemsize for s in X.strides):
         return X
-    if not in_place:
+    dtype = X.dtype.newbyteorder("=")
+    if not _readable(dtype):
         dtype = FLOATS[0]
     if isinstance(values, np.ndarray) and X.size * dtype.itemsize > LARGE_COPY:
         reason = f"dtype {X.dtype}" if X.dtype != dtype else "an alignment that cannot be read in place"
         size = X.size * dtype.itemsize / 1e6
         warn(f"X has {reason}: a copy in {dtype} of {size:.0f} MB is made; {READ_IN_PLACE}", DataCopyWarning)
     return X.astype(dtype)
+
+
+def _readable(dtype: np.dtype[Any]) -> bool:
+    return dtype.isnative and (dtype in FLOATS or is_narrow(dtype))
 
 
 def is_narrow(dtype: np.dtype[Any]) -> bool:
@@ -357,12 +410,19 @@ def mean_of(weight: NDArray[Any], what: str) -> float:
     return mean
 
 
-def require_finite_rows(X: NDArray[Any] | SparseRows, what: str = "X") -> None:
-    """Raise ValueError naming the first row and column of X that hold NaN or an infinity."""
-    if isinstance(X, SparseRows):
+def require_finite_rows(
+    X: NDArray[Any] | SparseRows,
+    what: str = "X",
+    names: list[str] | None = None,
+    rows: NDArray[np.uint32] | None = None,
+) -> None:
+    """Raise ValueError naming the first row and column of X, or of some of its rows, that hold NaN or an infinity."""
+    if not isinstance(X, SparseRows):
+        require_finite(X, what, names, rows)
+    elif rows is None:
         X.require_finite(what)
-    else:
-        require_finite(X, what)
+    elif not np.isfinite(X.data).all():
+        _among(rows, X[rows].require_finite, what)
 
 
 def require_numeric(array: NDArray[Any], what: str) -> None:
@@ -371,17 +431,23 @@ def require_numeric(array: NDArray[Any], what: str) -> None:
         raise TypeError(f"{what} must hold real numbers; its dtype is {array.dtype}")
 
 
-def require_finite(array: NDArray[Any], what: str) -> None:
-    """Raise ValueError naming the first row that holds NaN or an infinity."""
+def require_finite(
+    array: NDArray[Any], what: str, names: list[str] | None = None, rows: NDArray[np.uint32] | None = None
+) -> None:
+    """Raise ValueError naming the first row that holds NaN or an infinity, among all rows or some."""
     fast = (array.dtype in FLOATS and array.dtype.isnative) or is_narrow(array.dtype)
     if array.dtype.kind in "biu" or (_core.all_finite(array) if fast else np.isfinite(array).all()):
         return
     lines = array.reshape(len(array), -1)
-    for start in range(0, len(lines), max(1, BLOCK // lines.shape[1])):
-        block = lines[start : start + max(1, BLOCK // lines.shape[1])]
+    every = max(1, BLOCK // lines.shape[1])
+    for start in range(0, len(lines) if rows is None else len(rows), every):
+        part = slice(start, start + every)
+        block = lines[part if rows is None else rows[part]]
         bad = ~np.isfinite(block)
         if bad.any():
             row, column = (int(i) for i in np.argwhere(bad)[0])
             kind = "NaN" if np.isnan(block[row, column]) else "an infinity"
-            where = f"row {start + row}" + (f", column {column}" if array.ndim == 2 else "")
+            where = f"row {start + row if rows is None else rows[start + row]}"
+            where += f", column {column}" if array.ndim == 2 else ""
+            where += f" ({names[column]!r})" if names else ""
             raise ValueError(f"{what} holds {kind}, first in {where}")

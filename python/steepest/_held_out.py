@@ -36,11 +36,16 @@ class Split(NamedTuple):
     held_out: Rows
 
 
-def split_rows(validation: Any, n: int, classes: NDArray[Any] | None, seed: int) -> Split:
-    """Return the split that the user asked for.
+def split_rows(validation: Any, n: int, classes: NDArray[Any] | None, seed: int, rows: Rows | None = None) -> Split:
+    """Return the split of n rows, or of those at `rows`, that the user asked for.
 
     A fraction takes the same share of every class, where there are classes: an array with a whole number per row.
     """
+    if rows is not None:
+        if not isinstance(validation, numbers.Real):
+            raise ValueError("validation names rows of its own: with rows= give a fraction of these, or other data")
+        among = split_rows(validation, len(rows), None if classes is None else classes[rows], seed)
+        return Split(rows[among.training], rows[among.held_out])
     if n >= MOST_ROWS:
         raise ValueError(f"validation by rows reaches 2**32 - 1 rows, not {n}: give other data as a tuple (X, y)")
     if isinstance(validation, (bool, np.bool_)):

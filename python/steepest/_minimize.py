@@ -50,6 +50,7 @@ def minimize(
     patience: int | None = None,
     shuffle: bool | str | ArrayLike | Callable[[int], ArrayLike] = True,
     sample_weight: ArrayLike | None = None,
+    rows: ArrayLike | slice | None = None,
     class_weight: str | Mapping[Any, float] | None = None,
     fit_intercept: bool = False,
     normalize: bool | str | float = False,
@@ -122,6 +123,10 @@ def minimize(
         index array of the rows that are trained on is used every epoch; a callable is asked with the epoch's number.
     sample_weight : array_like, shape (n,), optional
         Weights of the rows.
+    rows : array_like or slice, optional
+        Train on these rows only: their positions, each named once, a mask of shape (n,), or a slice. X is not copied; y
+        and the weights are given for all rows. ``shuffle=False`` visits them as they are given, and an array given as
+        ``shuffle`` orders their positions among these.
     class_weight : "balanced" or dict, optional
         Weights of the classes, by label, multiplied into those of the rows; labels that are not named weigh 1.
         "balanced" gives every class the same part in the objective: ``n / (n_classes * n_of_the_class)``, rows counted
@@ -218,6 +223,7 @@ def minimize(
         groups=groups,
         before=before,
         validation=validation,
+        rows=rows,
         seed=seed,
         check_finite=check_finite,
     )

@@ -15,6 +15,7 @@ from steepest._held_out import Split, check_other_data, split_rows
 from steepest._normalize import Normalization, Normalizing, normalized
 from steepest._outside import is_outside, outside_problem
 from steepest._results import Result
+from steepest._rows import resolve_rows
 from steepest._sparse import SparseRows
 from steepest.autodiff._loss import TracedLoss, TracedProblem
 from steepest.objective import make_problem, resolve_loss
@@ -53,6 +54,7 @@ def make_model(
     validation: Any,
     seed: int,
     check_finite: bool,
+    rows: Any = None,
 ) -> Model:
     """Make the problem that the user describes; rows are held out without a copy of any."""
     plain = not is_outside(loss) and not isinstance(loss, TracedLoss)
@@ -61,7 +63,17 @@ def make_model(
     if plain:
         normalizing = Normalizing(normalize, groups, before)
         return _linear_model(
-            loss, data, start, sample_weight, class_weight, fit_intercept, normalizing, validation, seed, check_finite
+            loss,
+            data,
+            start,
+            sample_weight,
+            class_weight,
+            fit_intercept,
+            normalizing,
+            validation,
+            seed,
+            check_finite,
+            rows,
         )
     if normalize is not False or groups is not None:
         raise ValueError("normalize goes with losses of linear scores; normalise the rows, or inside the loss")
@@ -77,6 +89,10 @@ def make_model(
             raise ValueError("fit_intercept does not go with a loss outside the core: make it a parameter")
         model = _outside_model(loss, data, start, check_finite)
         mean = partial(_mean_weight, None)
+    chosen = None if rows is None else resolve_rows(rows, model.rows)
+    whole = model
+    if chosen is not None:
+        model = _some_rows(whole, chosen, mean(chosen))
     if validation is None:
         return model
     if isinstance(validation, tuple):
@@ -91,8 +107,8 @@ def make_model(
         if type(other.problem) is not type(model.problem) or other.start.size != model.start.size:
             raise ValueError("validation does not fit the data: its dtype or its shapes are others")
         return model._replace(held_out=other.problem, held_out_owner=other.owner)
-    split = split_rows(validation, model.rows, None, seed)
-    return _split_model(model, split, mean(split.training), mean(split.held_out))
+    split = split_rows(validation, whole.rows, None, seed, chosen)
+    return _split_model(whole, split, mean(split.training), mean(split.held_out))
 
 
 def _outside_model(loss: Any, data: Any, start: Any, check_finite: bool) -> Model:
@@ -126,13 +142,14 @@ def _linear_model(
     validation: Any,
     seed: int,
     check_finite: bool,
+    rows: Any,
 ) -> Model:
     loss = resolve_loss(given)
-    checked = check_data(loss, data, sample_weight, fit_intercept, check_finite)
+    checked = check_data(loss, data, sample_weight, fit_intercept, check_finite, rows)
     classes = class_positions(loss, checked)
     split = None
     if validation is not None and not isinstance(validation, tuple):
-        split = split_rows(validation, len(checked.y), classes, seed)
+        split = split_rows(validation, len(checked.y), classes, seed, checked.rows)
         checked = checked.restricted(split.training, "training")
         if classes is not None:
             require_all_classes(checked, classes)
@@ -150,6 +167,8 @@ def _linear_model(
     if split is not None:
         held = checked.restricted(split.held_out, "held-out")
         return _split_model(model, split, checked.mean_weight, held.mean_weight)
+    if checked.rows is not None:
+        model = _some_rows(model, checked.rows, checked.mean_weight)
     if validation is not None:
         other = check_other_data(validation, loss, checked, check_finite)
         other = weigh_classes(other, weights, class_positions(loss, other))
@@ -157,15 +176,19 @@ def _linear_model(
     return model
 
 
+def _some_rows(model: Model, rows: NDArray[np.uint32], mean_weight: float) -> Model:
+    """Return the model of some of the rows, with their mean weight."""
+    return model._replace(
+        problem=model.problem.subset(rows, mean_weight),
+        rows=len(rows),
+        numbers=model.numbers * len(rows) // model.rows,
+    )
+
+
 def _split_model(model: Model, split: Split, training: float, held_out: float) -> Model:
     """Return the model of the rows trained on, with the mean weights of both parts."""
-    whole = model.problem
-    return model._replace(
-        problem=whole.subset(split.training, training),
-        rows=len(split.training),
-        numbers=model.numbers // model.rows * len(split.training),
-        held_out=whole.subset(split.held_out, held_out),
-        held_out_owner=model.owner,
+    return _some_rows(model, split.training, training)._replace(
+        held_out=model.problem.subset(split.held_out, held_out), held_out_owner=model.owner
     )
 
 

@@ -84,6 +84,7 @@ def make_result(
         state=outcome["state"],
         normalization=model.normalization,
         **({} if layout is None else {"params": layout.unflat(x)}),
+        **({} if model.data is None or model.data.names is None else {"feature_names": model.data.names}),
     )
 
 

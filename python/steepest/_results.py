@@ -9,8 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
+from steepest._data import as_array
+from steepest._frames import is_table, names_of
 from steepest._scaled import Scaled
 from steepest._sparse import is_sparse
+
+PREDICTED_AT_ONCE = 4096  # rows of narrow numbers
 
 
 class Status(IntEnum):
@@ -64,6 +68,8 @@ class Result(OptimizeResult):  # type: ignore[misc]
         penalties, intercepts and all.
     gap_reason : str or None
         Why there is none.
+    feature_names : list of str
+        The columns' names, where X was a table; ``predict`` wants those of a table in the same order.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -92,13 +98,29 @@ class Result(OptimizeResult):  # type: ignore[misc]
             intercept = self.intercept if shift is None else self.intercept + self.coef @ shift
             folded = Result(self, coef=(self.coef * scale), intercept=intercept)
             return folded.predict(X.X)
-        if not is_sparse(X):
+        if is_table(X):
+            self._require_same_columns(names_of(X) or [])
+            X = as_array(X, "X")
+        elif not is_sparse(X):
             X = np.asarray(X)
         if self.get("constant"):
             X = np.ones((X.shape[0], 1), dtype=self.x.dtype)
         if X.ndim != 2 or X.shape[1] != self.coef.shape[-1]:
             raise ValueError(f"X must have shape (n, {self.coef.shape[-1]}), not {X.shape}")
-        return np.asarray(X @ self.coef.T + self.intercept)
+        if is_sparse(X) or X.dtype.itemsize > 2:
+            return np.asarray(X @ self.coef.T + self.intercept)
+        # NumPy widens a whole operand at once.
+        shape = (len(X), *self.coef.shape[:-1])
+        predicted = np.empty(shape, dtype=np.result_type(self.coef.dtype, self.intercept.dtype, np.float32))
+        for start in range(0, len(X), PREDICTED_AT_ONCE):
+            part = slice(start, start + PREDICTED_AT_ONCE)
+            predicted[part] = X[part].astype(predicted.dtype) @ self.coef.T + self.intercept
+        return predicted
+
+    def _require_same_columns(self, names: list[str]) -> None:
+        for j, (name, fitted) in enumerate(zip(names, self.get("feature_names", names), strict=False)):
+            if name != fitted:
+                raise ValueError(f"column {j} of X is {name!r}, that of the fit was {fitted!r}")
 
 
 def views_of(x: NDArray[Any], features: int, scores: int, width: int) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -11,7 +11,8 @@ from scipy.linalg import eigh
 from scipy.linalg.blas import dsyrk
 
 from steepest import _core, losses, penalties
-from steepest._data import Data, as_array, check_data, require_numeric
+from steepest._data import Data, as_array, check_data, mean_of, require_numeric
+from steepest._rows import resolve_rows
 from steepest._sparse import SparseRows, gram_parts
 from steepest._threads import default_threads
 from steepest.autodiff._loss import TracedLoss
@@ -34,6 +35,8 @@ class Objective:
         On the coefficients, never on the intercept.
     sample_weight : array_like, shape (n,), optional
         Weights of the rows.
+    rows : array_like or slice, optional
+        The only rows to take, as for ``minimize``: positions, a mask of shape (n,), or a slice.
     fit_intercept : bool
         Whether the last parameter, or the last K for a loss of K scores, are intercepts.
     check_finite : bool
@@ -64,6 +67,7 @@ class Objective:
         penalty: str | penalties.Penalty | None = None,
         *,
         sample_weight: ArrayLike | None = None,
+        rows: ArrayLike | slice | None = None,
         fit_intercept: bool = False,
         check_finite: bool = True,
         x0: Any = None,
@@ -78,10 +82,15 @@ class Objective:
             self.loss = loss
             traced = loss.problem(data, x0, sample_weight, check_finite)
             self._problem, self._dtype = traced.problem, traced.start.dtype
+            if rows is not None:
+                chosen = resolve_rows(rows, self._problem.rows)
+                weight = None if sample_weight is None else as_array(sample_weight, "sample_weight")
+                mean = 1.0 if weight is None else mean_of(weight[chosen], "sample_weight of the rows given by rows=")
+                self._problem = self._problem.subset(chosen, mean)
         else:
             self.loss = resolve_loss(loss)
-            self._data = check_data(self.loss, data, sample_weight, self.fit_intercept, check_finite)
-            self._problem = make_problem(self.loss, self._data, self.fit_intercept)
+            self._data = check_data(self.loss, data, sample_weight, self.fit_intercept, check_finite, rows)
+            self._problem = trained_problem(self.loss, self._data, self.fit_intercept)
             self._dtype = self._data.y.dtype
         self._problem.threads = default_threads()
         self.n_parameters: int = self._problem.parameters
@@ -95,7 +104,7 @@ class Objective:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._problem = make_problem(self.loss, self._data, self.fit_intercept)
+        self._problem = trained_problem(self.loss, self._data, self.fit_intercept)
         self._problem.threads = default_threads()
 
     def value(self, x: ArrayLike) -> float:
@@ -245,6 +254,12 @@ def make_problem(loss: losses.Loss, data: Data, fit_intercept: bool) -> Any:
         scale=data.scale,
         shift=data.shift,
     )
+
+
+def trained_problem(loss: losses.Loss, data: Data, fit_intercept: bool) -> Any:
+    """Hand the checked data to the core, as much of it as is trained on."""
+    whole = make_problem(loss, data, fit_intercept)
+    return whole if data.rows is None else whole.subset(data.rows, data.mean_weight)
 
 
 def penalty_subgradient(penalty: penalties.Penalty, w: NDArray[Any]) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from steepest._data import (
     require_finite,
     require_numeric,
 )
+from steepest._frames import is_table
 
 Tensor: TypeAlias = Any
 _PACKAGE = str(Path(__file__).parents[1])
@@ -311,7 +312,7 @@ def _checked_data(data: Any, check_finite: bool) -> list[NDArray[Any]]:
     """Return the row inputs in one dtype, that of the first: X is read in place, the rest is small."""
     arrays: list[NDArray[Any]] = []
     for name, part in _parts(data):
-        array = as_rows(part) if np.ndim(part) == 2 else as_array(part, name)
+        array = as_rows(part) if is_table(part) or np.ndim(part) == 2 else as_array(part, name)
         require_numeric(array, name)
         if array.ndim == 0:
             raise ValueError(f"{name} is a single number; axis 0 must run over the rows")
