@@ -246,7 +246,7 @@ def test_arrays_that_another_thread_changes(dtype: Any) -> None:
     def change() -> None:
         while not stop.is_set():
             for array in (X, y, weight, order, rows):
-                array[...] = source.integers(0, 1 << 31, size=array.shape).astype(array.dtype)
+                array[...] = source.integers(0, 1 << 15, size=array.shape).astype(array.dtype)
 
     changing = threading.Thread(target=change)
     runs = 0
