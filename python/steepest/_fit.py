@@ -98,6 +98,11 @@ def load(request: Request, loss: losses.Loss, progress: bool) -> Table:
     if table.labels is not None and loss.target == "binary" and len(table.labels) != 2:
         found = ", ".join(repr(label) for label in table.labels[:3]) + (", ..." if len(table.labels) > 3 else "")
         raise ValueError(f"{loss.name} takes two classes; y holds {len(table.labels)}: {found}")
+    if table.labels is not None and loss.target == "binary":
+        # As the core takes them: it copies others.
+        for y in (table.y, *([] if table.held_out is None else [table.held_out[1]])):
+            y *= 2
+            y -= 1
     if table.left_out:
         complain(f"left out {_counted(table.left_out, 'row')} with missing values", 0)
     return table
@@ -143,7 +148,7 @@ def _document(table: Table, loss: losses.Loss, penalty: Member | None, result: R
     """Return what is written: enough to predict with, and to know where it came from."""
     classes = None if result.classes is None else [_plain(value) for value in result.classes]
     if classes is not None and table.labels is not None:
-        classes = [table.labels[int(value)] for value in classes]
+        classes = [_label(value, table, loss) for value in classes]
     return {
         "steepest": steepest.__version__,
         "format": FORMAT,
@@ -183,7 +188,7 @@ def _validated(table: Table, loss: losses.Loss, result: Result) -> dict[str, Any
         rows = np.ones((len(truth), 1)) if X is None else X[start : start + BLOCK_ROWS]
         raw = np.asarray(rows @ result.coef.T + result.intercept, dtype=np.float64)
         if loss.target in ("binary", "labels") and result.classes is not None and truth.ndim == 1:
-            place = _places(truth, result.classes, table.labels)
+            place = _places(truth, result.classes, table, loss)
             right += int(np.count_nonzero((raw > 0 if raw.ndim == 1 else raw.argmax(axis=1)) == place))
             truth = 2.0 * place - 1.0 if raw.ndim == 1 else place
         total += float(loss.pointwise(truth, raw).sum())
@@ -191,14 +196,21 @@ def _validated(table: Table, loss: losses.Loss, result: Result) -> dict[str, Any
     return {"rows": len(y), "loss": _plain(total / len(y)), "accuracy": right / len(y) if labelled else None}
 
 
-def _places(y: NDArray[Any], classes: NDArray[Any], labels: list[str] | None) -> NDArray[np.intp]:
+def _places(y: NDArray[Any], classes: NDArray[Any], table: Table, loss: losses.Loss) -> NDArray[np.intp]:
     """Return the place of each label among the classes that were fitted."""
     place = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
     strange = np.flatnonzero(classes[place] != y)
     if strange.size:
-        label = y[strange[0]] if labels is None else labels[int(y[strange[0]])]
+        label = _label(y[strange[0]], table, loss)
         raise Refused(f"--validation holds out all rows of class {label}; another --seed or a smaller share is needed")
     return place
+
+
+def _label(value: Any, table: Table, loss: losses.Loss) -> Any:
+    """Return what a label was called in the file."""
+    if table.labels is None:
+        return value
+    return table.labels[int(value > 0 if loss.target == "binary" else value)]
 
 
 def _described(member: Member) -> dict[str, Any]:

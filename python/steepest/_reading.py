@@ -177,15 +177,38 @@ class ParquetReader:
         types = self._types
         if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)):
             raise ValueError(f"{self.name}: column {name!r} holds {kind}, no numbers; leave it out with --drop")
-        return np.asarray(column.cast("float64").to_numpy(zero_copy_only=False), dtype=np.float64)
+        if types.is_decimal(kind) or types.is_boolean(kind):
+            column = column.cast("float64")
+        return numbers(column)
 
 
 def coded(column: Any) -> Coded:
     """Return a column of texts of pyarrow as codes and values; nothing and empty texts are missing."""
-    encoded = column if hasattr(column, "dictionary") else column.cast("string").dictionary_encode()
+    encoded = column if hasattr(column, "dictionary") else column.dictionary_encode()
     values = [str(value) for value in encoded.dictionary.to_pylist()]
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    return without_empty(codes, values)
+    codes, present = unwrapped(encoded.indices)
+    return without_empty((codes if present is None else np.where(present, codes, -1)).astype(np.int32), values)
+
+
+def numbers(column: Any) -> NDArray[np.float64]:
+    """Return a column of numbers of pyarrow, NaN where nothing stands."""
+    values, present = unwrapped(column)
+    values = values.astype(np.float64, copy=False)
+    return values if present is None else np.where(present, values, np.nan)
+
+
+def unwrapped(column: Any) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Return the numbers of a column of pyarrow and, unless all are, which are there.
+
+    pyarrow's own conversions import pandas or its table of functions, which take more memory than the rows.
+    """
+    validity, content = column.buffers()
+    inside = slice(column.offset, column.offset + len(column))
+    values = np.frombuffer(content, column.type.to_pandas_dtype())[inside]
+    if not column.null_count:
+        return values, None
+    bits = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")[inside]
+    return values, bits.astype(np.bool_)
 
 
 def without_empty(codes: NDArray[np.int32], values: list[str]) -> Coded:

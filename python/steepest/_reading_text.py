@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepest._extras import require
-from steepest._reading import BLOCK_ROWS, STDIN, Coded, Source, coded, opened, without_empty
+from steepest._reading import BLOCK_ROWS, STDIN, Coded, Source, coded, numbers, opened, without_empty
 
 # What the format of a file is judged by, and how much pyarrow parses at once: a few blocks are under way at a time.
 HEAD_BYTES = 1 << 18
 HEAD_ROWS = 1000
-BLOCK_BYTES = 1 << 22
+BLOCK_BYTES = 1 << 20
 MISSING = ["", "NA", "N/A", "nan", "NaN", "NAN", "null", "NULL"]
 
 
@@ -102,10 +102,14 @@ class TextReader:
     def _by_arrow(self, whole: _Joined, columns: Sequence[int], text: Collection[int]) -> Iterator[list[Any]]:
         arrow = require("pyarrow", extra="data")
         reading = require("pyarrow.csv", extra="data")
-        kinds = {str(i): arrow.string() if i in text else arrow.float64() for i in columns}
+        kinds = {
+            str(i): arrow.dictionary(arrow.int32(), arrow.string()) if i in text else arrow.float64() for i in columns
+        }
         try:
+            path = self._source.path
             batches = reading.open_csv(
-                arrow.PythonFile(whole, mode="r"),
+                # What pyarrow opens itself does not pass through Python.
+                arrow.PythonFile(whole, mode="r") if path == STDIN else arrow.OSFile(path),
                 reading.ReadOptions(
                     block_size=BLOCK_BYTES,
                     column_names=[str(i) for i in range(self._width)],
@@ -121,9 +125,10 @@ class TextReader:
             for batch in batches:
                 if batch.num_rows:
                     yield [
-                        coded(column) if i in text else column.to_numpy(zero_copy_only=False)
+                        coded(column) if i in text else numbers(column)
                         for i, column in zip(columns, batch.columns, strict=True)
                     ]
+            arrow.default_memory_pool().release_unused()
         except arrow.ArrowInvalid as error:
             if "invalid UTF8" in str(error):
                 raise ValueError(f"{self.name} is no text in UTF-8: {error}") from None
@@ -133,14 +138,14 @@ class TextReader:
         file = io.TextIOWrapper(io.BufferedReader(whole, HEAD_BYTES), encoding="utf-8-sig", newline="")
         if self._header:
             file.readline()
-        numbers = [i for i in columns if i not in text]
+        numeric = [i for i in columns if i not in text]
         style: Any = {"comments": None, "delimiter": self._delimiter, "quotechar": '"', "ndmin": 2}
         while lines := list(islice(file, BLOCK_ROWS)):
             lines = [line for line in lines if line.strip()]
             if not lines:
                 continue
             try:
-                found: dict[int, Any] = dict(zip(numbers, self._numbers(lines, numbers, style), strict=True))
+                found: dict[int, Any] = dict(zip(numeric, self._numbers(lines, numeric, style), strict=True))
                 for i in text:
                     cells = np.char.strip(np.loadtxt(lines, np.str_, usecols=[i], **style)[:, 0])
                     values, codes = np.unique(cells, return_inverse=True)

@@ -14,7 +14,7 @@ from steepest._reading import Coded, ParquetReader, Reader, Source, find_sources
 from steepest._reading_text import TextReader, is_finite
 
 # What arrays grow by: the system moves large ones without copying, and gives memory when it is written to.
-GROWTH_BYTES = 1 << 25
+GROWTH_BYTES = 1 << 23
 BLOCK_ROWS = 1 << 15
 
 
@@ -348,7 +348,12 @@ def _table(
         y = rows[1].done()[:, 0]
         if X is not None and places:
             X = one_hot(X, columns, places)
-        return X, ordered[at][1][y.astype(np.intp)].astype(y.dtype) if at in ordered else y
+        if at in ordered:
+            # Block by block and in place: of narrow rows the targets are a good part.
+            for start in range(0, len(y), BLOCK_ROWS):
+                part = y[start : start + BLOCK_ROWS]
+                part[:] = ordered[at][1][part.astype(np.intp)]
+        return X, y
 
     X, y = finish(kept)
     labels = ordered[at][0] if at in ordered else None
