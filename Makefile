@@ -27,7 +27,7 @@ PRINT_BUILD_REQUIRES := import importlib, sys; \
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test test-peers bench lint format clean
+.PHONY: help demo test test-peers bench gallery lint format clean
 
 help: ## Show this list
 	@echo "steepest: the targets of make"
@@ -44,6 +44,11 @@ test-peers: $(VENV)/.peers ## Compare with PyTorch, JAX and optax (large downloa
 
 bench: $(VENV)/.bench ## Measure against the NumPy reference, the memory and whatever peers are installed
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+gallery: $(VENV)/.installed ## Draw the pictures of the sources into docs/images/gallery
+	@for script in examples/source_*.py; do \
+	  MPLBACKEND=agg $(BIN)/python $$script --pictures docs/images/gallery || exit 1; \
+	done
 
 lint: $(VENV)/.installed ## Check style and types of Python and C++
 	@status=0; \

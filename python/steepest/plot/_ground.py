@@ -53,6 +53,11 @@ class Ground(Surface):
         self.rows = int((parts[0] if hasattr(parts[0], "shape") else as_array(parts[0], "data")).shape[0])
         self.name = loss_name(loss)
 
+    def counted(self) -> str:
+        """Say how many rows and parameters there are."""
+        rows = f"{self.rows:,} row{'' if self.rows == 1 else 's'}"
+        return f"{rows}, {self.size:,} parameter{'' if self.size == 1 else 's'}"
+
     def on_line(self, start: Points, direction: Points, steps: Points) -> Points:
         """Return the objective at ``start + step * direction`` for each step."""
         with np.errstate(all="ignore"):

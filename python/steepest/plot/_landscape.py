@@ -80,7 +80,7 @@ def ray(
     ax.plot([0], [here], "o", color=LOSS, ms=8, mec="white", zorder=3)
     ax.axvline(0, color=QUIET, lw=0.8, zorder=0)
     what = "a random direction of length 1" if direction is None else "the direction given"
-    return finish(ax, f"a, along {what}", "mean loss", f"{ground.name}: L(W + a W₁), {_counted(ground)}")
+    return finish(ax, f"a, along {what}", "mean loss", f"{ground.name}, {ground.counted()}")
 
 
 def plane(
@@ -124,7 +124,7 @@ def plane(
     ...     return st.softplus(-y * (x @ w))
     >>> ax = st.plot.plane(logistic, (X, y), span=5, points=21)
     >>> ax.get_title(loc="left")
-    'logistic: L(W + a W₁ + b W₂), 500 rows, 5 parameters'
+    'logistic, 500 rows, 5 parameters'
     """
     ground = Ground(loss, data, x0=x0, **problem)
     first, second = _directions(ground, directions, 2, seed)
@@ -135,7 +135,7 @@ def plane(
     ax.plot([0], [0], "o", color="white", mec="black", ms=8, zorder=4)
     ax.set_aspect("equal")
     kind = "random, length 1" if directions is None else "as given"
-    title = f"{ground.name}: L(W + a W₁ + b W₂), {_counted(ground)}"
+    title = f"{ground.name}, {ground.counted()}"
     return finish(ax, f"a, along W₁ ({kind})", f"b, along W₂ ({kind})", title, grid=False)
 
 
@@ -404,8 +404,3 @@ def _map(
     bar.set_ticks(levels[:: max(1, len(levels) // 6)])
     if wide:
         bar.minorticks_off()
-
-
-def _counted(ground: Ground) -> str:
-    rows = f"{ground.rows:,} row{'' if ground.rows == 1 else 's'}"
-    return f"{rows}, {ground.size:,} parameter{'' if ground.size == 1 else 's'}"

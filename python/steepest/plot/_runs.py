@@ -100,7 +100,7 @@ def step_sizes(
     if np.nanmin(curve) > 0:
         ax.set_yscale("log")
     ax.legend(frameon=False, loc="upper left")
-    return finish(ax, "step size", "mean loss after one step", f"{ground.name}, {ground.rows:,} rows")
+    return finish(ax, "step size", "mean loss after one step", f"{ground.name}, {ground.counted()}")
 
 
 def learning_curves(

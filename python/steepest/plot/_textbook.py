@@ -442,5 +442,4 @@ def _point(ground: Ground, at: float, ax: Any, hollow: bool, label: str) -> None
         mew=2.2 if hollow else 0.8,
         zorder=4,
         label=label,
-        clip_on=False,
     )
