@@ -23,13 +23,13 @@ class TestPenalty:
         generator = np.random.default_rng(0)
         w = generator.normal(size=(100, PARAMETERS // 100))
         steps = generator.uniform(0.01, 0.1, size=w.shape)
-        penalty = st.penalties.get(name)
+        penalty = st.penalties.get(name).on(w.shape)
         point = benchmark(penalty.prox, w, steps if metric else 0.05)
         assert np.isfinite(point).all()
         assert np.array_equal(point, w) == penalty.smooth
 
     def test_value(self, benchmark: Any, name: str) -> None:
-        penalty = st.penalties.get(name)
+        penalty = st.penalties.get(name).on((PARAMETERS,))
         w = penalty.prox(np.random.default_rng(1).normal(size=PARAMETERS), 1.0)
         assert np.isfinite(benchmark(penalty.value, w))
 

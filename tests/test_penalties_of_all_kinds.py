@@ -96,11 +96,11 @@ def test_there_are_at_least_eight() -> None:
 def test_proximal_steps_are_scipys(penalty: Any) -> None:
     source = members.random(penalty)
     close = 0
-    for number in range(4):
+    for plain in (True, False):
         w = source.normal(scale=2.0, size=D)
-        metric = np.full(D, 0.7) if number < 2 else source.uniform(0.1, 3.0, size=D)
+        metric = np.full(D, 0.7) if plain else source.uniform(0.1, 3.0, size=D)
         members.vary(w)
-        found = penalty.prox(w, 0.7 if number < 2 else metric)
+        found = penalty.prox(w, 0.7 if plain else metric)
         expected = by_scipy(penalty, w, metric)
 
         def objective(u: Array, w: Array = w, metric: Array = metric) -> float:
@@ -113,7 +113,7 @@ def test_proximal_steps_are_scipys(penalty: Any) -> None:
             assert behind >= -1e-9
         assert ((found - expected) ** 2 / metric).sum() <= 2 * behind + 1e-7
         close += np.allclose(found, expected, atol=2e-4)
-    assert close >= 2
+    assert close >= 1
 
 
 @given(some.sampled_from(PENALTIES), coefficients, coefficients, metrics)

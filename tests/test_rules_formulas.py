@@ -127,9 +127,10 @@ def test_every_rule_has_a_formula() -> None:
 def test_agrees_with_the_formula(name: str, batch_size: int, dtype: str) -> None:
     rules = [st.optim.get(name, **params) for params in ({}, *OTHERS.get(name, []))]
     paths = set()
-    for rule, loss, penalty in itertools.product(rules, ("log_loss", "squared_error", "huber"), PENALTIES):
-        paths.add(assert_follows(rule, loss, dtype, batch_size, penalty)[-1].tobytes())
-    assert len(paths) == len(rules) * 3 * len(PENALTIES), "every parameter and penalty should matter"
+    losses = itertools.cycle(("log_loss", "squared_error", "huber"))
+    for rule, penalty in itertools.product(rules, PENALTIES):
+        paths.add(assert_follows(rule, next(losses), dtype, batch_size, penalty)[-1].tobytes())
+    assert len(paths) == len(rules) * len(PENALTIES), "every parameter and penalty should matter"
 
 
 @pytest.mark.parametrize("steps", STEPS)
@@ -160,7 +161,7 @@ def test_clipping_and_decay(name: str, options: dict[str, Any]) -> None:
             rule_class(**options)
         return
     plain = assert_follows(rule_class(weight_decay=0.0), batch_size=7)
-    for dtype, batch_size, penalty in itertools.product(TOLERANCE, (1, 7, N), ("none", "elastic_net")):
+    for dtype, batch_size, penalty in (("float64", 1, "none"), ("float32", 7, "elastic_net"), ("float64", N, "l1")):
         assert_follows(rule_class(**params, **options), "log_loss", dtype, batch_size, penalty)
     tempered = assert_follows(rule_class(**options), batch_size=7)
     assert not np.allclose(plain[-1], tempered[-1], atol=1e-9)
@@ -225,13 +226,13 @@ def test_another_rule_goes_on_from_the_parameters_alone() -> None:
 @pytest.mark.parametrize("penalty", [None, *st.penalties.available()])
 @pytest.mark.parametrize("name", RULES)
 def test_every_rule_runs_with_every_loss_and_penalty(name: str, penalty: str | None) -> None:
+    methods = itertools.cycle((name, st.optim.get(name, lr=0.01)))
     for loss in st.losses.available():
         data = make_data(st.losses.get(loss), "float64")
-        for options in ({"method": name}, {"method": st.optim.get(name, lr=0.01)}):
-            result = st.minimize(loss, data, penalty=penalty, batch_size=8, epochs=2, **options)
-            assert np.isfinite(result.x).all()
-            assert math.isfinite(result.fun)
-            assert result.method.name == name
+        result = st.minimize(loss, data, penalty=penalty, batch_size=8, epochs=2, method=next(methods))
+        assert np.isfinite(result.x).all()
+        assert math.isfinite(result.fun)
+        assert result.method.name == name
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)

@@ -40,7 +40,7 @@ class Penalty(Member):
         Whether it is a sum over coefficients, differentiable everywhere, convex, 0 or infinite.
     """
 
-    __slots__ = ("_groups", "_shape")
+    __slots__ = ("_groups", "_ready", "_shape")
     separable: ClassVar[bool] = True
     smooth: ClassVar[bool] = True
     convex: ClassVar[bool] = True
@@ -48,10 +48,11 @@ class Penalty(Member):
     _grouped: ClassVar[bool] = False
     _groups: Groups
     _shape: tuple[int, ...] | None
+    _ready: Any  # what the core needs for that shape
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._shape = None
+        self._shape = self._ready = None
         given: Any = "rows"
         if self._grouped:
             given = inspect.signature(type(self)).bind(*args, **kwargs).arguments.get("groups", "rows")
@@ -101,7 +102,7 @@ class Penalty(Member):
         """
         fitted = copy.copy(self)
         fitted._shape = tuple(int(size) for size in shape)
-        fitted._terms(fitted._shape)
+        fitted._ready = fitted._terms(fitted._shape)
         return fitted
 
     def value(self, w: ArrayLike) -> float:
@@ -176,12 +177,12 @@ class Penalty(Member):
     def terms(self) -> Any:
         """What the core needs for the coefficients that `on` was told."""
         assert self._shape is not None
-        return self._terms(self._shape)
+        return self._ready
 
     def _terms_of(self, w: NDArray[Any]) -> Any:
         """Return what the core needs for these coefficients."""
         if self._shape is not None and w.size == math.prod(self._shape):
-            return self._terms(self._shape)
+            return self._ready
         return self._terms(w.shape if w.ndim == 2 else (w.size,))
 
     def _terms(self, shape: tuple[int, ...]) -> Any:
@@ -238,8 +239,7 @@ class Penalty(Member):
 
 def _restore(penalty: type[Penalty], arguments: dict[str, Any], shape: tuple[int, ...] | None) -> Penalty:
     restored = penalty(**arguments)
-    restored._shape = shape
-    return restored
+    return restored if shape is None else restored.on(shape)
 
 
 _classes = make_classes(Penalty, registry["penalties"], __name__)
