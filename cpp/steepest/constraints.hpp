@@ -79,9 +79,12 @@ struct Box : Constraint {
   }
   template <class T>
   STEEPEST_INLINE static void prox(const Terms& terms, std::int64_t n, T, const T*, T* w) {
-    for (std::int64_t i = 0; i < n; ++i) {
-      const T low = T(terms.at(0, i)), high = T(terms.at(1, i));
-      w[i] = w[i] < low ? low : w[i] > high ? high : w[i];
+    const auto clip = [](T at, T low, T high) { return at < low ? low : at > high ? high : at; };
+    if (!terms.each[0] && !terms.each[1]) {
+      const T low = T(terms.params[0]), high = T(terms.params[1]);
+      for (std::int64_t i = 0; i < n; ++i) w[i] = clip(w[i], low, high);
+    } else {
+      for (std::int64_t i = 0; i < n; ++i) w[i] = clip(w[i], T(terms.at(0, i)), T(terms.at(1, i)));
     }
   }
 };

@@ -195,7 +195,7 @@ struct GroupLasso : Penalty {
       const double norm = length(first, last, w), threshold = double(step) * strength;
       if (threshold == 0 || !(norm < infinity)) return;
       const T left = T(norm > threshold ? 1 - threshold / norm : 0);
-      for (const std::int64_t* i = first; i != last; ++i) w[*i] *= left;
+      for (const std::int64_t* i = first; i != last; ++i) w[*i] = left > 0 ? w[*i] * left : T(0);
     });
   }
 

@@ -29,6 +29,7 @@ class Member:
     _kind: ClassVar[Any] = inspect.Parameter.POSITIONAL_OR_KEYWORD
     _leading: ClassVar[list[inspect.Parameter]] = []
     _extra_parameters: ClassVar[list[inspect.Parameter]] = []
+    _meanings: ClassVar[Mapping[str, str]] = {}  # of the parameters that the core does not know
     _params: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     _values: tuple[Any, ...]
 
@@ -157,7 +158,7 @@ def make_classes(base: type[Member], specs: Iterable[Mapping[str, Any]], module:
         body |= {
             "__slots__": (),
             "__module__": module,
-            "__doc__": _docstring(module.rpartition(".")[2], name, spec),
+            "__doc__": _docstring(module.rpartition(".")[2], name, spec, [*base._leading, *extra], base._meanings),
             "__signature__": inspect.Signature([*base._leading, *parameters, *extra]),
             "_extra_parameters": extra,
             "_index": index,
@@ -168,16 +169,21 @@ def make_classes(base: type[Member], specs: Iterable[Mapping[str, Any]], module:
     return classes
 
 
-def _docstring(room: str, name: str, spec: Mapping[str, Any]) -> str:
+def _docstring(
+    room: str, name: str, spec: Mapping[str, Any], others: Iterable[inspect.Parameter], meanings: Mapping[str, str]
+) -> str:
     """Write a member's docstring from what the core says of it."""
     lines = [spec["summary"], "", f"Formula: ``{spec['formula']}``.", ""]
-    if spec["params"]:
+    others = list(others)
+    if spec["params"] or others:
         lines += ["Parameters", "----------"]
         for p in spec["params"]:
             lines += [
                 f"{p['name']} : float{' or array_like' * p['each']}, default {p['default']:g}",
                 f"    {p['meaning'].capitalize()}.",
             ]
+        for other in others:
+            lines += [f"{other.name} : {other.annotation}, default {other.default!r}", f"    {meanings[other.name]}"]
         lines += [""]
     arguments = ", ".join(f"{p['name']}={p['default']:g}" for p in spec["params"])
     lines += ["Examples", "--------", ">>> import steepest as st", f">>> st.{room}.{name}()", f"{name}({arguments})"]

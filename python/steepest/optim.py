@@ -9,7 +9,7 @@ import inspect
 import math
 import numbers
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,14 @@ class Rule(Member):
     _leading: ClassVar[list[inspect.Parameter]] = [
         inspect.Parameter("tensors", inspect.Parameter.POSITIONAL_ONLY, default=None, annotation="Any")
     ]
+    _meanings: ClassVar[Mapping[str, str]] = {
+        "tensors": "What to step, a tensor or several, where it is not ``minimize`` that asks.",
+        "lr": "Step size; without it ``minimize`` takes its step_size, or the rule's default.",
+        "weight_decay": "How much parameters decay, never the intercept.",
+        "decoupled": "Whether decay stays out of the gradient: then parameters shrink by lr times weight_decay.",
+        "clip_norm": "Largest norm of a gradient, over all parameters together.",
+        "clip_value": "Largest size of an entry of a gradient.",
+    }
     reports: ClassVar[str] = "x"
     state_vectors: ClassVar[int] = 0
     default_lr: ClassVar[float | None] = None
@@ -85,7 +93,9 @@ class Rule(Member):
     _numbers: list[NDArray[np.float64]]
     _descending: list[NDArray[Any]] | None
 
-    def __init__(self, tensors: Any = None, /, **kwargs: Any) -> None:
+    def __init__(self, tensors: Any = None, /, *more: Any, **kwargs: Any) -> None:
+        if more:
+            _refuse_positional(type(self), more[0])
         options = {p.name: kwargs.pop(p.name, p.default) for p in self._extra_parameters}
         super().__init__(**kwargs)
         self._lr = self._positive("lr", options["lr"])
@@ -260,13 +270,15 @@ def tempering(rule: Rule) -> tuple[float, float, float, bool]:
     return norm, value, rule.weight_decay, rule.decoupled
 
 
+def _refuse_positional(rule: type[Rule], given: Any) -> NoReturn:
+    names = ", ".join([*(p["name"] for p in rule._params), "lr"])
+    raise TypeError(f"{rule.__name__} takes tensors first, and everything else by keyword ({names}), not {given!r}")
+
+
 def _checked_tensors(rule: type[Rule], given: Any) -> list[Any]:
     """Return the tensors to step."""
     if isinstance(given, numbers.Real):
-        names = [*(p["name"] for p in rule._params), "lr"]
-        raise TypeError(
-            f"{rule.__name__} takes tensors first, and numbers by keyword ({', '.join(names)}): not {given!r}"
-        )
+        _refuse_positional(rule, given)
     if not isinstance(given, (_core.Tensor, Iterable)):
         raise TypeError(f"{rule.__name__} steps tensors, not {given!r}")
     tensors = [given] if isinstance(given, _core.Tensor) else list(given)

@@ -46,6 +46,9 @@ class Penalty(Member):
     convex: ClassVar[bool] = True
     constraint: ClassVar[bool] = False
     _grouped: ClassVar[bool] = False
+    _meanings: ClassVar[Mapping[str, str]] = {
+        "groups": "The group of each feature or coefficient, -1 for none; lists of features; or rows or columns of w."
+    }
     _groups: Groups
     _shape: tuple[int, ...] | None
     _ready: Any  # what the core needs for that shape
