@@ -187,6 +187,43 @@ def test_l1_goes_by_bounds(loss: str, penalty: Any, dtype: Any) -> None:
     assert np.count_nonzero(result.coef == 0) == np.count_nonzero(np.abs(best.coef) < 1e-4) > 0
 
 
+EACH = [0.01, 0.02, 0.05, 0.1, 0.2]
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        st.penalties.NonNegative(),
+        st.penalties.Box(-0.3, 0.4),
+        st.penalties.Box(np.negative(EACH), EACH[::-1]),
+        st.L1(EACH),
+        st.ElasticNet(EACH, 0.5),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("loss", ["log_loss", "multi_squared_error"])
+def test_boxes_and_strengths_per_feature(loss: str, penalty: Any) -> None:
+    X, y = data()
+    y = np.stack([y, X[:, 1] - X[:, 2]], axis=1) if loss == "multi_squared_error" else y
+    start = members.random(loss, penalty).normal(size=12 if loss == "multi_squared_error" else 6)
+    given: dict[str, Any] = {"penalty": penalty, "fit_intercept": True, "x0": start}
+    result = st.minimize(loss, (X, y), method=st.methods.get("L-BFGS-B", gtol=1e-8), **given)
+    best = st.minimize(loss, (X, y), tol=1e-13, epochs=20_000, **given)
+    assert result.success
+    assert result.fun == pytest.approx(best.fun, abs=1e-9)
+    assert result.x == pytest.approx(best.x, abs=1e-3)
+    if penalty.constraint:
+        assert np.isfinite(penalty.value(result.coef))
+        assert np.any(result.coef == penalty.prox(result.coef, 1.0)), "some bound is met"
+    with pytest.raises(ValueError, match="BFGS needs a smooth objective"):
+        st.minimize(loss, (X, y), method="BFGS", penalty=penalty, fit_intercept=True)
+
+
+def test_other_constraints_are_refused() -> None:
+    with pytest.raises(ValueError, match="kinks that SciPy's methods do not know"):
+        st.minimize("log_loss", data(), method="L-BFGS-B", penalty=st.penalties.get("l2_ball"))
+
+
 def test_traced_losses_and_losses_outside() -> None:
     X, y = data()
 

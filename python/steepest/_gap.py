@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import scipy.optimize
+import scipy.sparse
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
@@ -32,10 +33,12 @@ from steepest._threads import one_blas_thread
 Array = NDArray[np.float64]
 Conjugate = Callable[[Array, Array, Any], Array]
 
-BLOCK_ROWS = 4096
+BLOCK_ROWS, BLOCK_NUMBERS = 4096, 1 << 22
 PENALTIES = ("l1", "l2", "elastic_net")
 UNASKED = 1 << 20  # numbers in the data, up to which a pass over the rows is made where nobody gave a tolerance,
 REFINED = 1 << 17  # up to which the bound is then refined,
+MOST = 1 << 27  # that are read where they are not stored
+PASSES = 64  # what refining does to the parameters costs as much as reading so many numbers for each of them
 ASKED_REFINED = 1 << 23  # and up to which it is where a tolerance was given
 
 
@@ -104,6 +107,10 @@ class Dual:
         self._intercept = fit_intercept
         self._l1, self._l2 = strengths(penalty)
         self._eps = float(np.finfo(model.start.dtype).eps)
+        # How many numbers a pass reads: zeros of sparse rows are read where columns are shifted.
+        shifted = isinstance(self._data.X, SparseRows) and self._data.shift is not None
+        read = self._data.trained * self._data.width if shifted else model.numbers
+        self.numbers = max(read, PASSES * model.start.size)
         self.by_gradient = self._l2 > 0 and not fit_intercept
         rows = self._data.at(slice(None))
         self._y = self._data.y[rows].astype(np.float64)
@@ -140,7 +147,7 @@ class Dual:
 
     def is_worth_refining(self, seen: int) -> bool:
         """Tell whether the bound is to be refined at this iteration: at some 8, then 16, 32, ..."""
-        return seen >= 8 and seen & (seen - 1) == 0 and self._model.numbers <= ASKED_REFINED
+        return seen >= 8 and seen & (seen - 1) == 0 and self.numbers <= ASKED_REFINED
 
     def refined_gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
         """Return the bound from a better point nearby, which costs a few dozen passes over the data."""
@@ -199,8 +206,9 @@ class Dual:
             np.zeros(width),
         )
         softmax = self._loss.name == "softmax"
-        for start in range(0, n, BLOCK_ROWS):
-            part = slice(start, start + BLOCK_ROWS)
+        block = max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // width))
+        for start in range(0, n, block):
+            part = slice(start, start + block)
             rows, share = self._rows(part), self._share[part, None]
             s = slopes[part] = slopes_of(part, rows)
             if not self._intercept:
@@ -239,11 +247,12 @@ class Dual:
         return -float(self._share @ of_rows) - of_penalty - 1e-15 * float(sizes)
 
     def _rows(self, part: slice) -> Any:
-        """Return some rows: sparse ones as they are, unless their columns are shifted."""
+        """Return some rows as the parameters see them: sparse ones stay so, unless their columns are shifted."""
         X = self._data.X
-        if isinstance(X, SparseRows) and self._data.scale is None:
-            return X[self._data.at(part)].matrix().astype(np.float64)
-        return self._data.seen(part)
+        if not isinstance(X, SparseRows) or self._data.shift is not None:
+            return self._data.seen(part)
+        rows = X[self._data.at(part)].matrix().astype(np.float64)
+        return rows if self._data.scale is None else rows.multiply(self._data.scale.astype(np.float64)).tocsr()
 
     def _mixed(self, slopes: Array, pull: Array, label_pull: Array, mean_row: Array) -> tuple[Array, Array]:
         """Mix as little as need be of one distribution into the rows' so that each class has the mean it must have."""
@@ -330,10 +339,13 @@ class Dual:
         """Round the kink off, ever less, and take the slopes at the optimum of that."""
         if self._loss.name not in KINKS:
             return -math.inf
-        rows, kink, share = self._data.seen(slice(None)), KINKS[self._loss.name], self._share
+        rows, kink, share = self._rows(slice(None)), KINKS[self._loss.name], self._share
         width, size = self._data.width, max(float(np.abs(self._y).max()), 1e-300)
         if self._intercept:
-            rows = np.hstack([rows, np.ones((len(rows), 1))])
+            ones = np.ones((rows.shape[0], 1))
+            rows = (
+                np.hstack([rows, ones]) if isinstance(rows, np.ndarray) else scipy.sparse.hstack([rows, ones]).tocsr()
+            )
 
         def evaluate(parts: Array, rounding: float) -> tuple[float, Array]:
             at = unsplit(parts, width)
@@ -398,7 +410,10 @@ def make_dual(model: Model, penalty: penalties.Penalty | None, fit_intercept: bo
     known = loss.name in CONJUGATES or loss.name in SEPARABLE or loss.name == "softmax"
     if not known and (l2 == 0 or fit_intercept):
         return None, f"the conjugate of {loss.name} is not at hand, which L1 alone and intercepts need"
-    return Dual(model, penalty, fit_intercept), None
+    dual = Dual(model, penalty, fit_intercept)
+    if dual.numbers > max(MOST, model.numbers, PASSES * model.start.size) and not dual.by_gradient:
+        return None, "the columns of sparse rows are shifted, which makes too many numbers of them to be read here"
+    return dual, None
 
 
 def add_gap(result: Result, model: Model, dual: Dual | None, reason: str | None, asked: bool) -> Result:
@@ -407,8 +422,8 @@ def add_gap(result: Result, model: Model, dual: Dual | None, reason: str | None,
     if result.status in (Status.interrupted, Status.diverged):
         reason = "the run did not come to its end"
     elif dual is not None:
-        refined = model.numbers <= (ASKED_REFINED if asked else REFINED) and (asked or dual.refines_quickly)
-        if refined or dual.by_gradient or asked or model.numbers <= UNASKED:
+        refined = dual.numbers <= (ASKED_REFINED if asked else REFINED) and (asked or dual.refines_quickly)
+        if refined or dual.by_gradient or asked or dual.numbers <= UNASKED:
             try:
                 with np.errstate(all="ignore"):
                     gap = (dual.refined_gap if refined else dual.gap)(result.x, result.fun, result.jac)

@@ -91,14 +91,15 @@ def minimize_by_scipy(
 
 
 class SmoothObjective:
-    """The loss and the smooth part of the penalty in float64; `l1` is the strength of the rest."""
+    """The loss and the smooth part of the penalty in float64; the rest is `l1` or `bounds`, None where it is not."""
 
     def __init__(self, model: Model, penalty: penalties.Penalty | None) -> None:
         self._model = model
         self._penalty = penalty
         self.penalised = model.features
         self.dtype = model.start.dtype
-        self.l1 = l1_strength(penalty)
+        self.l1 = l1_strengths(penalty, model.features)
+        self.bounds = bounds_of(penalty, model.features)
         self.inside = model.owner is None  # the core evaluates the loss, not a callable that may want BLAS
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
@@ -110,7 +111,7 @@ class SmoothObjective:
             value, gradient = evaluate(owner, problem.value_and_gradient, at)
         if self._penalty is not None:
             w = x[: self.penalised]
-            value += self._penalty.value(w) - self.l1 * float(np.abs(w).sum())
+            value += self._penalty.value(w) - self.kinks(x)
             gradient[: self.penalised] += self._penalty.smooth_gradient(w)
         return float(value), gradient
 
@@ -135,17 +136,18 @@ class SmoothObjective:
     def of_parts(self, parts: Array, value: float, gradient: Array) -> tuple[float, Array]:
         """Return value and gradient by the parts, from those by the parameters."""
         k, l1 = self.penalised, self.l1
-        sizes = float(parts[:k].sum() + parts[-k:].sum())
-        return value + l1 * sizes, np.concatenate([gradient[:k] + l1, gradient[k:], l1 - gradient[:k]])
+        assert l1 is not None
+        sizes = float(l1 @ parts[:k] + l1 @ parts[-k:])
+        return value + sizes, np.concatenate([gradient[:k] + l1, gradient[k:], l1 - gradient[:k]])
 
-    def split_bounds(self, parameters: int) -> Sequence[tuple[int | None, None]]:
+    def split_bounds(self, parameters: int) -> Sequence[tuple[float | None, float | None]]:
         """Return SciPy's bounds of the parts."""
         k = self.penalised
         return [(0, None)] * k + [(None, None)] * (parameters - k) + [(0, None)] * k
 
     def kinks(self, x: Array) -> float:
         """Return the part of the objective that is not smooth."""
-        return self.l1 * float(np.abs(x[: self.penalised]).sum()) if self.l1 else 0.0
+        return 0.0 if self.l1 is None else float(self.l1 @ np.abs(x[: self.penalised]))
 
 
 def split(x: Array, k: int) -> Array:
@@ -160,22 +162,35 @@ def unsplit(parts: Array, k: int) -> Array:
     return joined
 
 
-def l1_strength(penalty: penalties.Penalty | None) -> float:
-    """Return what multiplies the sum of sizes in a penalty, 0 for smooth ones."""
-    if penalty is None or penalty.smooth:
-        return 0.0
+def l1_strengths(penalty: penalties.Penalty | None, k: int) -> Array | None:
+    """Return what multiplies the size of each coefficient in a penalty, None where its smooth part is all of it."""
+    if penalty is None or penalty.smooth or bounds_of(penalty, k) is not None:
+        return None
     if penalty.name not in ("l1", "elastic_net"):
         raise ValueError(
             f"{penalty!r} has kinks that SciPy's methods do not know: take a rule of st.optim, which uses its proximal "
             'step, or "saga" or "svrg"'
         )
-    if isinstance(penalty.params["alpha"], np.ndarray):
-        raise ValueError(f"SciPy's methods take one strength for all kinks, not {penalty!r}: take a rule of st.optim")
-    return float(penalty.params["alpha"] * penalty.params.get("l1_ratio", 1.0))
+    return np.asarray(_per_coefficient(penalty, "alpha", k) * penalty.params.get("l1_ratio", 1.0))
+
+
+def bounds_of(penalty: penalties.Penalty | None, k: int) -> tuple[Array, Array] | None:
+    """Return the bounds of each coefficient, None where a penalty is not all bounds."""
+    if penalty is None or penalty.name not in ("non_negative", "box"):
+        return None
+    if penalty.name == "non_negative":
+        return np.zeros(k), np.full(k, np.inf)
+    return _per_coefficient(penalty, "lower", k), _per_coefficient(penalty, "upper", k)
+
+
+def _per_coefficient(penalty: penalties.Penalty, name: str, k: int) -> Array:
+    """Return a parameter of a penalty that may be one number, one per feature or one per coefficient."""
+    given = np.asarray(penalty.params[name], dtype=np.float64)
+    return np.broadcast_to(given, (k // given.shape[-1], given.shape[-1]) if given.ndim else (k,)).ravel()
 
 
 def _check(method: SciPyMethod, model: Model, penalty: penalties.Penalty | None, smooth: SmoothObjective) -> None:
-    if smooth.l1 > 0 and not method.bounded:
+    if not (smooth.l1 is None and smooth.bounds is None) and not method.bounded:
         raise ValueError(
             f"{method.name} needs a smooth objective, and {penalty!r} has kinks: take one of {', '.join(BOUNDED)}, "
             "which meets them by bounds, or a rule of st.optim"
@@ -223,9 +238,13 @@ class _Run:
         if method.name == "L-BFGS-B":
             options["maxfun"] = 20 * iterations
         start, k = self.x, self._smooth.penalised
-        bounds: Sequence[tuple[int | None, None]] | None = None
+        bounds: Sequence[tuple[float | None, float | None]] | None = None
         objective: Callable[[Array], tuple[float, Array]] = self.evaluate
-        if self._smooth.l1 > 0:
+        if self._smooth.bounds is not None:
+            free = [(None, None)] * (self.x.size - k)
+            bounds = [*zip(*self._smooth.bounds, strict=True), *free]
+            start[:k] = np.clip(start[:k], *self._smooth.bounds)
+        if self._smooth.l1 is not None:
             start, bounds = split(start, k), self._smooth.split_bounds(start.size)
             objective = self.evaluate_split
         try:
@@ -234,16 +253,23 @@ class _Run:
                 # What SciPy warns of ends in the status.
                 warnings.filterwarnings("ignore", module="scipy")
                 warnings.filterwarnings("ignore", category=scipy.optimize.OptimizeWarning)
-                found = scipy.optimize.minimize(
-                    objective,
-                    start,
-                    jac=True,
-                    method=method.name,
-                    hessp=self.hessp if method.second_order else None,
-                    bounds=bounds,
-                    callback=self.after_iteration,
-                    options=options,
-                )
+                found, reached = None, math.inf
+                while found is None or self._deserves_more(
+                    found, bounds, iterations, method.options.get("gtol", 1e-5), reached
+                ):
+                    if found is not None:
+                        reached, start = found.fun, found.x
+                        options["maxiter"] = iterations - len(self._rows)
+                    found = scipy.optimize.minimize(
+                        objective,
+                        start,
+                        jac=True,
+                        method=method.name,
+                        hessp=self.hessp if method.second_order else None,
+                        bounds=bounds,
+                        callback=self.after_iteration,
+                        options=options,
+                    )
             self.end(found)
             self._restore()
         except _Stop:
@@ -253,13 +279,26 @@ class _Run:
             return error, None
         return None, None if self._status is Status.ran_all_epochs else str(found.message)
 
+    def _deserves_more(self, found: Any, bounds: Any, iterations: int, gtol: float, reached: float) -> bool:
+        """Tell whether a run is to go on with a fresh memory where it stopped.
+
+        A step that a bound cuts short lowers the objective by next to nothing, which L-BFGS-B takes for convergence.
+        """
+        if bounds is None or not found.success or len(self._rows) >= iterations:
+            return False
+        low, high = (np.array([np.nan if end is None else end for end in ends]) for ends in zip(*bounds, strict=True))
+        inside = np.fmin(np.fmax(found.x - found.jac, low), high)
+        flat = np.abs(found.x - inside).max() <= gtol
+        return not flat and found.fun < reached - 1e-12 * abs(found.fun)
+
     def is_flat(self) -> bool:
         """Tell whether the gradient is as small as rounding lets it become, kinks of L1 counted."""
         k, l1 = self._smooth.penalised, self._smooth.l1
-        slope = self._jac.copy()
-        w = self.x[:k]
-        pulled = slope[:k] + l1 * np.sign(w)
-        slope[:k] = np.where(w == 0, np.maximum(np.abs(slope[:k]) - l1, 0), pulled)
+        slope, w = self._jac.copy(), self.x[:k]
+        if l1 is not None:
+            slope[:k] = np.where(w == 0, np.maximum(np.abs(slope[:k]) - l1, 0), slope[:k] + l1 * np.sign(w))
+        if self._smooth.bounds is not None:
+            slope[:k] = w - np.clip(w - slope[:k], *self._smooth.bounds)
         return bool(np.abs(slope).max() <= math.sqrt(np.finfo(self._smooth.dtype).eps) * max(1.0, abs(self._fun)))
 
     def begin(self) -> None:
@@ -307,7 +346,7 @@ class _Run:
         return self._smooth.hessp(x, v)
 
     def _joined(self, x: Array) -> Array:
-        return unsplit(x, self._smooth.penalised) if self._smooth.l1 else np.array(x, dtype=np.float64)
+        return np.array(x, dtype=np.float64) if self._smooth.l1 is None else unsplit(x, self._smooth.penalised)
 
     def after_iteration(self, x: Array) -> None:
         before, self.x = self.x, self._joined(x)
