@@ -160,6 +160,16 @@ def test_parsers_agree(parser: str, monkeypatch: pytest.MonkeyPatch) -> None:
             _table.read_table(_table.Request(["bad.csv"], target="y"), labels=False)
 
 
+def test_line_breaks_within_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_reading_text, "BLOCK_BYTES", 1 << 10)
+    names = [f'"name\n{i % 7}"' for i in range(ROWS)]
+    write_text("d.csv", {"name": names, "y": np.arange(ROWS)})
+    found = _table.read_table(_table.Request(["d.csv"], target="y"), labels=False)
+    assert found.features == [f"name=name\n{i}" for i in range(7)]
+    np.testing.assert_array_equal(found.X.argmax(axis=1), np.arange(ROWS) % 7)
+    np.testing.assert_array_equal(found.y, np.arange(ROWS))
+
+
 def test_columns_are_chosen_by_name_or_index() -> None:
     write_text("d.csv", table())
     for arguments, features in (
@@ -497,6 +507,7 @@ def test_landscapes_are_drawn() -> None:
         ("fit d.csv --format svmlight", "d.csv cannot be read as svmlight"),
         ("fit dates.parquet -t y", "column 'when' holds timestamp"),
         ("predict d.csv", "Missing argument"),
+        ("fit long.csv -t y", "long.csv, line 20002: 3 columns, the first line has 2"),
         ("predict m.json d.csv --raw --probabilities", "exclude each other"),
         ("predict m.json other.csv", "other.csv has no column 'width'; there are: a, y"),
     ],
@@ -505,6 +516,7 @@ def test_what_cannot_be_done_is_refused(arguments: str, message: str) -> None:
     write_text("d.csv", numbers())
     np.save("d.npy", np.column_stack(list(numbers().values())))
     Path("other.csv").write_text("a,y\n1,2\n")
+    Path("long.csv").write_text("a,y\n" + "1,2\n" * 20_000 + "1,2,3\n")
     when = pa.array([0, 1], pa.timestamp("s"))
     pq.write_table(pa.table({"when": when, "y": [1.0, 2.0]}), "dates.parquet")
     succeed("fit", "d.csv", "-t", "y", "-q", "-o", "m.json")

@@ -88,7 +88,7 @@ def split(text: str | None) -> list[str]:
 DataFiles = Annotated[
     list[str],
     typer.Argument(
-        metavar="DATA...",
+        metavar="DATA",
         help="Files (.csv, .tsv, .npy, .npz, .parquet, .svmlight), patterns such as 'part-*.csv', or - for standard "
         "input.",
     ),

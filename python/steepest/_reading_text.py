@@ -60,6 +60,7 @@ class TextReader:
         self._header = header
         self.names = cells if header else index
         self._width = len(cells)
+        self._line_breaks = any("\n" in cell for row in rows for cell in row)
         rows = [row for row in rows[1 if header else 0 :] if row and len(row) == self._width]
         if header and not rows:
             raise ValueError(f"{self.name} holds no rows below its line of names")
@@ -114,8 +115,10 @@ class TextReader:
                     block_size=BLOCK_BYTES,
                     column_names=[str(i) for i in range(self._width)],
                     skip_rows=int(self._header),
+                    # Only so does pyarrow know which row is wrong; a file is looked through again.
+                    use_threads=path != STDIN,
                 ),
-                reading.ParseOptions(delimiter=self._delimiter),
+                reading.ParseOptions(delimiter=self._delimiter, newlines_in_values=self._line_breaks),
                 reading.ConvertOptions(
                     column_types=kinds,
                     include_columns=list(kinds),
