@@ -130,3 +130,11 @@ def test_counts_of_instructions_are_kept_for_every_case() -> None:
     assert len(set(cases)) == len(cases) > 10
     assert set(cases) == set(kept["instructions_per_row"])
     assert min(kept["instructions_per_row"].values()) > 1
+
+
+def test_narrow_types_and_peaks_of_memory(tmp_path: Path) -> None:
+    timed = run("benchmarks/narrow.py", "--rows", 2000, "--features", 20, "--batches", 1, 64, "--repeats", 1)
+    assert re.findall(r"batch +(\d+), million rows/s: float32 .*uint8 .*float16", timed) == ["1", "64"]
+    page = tmp_path / "memory.md"
+    run("benchmarks/memory.py", "--rows", 9000, "--features", 8, "--only", "uint8, F order", "--output", page)
+    assert "| uint8, F order | 0 | 0 MB" in page.read_text(encoding="utf-8")
