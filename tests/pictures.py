@@ -77,6 +77,12 @@ def swept(scale: float) -> st.SweepResult:
     return st.SweepResult(**{**fields, "table": rows, "rows": 64, "target": 0.45, "start": 0.69})
 
 
+def six(every: float) -> dict[str, Any]:
+    """Return schedules that stay the same when others join the list."""
+    names = ("constant", "inverse_scaling", "inverse_time", "exponential", "step", "cosine")
+    return {name: st.schedules.get(name, **({"every": every} if name == "step" else {})) for name in names}
+
+
 def formula(y: float) -> dict[str, Any]:
     x, other = st.tensor(2.0, requires_grad=True), st.tensor(y, requires_grad=True)
     return {"end": st.log(x) + x * other - st.sin(other), "x": x, "y": other}
@@ -164,7 +170,11 @@ PICTURES: dict[str, tuple[tuple[float, float], Draw, Draw]] = {
         lambda ax: st.plot.gradient_noise("log_loss", st.data.logistic(512, 4, seed=0), ax=ax),
         lambda ax: st.plot.gradient_noise("log_loss", st.data.logistic(128, 4, seed=0), ax=ax),
     ),
-    "schedules": ((7.2, 4), lambda ax: st.plot.schedules(ax=ax), lambda ax: st.plot.schedules(epochs=40, ax=ax)),
+    "schedules": (
+        (7.2, 4),
+        lambda ax: st.plot.schedules(six(2.5), ax=ax),
+        lambda ax: st.plot.schedules(six(5.0), epochs=40, ax=ax),
+    ),
     "sweep": (
         (8, 4.6),
         lambda ax: st.plot.sweep(swept(1.0), ax=ax),

@@ -116,6 +116,13 @@ def test_steps_are_those_of_the_textbook() -> None:
     assert ax.get_legend().get_texts()[1].get_text() == "new θ = -9.945"
 
 
+def test_every_schedule_is_drawn() -> None:
+    ax = st.plot.schedules(ax=axes())
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(st.schedules.available())
+    shapes = {tuple(line.get_ydata()) for line in ax.lines}
+    assert len(shapes) == len(st.schedules.available())
+
+
 def test_chord_of_a_convex_loss_has_nothing_above_it() -> None:
     ax = st.plot.chord("mse", P5, 17, 12, ax=axes())
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["chord"]
