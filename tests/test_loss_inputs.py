@@ -267,3 +267,18 @@ def test_signatures_keep_one_order_of_arguments() -> None:
         loss = st.losses.get(name)
         for method in (loss.__call__, loss.pointwise, loss.gradient):
             assert list(inspect.signature(method).parameters) == ["y", "raw_prediction", "sample_weight", "out"]
+
+
+@pytest.mark.parametrize("missing", [None, math.nan])
+@pytest.mark.parametrize("loss", ["log_loss", "softmax"])
+def test_missing_labels_among_texts(loss: str, missing: Any) -> None:
+    """NumPy makes texts of a list of texts and NaN: a class "nan" that nobody meant."""
+    labels = ["yes", "no", "yes", "no", "yes"]
+    assert np.asarray([*labels, math.nan]).dtype.kind == "U"
+    X = np.random.default_rng(0).normal(size=(6, 2))
+    assert st.minimize(loss, (X, [*labels, "no"]), epochs=2, method="sgd").classes.tolist() == ["no", "yes"]
+    for given in ([*labels, missing], (*labels, missing)):
+        with pytest.raises(ValueError, match="first in row 5; every row needs a label"):
+            st.minimize(loss, (X, given))
+    with pytest.raises(TypeError, match="mix types"):
+        st.minimize(loss, (X, [*labels, 3]))

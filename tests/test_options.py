@@ -63,6 +63,9 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
         "must name each of the 30 rows once; it has 60 entries",
     ),
     ({"normalize": True, "x0": "other"}, "x0 comes from a run without normalize=True"),
+    ({"method": "L-BFGS-B", "shuffle": "sorted"}, "shuffle must be a bool"),
+    ({"method": "Newton-CG", "shuffle": "stratified"}, "this loss knows none"),
+    ({"validation": (3, 5)}, "validation as a tuple is (X, y), and rows by position are a list: X must be 2-D"),
 ]
 
 
@@ -72,6 +75,31 @@ def test_options_that_contradict_each_other(options: dict[str, Any], complaint: 
         options = options | {"x0": st.minimize("huber", rows(), epochs=1, method="sgd")}
     with pytest.raises(ValueError, match=re.escape(complaint)):
         st.minimize("huber", rows(), **options)
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (2, 1, 2)])
+def test_starts_of_other_shapes(shape: tuple[int, ...]) -> None:
+    """As many numbers in another arrangement are likely to be meant for another problem."""
+    X = np.eye(4)[[0, 1, 2, 3, 0]]
+    with pytest.raises(ValueError, match=re.escape(f"x0 has shape {shape}; this problem takes (4,)")):
+        st.minimize("mse", (X, np.arange(5.0)), x0=np.zeros(shape))
+    for like in ((4, 1), (1, 4)):
+        assert st.minimize("mse", (X, np.arange(5.0)), x0=np.zeros(like), method="gd", epochs=2).x.shape == (4,)
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda: st.optim.Adam(betas=(0.9, 0.99)), "Adam has no parameter 'betas'; there are: beta1, beta2, eps, lr"),
+        (lambda: st.optim.get("sgd", momentum=0.9), "Momentum, Nesterov, "),
+        (lambda: st.penalties.GroupLasso(radius=1.0), "L1Ball, L2Ball have it; there are: alpha, groups"),
+        (lambda: st.losses.Hinge(delta=2.0), "Huber has it; there are: none"),
+        (lambda: st.losses.Huber(1.0, 2.0), "Huber: too many positional arguments"),
+    ],
+)
+def test_parameters_there_are_not(make: Any, complaint: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(complaint)):
+        make()
 
 
 def test_options_work_together() -> None:

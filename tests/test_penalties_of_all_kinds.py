@@ -367,3 +367,35 @@ def test_no_rule_leaves_the_set(penalty: Any, name: str) -> None:
 
 def assert_inside(penalty: Any, x: Array) -> None:
     assert penalty.value(x) == 0.0, x
+
+
+def test_parameters_of_ones_own_in_a_matrix_have_rows() -> None:
+    """Groups by row and strengths per column mean the same whoever wrote the loss."""
+    source = members.random("matrix")
+    X = source.normal(size=(40, D))
+    Y = X @ source.normal(size=(D, 3)) * [1.0, 0.02, 2.0] + 0.1 * source.normal(size=(40, 3))
+
+    @st.loss
+    def traced(W: Any, x: Any, y: Any) -> Any:
+        return 0.5 * st.sum((x @ st.transpose(W) - y) ** 2, axis=-1)
+
+    def value(W: Array, batch: Any) -> float:
+        return float(0.5 * ((batch[0] @ W.T - batch[1]) ** 2).sum() / len(batch[1]))
+
+    def slope(W: Array, batch: Any) -> Array:
+        return np.asarray((batch[0] @ W.T - batch[1]).T @ batch[0] / len(batch[1]))
+
+    for penalty in (st.penalties.GroupLasso(0.2), st.L1(EACH)):
+        built_in = st.minimize(
+            "multi_squared_error", (X, Y), penalty=penalty, method="sgd", batch_size=8, step_size=0.1, epochs=20, seed=0
+        )
+        assert 0 < np.count_nonzero(built_in.x) < built_in.x.size
+        for loss in (traced, (value, slope)):
+            x0 = np.zeros((3, D))
+            found = st.minimize(
+                loss, (X, Y), x0=x0, penalty=penalty, method="sgd", batch_size=8, step_size=0.1, epochs=20, seed=0
+            )
+            np.testing.assert_allclose(found.x, built_in.x, atol=1e-12)
+            assert found.fun == pytest.approx(built_in.fun)
+        objective = st.Objective(traced, (X, Y), penalty, x0=x0)
+        assert objective.value(built_in.x) == pytest.approx(built_in.fun)

@@ -184,10 +184,16 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
     if hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
         return np.from_dlpack(values)
     try:
-        return np.asarray(values)
+        array = np.asarray(values)
     except ValueError as error:
         hint = "; a pair is a tuple (X, y)" if isinstance(values, list) and len(values) == 2 else ""
         raise ValueError(f"{what} is no regular array: {error}{hint}") from None
+    if array.dtype.kind in "US" and isinstance(values, (list, tuple)):
+        # Among texts NumPy writes a NaN as the text "nan", which would be a label like others.
+        objects = np.array(values, dtype=object)
+        if not all(isinstance(value, (str, bytes)) for value in objects.flat):
+            return objects
+    return array
 
 
 def as_any_rows(values: Any) -> NDArray[Any] | SparseRows:

@@ -73,7 +73,10 @@ def check_other_data(validation: tuple[Any, ...], loss: Loss, data: Data, check_
             f"validation as a tuple must be {parts}, with weights of the rows behind, not {len(validation)} parts"
         )
     dtype = data.y.dtype
-    X = None if constant else _like(as_any_rows(validation[0]), data)
+    try:
+        X = None if constant else _like(as_any_rows(validation[0]), data)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"validation as a tuple is (X, y), and rows by position are a list: {error}") from None
     y_given = as_array(validation[0 if constant else 1], "y of validation")
     if data.classes is not None:
         y = _known_labels(y_given, loss, data)

@@ -37,11 +37,26 @@ class Member:
         if not args and not kwargs:
             self._values = tuple(param["default"] for param in self._params)
             return
-        bound = inspect.signature(type(self)).bind(*args, **kwargs)
+        bound = self._bound(*args, **kwargs)
         bound.apply_defaults()
         self._values = tuple(
             _checked(type(self).__name__, param, bound.arguments[param["name"]]) for param in self._params
         )
+
+    @classmethod
+    def _bound(cls, *args: Any, **kwargs: Any) -> inspect.BoundArguments:
+        """Return arguments by name, or say which there are, and which other members have the one that is not."""
+        signature = inspect.signature(cls)
+        for name in (name for name in kwargs if name not in signature.parameters):
+            siblings: list[type[Member]] = type.__subclasses__(cls.__mro__[1])
+            others = [one.__name__ for one in siblings if name in _names(one)]
+            known = ", ".join([*_names(cls), *(p.name for p in cls._extra_parameters)]) or "none"
+            where = f"; {', '.join(others)} {'have' if len(others) > 1 else 'has'} it" * bool(others)
+            raise TypeError(f"{cls.__name__} has no parameter {name!r}{where}; there are: {known}")
+        try:
+            return signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{cls.__name__}: {error}") from None
 
     @classmethod
     def _extra_parameters_of(cls, spec: Mapping[str, Any]) -> list[inspect.Parameter]:
@@ -75,6 +90,10 @@ class Member:
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={_shown(value)}" for name, value in self.params.items())
         return f"{type(self).__name__}({inside})"
+
+
+def _names(member: type[Member]) -> list[str]:
+    return [param["name"] for param in member._params]
 
 
 def _checked(owner: str, param: Mapping[str, Any], value: Any) -> Any:

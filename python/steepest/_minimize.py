@@ -227,7 +227,7 @@ def minimize(
         seed=seed,
         check_finite=check_finite,
     )
-    penalty = penalties.fitted(penalty, model.data, model.problem.penalised)
+    penalty = penalties.fitted(penalty, model.data, model.problem.penalised, model.shape)
     n = model.rows
     reduction = reduction_of(method)
     if reduction and batch_size is None:
@@ -239,6 +239,7 @@ def minimize(
     dual, reason = make_dual(model, penalty, fit_intercept)
     asked_gap = tolerance > 0
     watches = dual if asked_gap and dual is not None and dual.tightens else None
+    order = _order(shuffle, model)
     if isinstance(method, methods.SciPyMethod):
         if step_size is not None:
             raise ValueError(
@@ -268,7 +269,7 @@ def minimize(
     if isinstance(loss, TracedLoss) and loss.whole_batch:
         if isinstance(shuffle, str) and shuffle == "stream":
             raise ValueError('shuffle="stream" hands out batches in pieces; this loss needs them whole: use "full"')
-        shuffle = "full" if shuffle is True else shuffle
+        order = "full" if shuffle is True else order
     scale, row_size = scale_of(model.data, model.start.size) if rule._scaled else ([], 1.0)
     reporter = make_reporter(progress, max_epochs, n, model.start)
     watcher: Any = Watcher(callback, reporter) if callback is not None or reporter is not None else None
@@ -278,7 +279,7 @@ def minimize(
         outcome, failure = model.problem.fit(
             model.start,
             state=_state(rule, model, before),
-            order=_order(shuffle, model),
+            order=order,
             seed=seed,
             rule=(rule._index, rule._values),
             tempering=optim.tempering(rule),

@@ -204,10 +204,10 @@ def _start_for(data: Data, start: Any, parameters: int, fit_intercept: bool) -> 
     if x.dtype.kind not in "biuf":
         raise TypeError(f"x0 must hold real numbers; its dtype is {x.dtype}")
     if data.scores and x.ndim > 1 and (fit_intercept or tuple(x.shape) != (data.scores, data.width)):
-        W = f"W of shape ({data.scores}, {data.width})"
-        raise ValueError(
-            f"x0 has shape {x.shape}; this problem takes {'[W.ravel(), b]' if fit_intercept else 'W'} with {W}"
-        )
+        given = "[W.ravel(), b] with W" if fit_intercept else "W"
+        raise ValueError(f"x0 has shape {x.shape}; this problem takes {given} of shape ({data.scores}, {data.width})")
+    if not data.scores and max(x.shape, default=1) != x.size:
+        raise ValueError(f"x0 has shape {x.shape}; this problem takes ({parameters},)")
     x = narrowed(x, data.y.dtype).ravel()
     check_start(x, parameters)
     return x

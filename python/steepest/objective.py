@@ -76,6 +76,7 @@ class Objective:
         self.fit_intercept = bool(fit_intercept)
         self.loss: Any
         self._data: Any = None  # of the core's losses only
+        shape: tuple[int, ...] = ()
         if isinstance(loss, TracedLoss):
             if fit_intercept:
                 raise ValueError("fit_intercept does not go with a traced loss: make it a parameter")
@@ -87,6 +88,7 @@ class Objective:
                 weight = None if sample_weight is None else as_array(sample_weight, "sample_weight")
                 mean = 1.0 if weight is None else mean_of(weight[chosen], "sample_weight of the rows given by rows=")
                 self._problem = self._problem.subset(chosen, mean)
+            shape = traced.layout.shape
         else:
             self.loss = resolve_loss(loss)
             self._data = check_data(self.loss, data, sample_weight, self.fit_intercept, check_finite, rows)
@@ -95,7 +97,7 @@ class Objective:
         self._problem.threads = default_threads()
         self.n_parameters: int = self._problem.parameters
         self._penalised: int = self._problem.penalised
-        self.penalty = penalties.fitted(self.penalty, self._data, self._penalised)
+        self.penalty = penalties.fitted(self.penalty, self._data, self._penalised, shape)
 
     def __getstate__(self) -> dict[str, Any]:
         if self._data is None:

@@ -262,11 +262,16 @@ def resolve(penalty: Any) -> Penalty | None:
     raise TypeError(f"penalty must be None, a name or an object such as st.L2(1e-4), not {penalty!r}")
 
 
-def fitted(penalty: Penalty | None, data: Any, penalised: int) -> Penalty | None:
-    """Return a penalty for the coefficients of a problem, of which there are `penalised`."""
+def fitted(penalty: Penalty | None, data: Any, penalised: int, shape: tuple[int, ...] = ()) -> Penalty | None:
+    """Return a penalty for the coefficients of a problem, of which there are `penalised`.
+
+    Parameters of a loss of the user's own are matrices where their `shape` says so.
+    """
     if penalty is None:
         return None
-    return penalty.on((data.scores, data.width) if data is not None and data.scores else (penalised,))
+    if data is not None:
+        return penalty.on((data.scores, data.width) if data.scores else (penalised,))
+    return penalty.on(shape if len(shape) == 2 else (penalised,))
 
 
 def strong_convexity(penalty: Penalty | None, fit_intercept: bool) -> float:
