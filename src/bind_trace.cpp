@@ -8,6 +8,7 @@
 
 #include "arrays.hpp"
 #include "bind.hpp"
+#include "sparse_arrays.hpp"
 #include "steepest/tape.hpp"
 #include "sums.hpp"
 #include "tensors.hpp"
@@ -72,7 +73,9 @@ py::list names_of(const std::vector<Step>& steps) {
 }
 
 template <class T>
-DenseRows<T> view_of(const py::array& array, Index rows) {
+RowInput<T> view_of(const py::object& given, Index rows) {
+  if (is_sparse(given)) return RowInput<T>(sparse_rows<T>(given, rows));
+  const auto array = py::cast<py::array>(given);
   if (array.ndim() == 2) return dense_rows<T>(array, rows);
   const Storage storage = storage_of(array.dtype());
   const auto item = Index(array.itemsize());
@@ -83,8 +86,8 @@ DenseRows<T> view_of(const py::array& array, Index rows) {
   Index features = 1;
   for (Index axis = 1; axis < array.ndim(); ++axis) features *= array.shape(axis);
   const Index stride = rows == 1 ? features : array.strides(0) / item;
-  if (storage != Storage::same) return {nullptr, rows, features, stride, 1, array.data(), storage};
-  return {static_cast<const T*>(array.data()), rows, features, stride, 1};
+  if (storage != Storage::same) return DenseRows<T>{nullptr, rows, features, stride, 1, array.data(), storage};
+  return DenseRows<T>{static_cast<const T*>(array.data()), rows, features, stride, 1};
 }
 
 template <class T>
@@ -92,8 +95,9 @@ SumHandle<T> traced_sum(const Programs& programs, const py::list& arrays, double
   typename TracedSum<T>::Data data;
   data.penalised = penalised;
   data.mean_weight = mean_weight;
-  data.rows = py::len(arrays) ? py::cast<py::array>(arrays[0]).shape(0) : 0;
-  for (const py::handle array : arrays) data.inputs.push_back(view_of<T>(py::cast<py::array>(array), data.rows));
+  data.rows = py::len(arrays) ? Index(py::len(arrays[0])) : 0;
+  for (const py::handle array : arrays)
+    data.inputs.push_back(view_of<T>(py::reinterpret_borrow<py::object>(array), data.rows));
   return {std::make_unique<TracedSum<T>>(programs.value, programs.gradient, std::move(data)), arrays};
 }
 
@@ -165,6 +169,13 @@ void bind_trace(py::module_& m) {
     return tensor_of(Trace::of(*like.node()).mask(shape, rate));
   });
   py::class_<Programs>(m, "Programs")
+      .def_property_readonly("loaded",
+                             [](const Programs& programs) {
+                               std::vector<bool> loaded;
+                               for (std::size_t i = 0; i < programs.value->loaded().size(); ++i)
+                                 loaded.push_back(programs.value->loaded()[i] || programs.gradient->loaded()[i]);
+                               return loaded;
+                             })
       .def_property_readonly("unused",
                              [](const Programs& programs) {
                                std::vector<int> unused;

@@ -103,6 +103,13 @@ def test_losses_of_ones_own_are_compared_with_the_built_in_ones() -> None:
     assert "Left out: jax is not installed" in output or "JAX scan" in output
 
 
+def test_sparse_rows_are_compared_with_scikit_learn() -> None:
+    output = run("benchmarks/sparse_rows.py", "--rows", "2000", "--columns", "500", "--repeats", "1")
+    for name in ("L1", "L2"):
+        assert re.search(rf"{name}: scikit-learn [\d.]+ million rows/s, stream [\d.]+ million rows/s", output)
+        assert re.search(rf"{name}, full: 10,000 columns [\d.]+ us a batch", output)
+
+
 def test_proof_of_the_order_draws_its_picture(tmp_path: Path) -> None:
     small = ["--sizes", "90000x28", "--batch-sizes", "256", "--seeds", "2"]
     written = ["--figure", tmp_path / "order.png", "--json", tmp_path / "order.json"]

@@ -1,6 +1,7 @@
 """CSR rows: the same parameters as from the same rows stored densely, whatever the loss, the order and the types."""
 
 import pickle
+import tracemalloc
 import warnings
 from itertools import product
 from typing import Any
@@ -223,6 +224,39 @@ def test_everything_that_takes_rows_takes_sparse_ones() -> None:
     assert all(np.isfinite(row["objective"]) for row in table)
 
 
+@pytest.mark.parametrize("method", ["svrg", "saga", "L-BFGS-B", "trust-ncg"])
+def test_methods_that_need_the_data(method: str) -> None:
+    rows = make_rows()
+    for loss, options in (("log_loss", {}), ("softmax", {"fit_intercept": True}), ("huber", {"validation": 0.2})):
+        y = make_targets(st.losses.get(loss))
+        dense, found = both(loss, rows, y, penalty="l2", method=method, epochs=5, seed=0, **options)
+        np.testing.assert_allclose(found.x, dense.x, rtol=1e-6, atol=1e-8)
+    at, along = np.linspace(-1, 1, D), np.linspace(1, -2, D)
+    y = make_targets(st.losses.get("log_loss"))
+    dense, found = (st.Objective("log_loss", (X, y)).hessp(at, along) for X in (rows.toarray(), rows))
+    np.testing.assert_allclose(found, dense, rtol=1e-12)
+
+
+def test_many_columns_are_never_made_dense() -> None:
+    rng = np.random.default_rng(0)
+    n, d = 3000, 20_000
+    rows = sparse.csr_matrix((rng.normal(size=5 * n), rng.integers(0, d, 5 * n), np.arange(0, 5 * n + 1, 5)), (n, d))
+    y = np.where(rng.random(n) < 0.5, 1.0, -1.0)
+    tracemalloc.start()
+    for options in (
+        {"method": "sgd", "penalty": "l1", "fit_intercept": True},
+        {"method": "sgd", "penalty": "l2", "step_size": 0.1},
+        {"method": "adagrad"},
+        {"method": "svrg", "penalty": "l2"},
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", st.ConvergenceWarning)
+            st.minimize("log_loss", (rows, y), epochs=1, batch_size=64, seed=0, **options)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < n * d, "an eighth of the rows stored densely"
+
+
 def test_predictions() -> None:
     rows = make_rows()
     for name in ("squared_error", "softmax"):
@@ -240,3 +274,53 @@ def test_a_run_goes_on() -> None:
     part = st.minimize("log_loss", (rows, y), epochs=1, seed=3, **options)
     rest = st.minimize("log_loss", (rows, y), x0=part, epochs=3, **options)
     np.testing.assert_array_equal(rest.x, whole.x)
+
+
+@st.loss
+def traced_log_loss(w: Any, x: Any, y: Any) -> Any:
+    return st.softplus(-y * (x @ w))
+
+
+@st.loss
+def traced_two_products(p: Any, x: Any, y: Any) -> Any:
+    return (x @ p["a"] - y) ** 2 + st.softplus(x @ p["b"])
+
+
+@pytest.mark.parametrize("index", ["int32", "int64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_traced_losses_multiply_sparse_rows(dtype: str, index: str) -> None:
+    rows = make_rows().astype(dtype)
+    rows.indices, rows.indptr = rows.indices.astype(index), rows.indptr.astype(index)
+    y = make_targets(st.losses.get("log_loss"))
+    atol = {"float32": 1e-5, "float64": 1e-13}[dtype]
+    for options in ({"batch_size": 7}, {"batch_size": 1, "penalty": "l2"}, {"batch_size": N}):
+        dense, found = both(traced_log_loss, rows, y, method="sgd", step_size=0.2, epochs=2, seed=1, **options)
+        built_in = st.minimize("log_loss", (rows, y), method="sgd", step_size=0.2, epochs=2, seed=1, **options)
+        assert found.x.dtype == dtype
+        np.testing.assert_allclose(found.x, dense.x, rtol=0, atol=atol)
+        np.testing.assert_allclose(found.x, built_in.x, rtol=0, atol=atol)
+    start = {"a": np.zeros(D), "b": np.full(D, 0.1)}
+    dense, found = both(traced_two_products, rows, y, x0=start, method="adam", batch_size=9, epochs=2, seed=1)
+    np.testing.assert_allclose(found.x, dense.x, rtol=0, atol=10 * atol)
+    objectives = [st.Objective(traced_log_loss, (X, y)) for X in (rows, rows.toarray())]
+    values = [objective.value_and_gradient(np.linspace(-1, 1, D)) for objective in objectives]
+    np.testing.assert_allclose(values[0][0], values[1][0], rtol=1e-6)
+    np.testing.assert_allclose(values[0][1], values[1][1], rtol=0, atol=atol)
+
+
+def test_traced_losses_name_what_sparse_rows_cannot_do() -> None:
+    rows, y = make_rows(), make_targets(st.losses.get("log_loss"))
+
+    @st.loss
+    def elementwise(w: Any, x: Any, y: Any) -> Any:
+        return (x * w).sum(axis=1) * y
+
+    with pytest.raises(TypeError, match=r"elementwise reads data\[0\] number by number.*x @ w"):
+        st.minimize(elementwise, (rows, y), x0=np.zeros(D), epochs=1)
+    rows.data[4] = np.nan
+    with pytest.raises(ValueError, match=r"data\[0\] holds NaN, first in row 0, column \d"):
+        st.minimize(traced_log_loss, (rows, y), epochs=1)
+    with pytest.raises(ValueError, match=r"data 0 holds NaN, first in row 0, column \d"):
+        st.minimize(traced_log_loss, (rows, y), epochs=1, check_finite=False, batch_size=4, step_size=0.1)
+    with pytest.raises(ValueError, match=r"61 rows.*3"):
+        st.minimize(traced_log_loss, (make_rows(), [1.0, -1.0, 1.0]), epochs=1)

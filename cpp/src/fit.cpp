@@ -80,6 +80,7 @@ Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, st
   by_rows_ = options_.batch_size == 1 && n_ > 1 && elastic && options_.stepping == Stepping::schedule &&
              rule_specs()[options_.rule.index].name == "sgd" && !options_.tempering.any() &&
              sum_.descend({}, nullptr, options_.held, x_.data(), nothing);
+  choose_lazy_descent();
   history_.reserve(std::size_t(std::min<Index>(options_.epochs, 64)));
 }
 
@@ -154,6 +155,8 @@ bool Fit<T>::run_epoch() {
   epoch_start_ = x_;
   descent_.hide(x_);
   if (by_rows_) return run_epoch_by_rows();
+  if (lazy_) return run_epoch_lazily();
+  if (by_touch_) return run_epoch_by_touch();
   double running = 0;
   Index& batch = batch_ = 0;
   for (Index done = 0; done < n_; ++batch) {
@@ -174,6 +177,11 @@ bool Fit<T>::run_epoch() {
   }
   ++epoch_;
   return end_of_epoch(running / double(n_));
+}
+
+template <class T>
+void Fit<T>::worked(Index rows) {
+  pacer_->worked(rows);
 }
 
 /// Whether a batch's objective is a number; where it is not, either the data or the descent is to blame.

@@ -35,9 +35,25 @@ constexpr auto specs_of(STEEPEST_LEVEL::PenaltyList<Ps...>) {
 
 template <class... Rs>
 constexpr auto specs_of(STEEPEST_LEVEL::RuleList<Rs...>) {
-  return std::array{RuleSpec{Rs::name, Rs::summary, Rs::formula, Rs::class_name, Rs::reports, Rs::state_vectors,
-                             Rs::state_numbers, Rs::from_start, Rs::iterate, Rs::reported, Rs::lr, Rs::weight_decay,
-                             Rs::decoupled, Rs::decoupling, Rs::lazy, Rs::per_coordinate, Rs::steady, Rs::scaled,
+  return std::array{RuleSpec{Rs::name,
+                             Rs::summary,
+                             Rs::formula,
+                             Rs::class_name,
+                             Rs::reports,
+                             Rs::state_vectors,
+                             Rs::state_numbers,
+                             Rs::from_start,
+                             Rs::iterate,
+                             Rs::reported,
+                             Rs::lr,
+                             Rs::weight_decay,
+                             Rs::decoupled,
+                             Rs::decoupling,
+                             Rs::lazy,
+                             Rs::lazy_while_steady,
+                             Rs::per_coordinate,
+                             Rs::steady,
+                             Rs::scaled,
                              std::span<const Param>(Rs::params)}...};
 }
 

@@ -53,12 +53,11 @@ SparseSum<T>::SparseSum(std::size_t loss, std::vector<double> params, const Spar
   }
   const SparseRows<T>& rows = data.rows;
   const double per_row = rows.entries_per_row();
-  row_bytes_ = Index(per_row * double(Index(sizeof(T)) + rows.index_bytes())) + rows.index_bytes();
+  row_bytes_ = rows.row_bytes();
   chunk_rows_ =
       std::clamp(chunk_bytes / (row_bytes_ + 3 * vectors_ * Index(sizeof(T))), least_chunk_rows, most_chunk_rows);
   chunk_rows_ = std::max<Index>(1, std::min(chunk_rows_, rows.rows));
-  constexpr Index lanes = widest_register / Index(sizeof(T));
-  stride_ = (chunk_rows_ + lanes - 1) / lanes * lanes;
+  stride_ = stride_for(chunk_rows_);
   const double block_entries = std::min(block_entries_per_number * double(parameters()), most_block_entries);
   block_rows_ = std::max(least_block_rows, Index(block_entries / std::max(per_row, 1.0)));
   values_.resize(std::size_t(most_parts));
@@ -73,10 +72,16 @@ void SparseSum<T>::use(Team* team) {
 }
 
 template <class T>
-void SparseSum<T>::reserve(Scratch& s, Index rows) const {
-  for (auto* buffer : {&s.prediction, &s.slope}) buffer->resize(std::size_t(vectors_ * rows));
-  s.y.resize(std::size_t((labels_ ? 1 : vectors_) * rows));
-  s.weight.resize(std::size_t(rows));
+void SparseSum<T>::reserve(Scratch& s, Index stride) const {
+  for (auto* buffer : {&s.prediction, &s.slope}) buffer->resize(std::size_t(vectors_ * stride));
+  s.y.resize(std::size_t((labels_ ? 1 : vectors_) * stride));
+  s.weight.resize(std::size_t(stride));
+}
+
+template <class T>
+Index SparseSum<T>::stride_for(Index rows) {
+  constexpr Index lanes = widest_register / Index(sizeof(T));
+  return (rows + lanes - 1) / lanes * lanes;
 }
 
 template <class T>
@@ -99,27 +104,6 @@ double SparseSum<T>::add(const Segment& segment, const T* x, T* gradient) {
   const double total = in_parts(parts, segment, folding_.fold(x), folding_.folded_gradient());
   folding_.unfold(gradient);
   return total;
-}
-
-template <class T>
-double SparseSum<T>::exchange(const Segment& segment, const T* x, T* noted, T* change) {
-  noted_ = noted;
-  const double total = add(segment, x, change);
-  noted_ = nullptr;
-  return total;
-}
-
-template <class T>
-bool SparseSum<T>::bend(const Segment& segment, const T* x, const T* direction, T* product) {
-  direction_ = direction;
-  if (data_.scaling) {
-    const T* along = folding_.fold(direction);
-    folded_direction_.assign(along, along + penalised() + vectors_);
-    direction_ = folded_direction_.data();
-  }
-  add(segment, x, product);
-  direction_ = nullptr;
-  return true;
 }
 
 template <class T>
@@ -146,24 +130,43 @@ double SparseSum<T>::in_parts(Index parts, const Segment& segment, const T* x, T
 }
 
 template <class T>
+double SparseSum<T>::exchange(const Segment& segment, const T* x, T* noted, T* change) {
+  noted_ = noted;
+  const double total = add(segment, x, change);
+  noted_ = nullptr;
+  return total;
+}
+
+template <class T>
+bool SparseSum<T>::bend(const Segment& segment, const T* x, const T* direction, T* product) {
+  direction_ = direction;
+  if (data_.scaling) {
+    // Folding is linear, so a direction folds as the parameters do.
+    const T* along = folding_.fold(direction);
+    folded_direction_.assign(along, along + vectors_ * (data_.rows.features + 1));
+    direction_ = folded_direction_.data();
+  }
+  add(segment, x, product);
+  direction_ = nullptr;
+  return true;
+}
+
+template <class T>
 double SparseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const {
   const Index d = data_.rows.features, after = penalised();
   double total = 0;
   for (Index from = 0; from < segment.count; from += chunk_rows_) {
     const Segment chunk = segment.part(from, std::min(chunk_rows_, segment.count - from));
-    const auto predict = [&](const T* at, std::vector<T>& z) {
-      z.resize(std::size_t(vectors_ * stride_));
-      for (Index k = 0; k < vectors_; ++k)
-        kernels_.sparse.predict(data_.rows, chunk, at + k * d, data_.intercept ? at[after + k] : T(0),
-                                z.data() + k * stride_);
-    };
-    predict(x, scratch.prediction);
-    if (direction_) predict(direction_, scratch.direction);
-    total += reduce(chunk, scratch);
+    predict(chunk, x, scratch.prediction.data());
+    if (direction_) {
+      for (auto* buffer : {&scratch.direction, &scratch.change}) buffer->resize(std::size_t(vectors_ * stride_));
+      predict(chunk, direction_, scratch.direction.data());
+    }
+    total += reduce(chunk, stride_, true, scratch);
     if (!gradient) continue;
-    if (noted_) exchange_slopes(chunk, scratch.slope.data());
+    if (noted_) exchange(chunk, scratch);
     for (Index k = 0; k < vectors_; ++k) {
-      const T* slope = scratch.slope.data() + k * stride_;
+      const T* slope = (direction_ ? scratch.change : scratch.slope).data() + k * stride_;
       kernels_.sparse.accumulate(data_.rows, chunk, slope, gradient + k * d);
       if (data_.intercept) gradient[after + k] += kernels_.rows.sum(slope, chunk.count);
     }
@@ -171,74 +174,89 @@ double SparseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scrat
   return total;
 }
 
-/// The losses of the predictions in scratch; their slopes, or how these change along a direction, beside them.
 template <class T>
-double SparseSum<T>::reduce(const Segment& chunk, Scratch& scratch) const {
+void SparseSum<T>::predict(const Segment& chunk, const T* x, T* z) const {
+  const Index d = data_.rows.features;
+  for (Index k = 0; k < vectors_; ++k)
+    kernels_.sparse.predict(data_.rows, chunk, x + k * d, data_.intercept ? x[penalised() + k] : T(0), z + k * stride_);
+}
+
+/// The losses of the predictions in scratch, their slopes beside them, or how these change along the direction.
+template <class T>
+double SparseSum<T>::reduce(const Segment& chunk, Index stride, bool weighted, Scratch& scratch) const {
   const T* y = data_.y + chunk.begin;
   if (!pointwise_ && !labels_) {
-    kernels_.scores.transpose(data_.y, chunk, vectors_, stride_, scratch.y.data());
+    kernels_.scores.transpose(data_.y, chunk, vectors_, stride, scratch.y.data());
     y = scratch.y.data();
   } else if (chunk.offset) {
     kernels_.rows.gather(data_.y, chunk, scratch.y.data());
     y = scratch.y.data();
   }
-  const T* weight = data_.weight ? data_.weight + chunk.begin : nullptr;
+  const T* weight = data_.weight && weighted ? data_.weight + chunk.begin : nullptr;
   if (weight && chunk.offset) {
     kernels_.rows.gather(data_.weight, chunk, scratch.weight.data());
     weight = scratch.weight.data();
   }
-  const T* z = scratch.prediction.data();
-  T* slope = scratch.slope.data();
-  if (direction_) {
-    const T* along = scratch.direction.data();
-    if (pointwise_) {
-      kernels_.curvature.losses[loss_](params_.data(), chunk.count, y, z, along, weight, slope);
-      return 0;
+  const T *z = scratch.prediction.data(), *along = scratch.direction.data();
+  T *slope = scratch.slope.data(), *change = scratch.change.data();
+  const double* p = params_.data();
+  const Index n = chunk.count, classes = vectors_;
+  if (direction_ && pointwise_) return kernels_.curvature.losses[loss_](p, n, y, z, along, weight, change), 0;
+  if (direction_)
+    return kernels_.curvature.row_losses[loss_](p, n, classes, stride, y, z, along, weight, slope, change), 0;
+  if (pointwise_) return kernels_.losses[loss_].reduce(p, n, y, z, weight, slope);
+  return kernels_.row_losses[loss_].reduce(p, n, classes, stride, y, z, weight, slope);
+}
+
+/// Leaves in the slopes what they have changed by since they were noted, and notes them.
+template <class T>
+void SparseSum<T>::exchange(const Segment& chunk, Scratch& scratch) const {
+  for (Index i = 0; i < chunk.count; ++i)
+    for (Index k = 0; k < vectors_; ++k) {
+      T &noted = noted_[chunk[i] * vectors_ + k], &slope = scratch.slope[std::size_t(k * stride_ + i)];
+      const T now = slope;
+      slope = now - noted;
+      noted = now;
     }
-    scratch.change.resize(std::size_t(vectors_ * stride_));
-    kernels_.curvature.row_losses[loss_](params_.data(), chunk.count, vectors_, stride_, y, z, along, weight, slope,
-                                         scratch.change.data());
-    scratch.slope.swap(scratch.change);
-    return 0;
-  }
-  if (pointwise_) return kernels_.losses[loss_].reduce(params_.data(), chunk.count, y, z, weight, slope);
-  return kernels_.row_losses[loss_].reduce(params_.data(), chunk.count, vectors_, stride_, y, z, weight, slope);
 }
 
 template <class T>
-void SparseSum<T>::exchange_slopes(const Segment& chunk, T* slope) const {
-  for (Index i = 0; i < chunk.count; ++i)
-    for (Index k = 0; k < vectors_; ++k) {
-      T &now = slope[k * stride_ + i], &noted = noted_[chunk[i] * vectors_ + k];
-      const T before = std::exchange(noted, now);
-      now -= before;
+std::string complaint_of(const SparseRows<T>& rows, const Segment& segment) {
+  const auto look = [&]<class I>(const I* starts, const I* indices) -> std::string {
+    for (Index i = 0; i < segment.count; ++i) {
+      const Index row = segment[i];
+      for (Index k = std::max<Index>(starts[row], 0); k < std::min<Index>(starts[row + 1], rows.entries); ++k)
+        if (!std::isfinite(rows.data[k]))
+          return std::string(" holds ") + (std::isnan(rows.data[k]) ? "NaN" : "an infinity") + ", first in row " +
+                 std::to_string(row) + ", column " + std::to_string(indices[k]);
     }
+    return {};
+  };
+  return rows.wide
+             ? look(static_cast<const std::int64_t*>(rows.starts), static_cast<const std::int64_t*>(rows.indices))
+             : look(static_cast<const std::int32_t*>(rows.starts), static_cast<const std::int32_t*>(rows.indices));
 }
 
 template <class T>
 std::string SparseSum<T>::complaint(const Segment& segment) const {
-  const auto say = [](const char* what, Index row, T number) {
-    return std::string(what) + " holds " + (std::isnan(number) ? "NaN" : "an infinity") + ", first in row " +
-           std::to_string(row);
-  };
-  const SparseRows<T>& rows = data_.rows;
   const Index targets = pointwise_ || labels_ ? 1 : vectors_;
-  const auto look = [&]<class I>(const I* starts, const I* indices) -> std::string {
-    for (Index i = 0; i < segment.count; ++i) {
-      const Index row = segment[i];
-      for (Index k = row * targets; k < (row + 1) * targets; ++k)
-        if (!std::isfinite(data_.y[k])) return say("y", row, data_.y[k]);
-      if (data_.weight && !std::isfinite(data_.weight[row])) return say("sample_weight", row, data_.weight[row]);
-      for (Index k = std::max<Index>(starts[row], 0); k < std::min<Index>(starts[row + 1], rows.entries); ++k)
-        if (!std::isfinite(rows.data[k])) return say("X", row, rows.data[k]) + ", column " + std::to_string(indices[k]);
-    }
+  const auto look = [&](const T* numbers, Index each, const char* what) -> std::string {
+    for (Index i = 0; i < segment.count; ++i)
+      for (Index k = segment[i] * each; k < (segment[i] + 1) * each; ++k)
+        if (!std::isfinite(numbers[k]))
+          return std::string(what) + " holds " + (std::isnan(numbers[k]) ? "NaN" : "an infinity") + ", first in row " +
+                 std::to_string(segment[i]);
     return {};
   };
-  if (rows.wide)
-    return look(static_cast<const std::int64_t*>(rows.starts), static_cast<const std::int64_t*>(rows.indices));
-  return look(static_cast<const std::int32_t*>(rows.starts), static_cast<const std::int32_t*>(rows.indices));
+  if (const std::string found = look(data_.y, targets, "y"); !found.empty()) return found;
+  if (data_.weight)
+    if (const std::string found = look(data_.weight, 1, "sample_weight"); !found.empty()) return found;
+  const std::string found = complaint_of(data_.rows, segment);
+  return found.empty() ? found : "X" + found;
 }
 
+template std::string complaint_of(const SparseRows<float>&, const Segment&);
+template std::string complaint_of(const SparseRows<double>&, const Segment&);
 template SparseFault fault_of(const std::int32_t*, const std::int32_t*, std::int64_t, std::int64_t, std::int64_t);
 template SparseFault fault_of(const std::int64_t*, const std::int64_t*, std::int64_t, std::int64_t, std::int64_t);
 template class SparseSum<float>;

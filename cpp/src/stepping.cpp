@@ -74,7 +74,49 @@ std::vector<double> Descent<T>::state() const {
 }
 
 template <class T>
+bool Descent<T>::leaves_others(double step) const {
+  // A first update may set up the state of every parameter.
+  return spec_.lazy && numbers_[0] > 0 && !penalty_ && !(options_.tempering.weight_decay > 0) &&
+         (!spec_.lazy_while_steady || step == last_step_);
+}
+
+template <class T>
+void Descent<T>::update_some(std::vector<T>& x, std::vector<T>& gradient, const std::vector<std::int64_t>& some,
+                             double step, double objective) {
+  const std::size_t n = some.size(), vectors = std::size_t(spec_.state_vectors);
+  some_x_.resize(n);
+  some_gradient_.resize(n);
+  some_vectors_.resize(n * vectors);
+  if (!scale_.empty()) some_scale_.resize(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto j = std::size_t(some[i]);
+    some_x_[i] = x[j];
+    some_gradient_[i] = gradient[j];
+    gradient[j] = T(0);
+    for (std::size_t v = 0; v < vectors; ++v) some_vectors_[v * n + i] = vectors_[v * x.size() + j];
+    if (!scale_.empty()) some_scale_[i] = scale_[j];
+  }
+  Update<T> u{};
+  u.n = std::int64_t(n);
+  u.x = some_x_.data();
+  u.state = some_vectors_.data();
+  u.numbers = numbers_.data();
+  u.step = step;
+  u.objective = objective;
+  u.scale = scale_.empty() ? nullptr : some_scale_.data();
+  u.row_size = options_.row_size;
+  update_with(options_.rule, options_.tempering, 0, some_gradient_.data(), u, [](double) {});
+  last_step_ = step;
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto j = std::size_t(some[i]);
+    x[j] = some_x_[i];
+    for (std::size_t v = 0; v < vectors; ++v) vectors_[v * x.size() + j] = some_vectors_[v * n + i];
+  }
+}
+
+template <class T>
 void Descent<T>::update(std::vector<T>& x, std::vector<T>& gradient, double step, double objective) {
+  last_step_ = step;
   Update<T> u{};
   u.n = parameters_;
   u.x = x.data();

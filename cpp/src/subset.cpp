@@ -44,6 +44,14 @@ class SubsetSum final : public RowSum<T> {
     // Single rows are weighed by the mean weight of the sum they belong to.
     return sum_.mean_weight() == mean_weight_ && sum_.descend(of(segment), step, held, x, objectives);
   }
+  std::unique_ptr<LazyDescent<T>> lazily(const Restraint& held, Index batch_size) override {
+    auto descent = sum_.lazily(held, batch_size);
+    return descent ? std::make_unique<Lazy>(*this, std::move(descent)) : nullptr;
+  }
+  double touched_share(Index rows) const override { return sum_.touched_share(rows); }
+  void touched(const Segment& segment, std::vector<Index>& parameters) override {
+    sum_.touched(of(segment), parameters);
+  }
   Index row_bytes() const override { return sum_.row_bytes(); }
   void use(Team* team) override { sum_.use(team); }
   void draw(bool on, std::uint64_t key) override { sum_.draw(on, key); }
@@ -52,6 +60,21 @@ class SubsetSum final : public RowSum<T> {
   std::string complaint(const Segment& segment) const override { return sum_.complaint(of(segment)); }
 
  private:
+  class Lazy final : public LazyDescent<T> {
+   public:
+    Lazy(const SubsetSum& subset, std::unique_ptr<LazyDescent<T>> descent)
+        : subset_(subset), descent_(std::move(descent)) {}
+    void begin(T* x) override { descent_->begin(x); }
+    double update(const Segment& batch, double divisor, double step) override {
+      return descent_->update(subset_.of(batch), divisor, step);
+    }
+    double flush() override { return descent_->flush(); }
+
+   private:
+    const SubsetSum& subset_;
+    std::unique_ptr<LazyDescent<T>> descent_;
+  };
+
   /// The segment of the data's rows behind one of positions; valid until the next is asked for.
   Segment of(const Segment& segment) const {
     if (rows_.empty()) return {first_ + segment.begin, segment.offset, segment.count, segment.ahead};

@@ -95,7 +95,7 @@ void Tape<T>::end(T* gradient) {
 
 /// Points a lane at rows of the data, which begin `at` rows into this tape's memory where they are not read in place.
 template <class T>
-void Tape<T>::place(const std::vector<DenseRows<T>>& inputs, const Segment& block, Index at, Lane& lane, bool copies,
+void Tape<T>::place(const std::vector<RowInput<T>>& inputs, const Segment& block, Index at, Lane& lane, bool copies,
                     Draw draw) {
   for (std::size_t i = 0; i < lane.at.size(); ++i) {
     const Slot& slot = program_->slots()[i];
@@ -113,7 +113,11 @@ void Tape<T>::place(const std::vector<DenseRows<T>>& inputs, const Segment& bloc
           std::fill_n(own, count, T(1));
     }
     if (slot.place != Slot::Place::rows) continue;
-    const DenseRows<T>& rows = inputs[number];
+    const RowInput<T>& rows = inputs[number];
+    if (rows.is_sparse()) {
+      lane.views[number] = {rows, block};
+      continue;
+    }
     const bool in_place = !rows.narrow() && (rows.row_major() || (rows.column_major() && !block.offset));
     const bool viewed = program_->viewed()[number], loaded = program_->loaded()[number];
     if (viewed) lane.views[number] = {rows, block};
@@ -130,7 +134,8 @@ void Tape<T>::place(const std::vector<DenseRows<T>>& inputs, const Segment& bloc
     else
       kernels_.rows.pack(rows, block, own);
     if (viewed && !in_place)
-      lane.views[number] = {{lane.at[i], block.count, rows.features, rows.features, 1}, {0, nullptr, block.count}};
+      lane.views[number] = {DenseRows<T>{lane.at[i], block.count, rows.features, rows.features, 1},
+                            {0, nullptr, block.count}};
   }
 }
 
@@ -146,14 +151,18 @@ void Tape<T>::run_step(const Step& step, const Geometry& geometry, const Lane& l
   }
   const auto& [rows, segment] = lane.views[std::size_t(program_->slots()[std::size_t(step.in[0])].number)];
   const T* vector = lane.at[std::size_t(step.in[1])];
-  if (step.kind == Step::Kind::predict)
+  if (rows.is_sparse() && step.kind == Step::Kind::predict)
+    kernels_.sparse.predict(rows.sparse, segment, vector, T(0), out);
+  else if (rows.is_sparse())
+    kernels_.sparse.accumulate(rows.sparse, segment, vector, out);
+  else if (step.kind == Step::Kind::predict)
     (rows.row_major() ? kernels_.rows.predict : kernels_.rows.predict_columns)(rows, segment, vector, T(0), out);
   else
     (rows.row_major() ? kernels_.rows.accumulate : kernels_.rows.accumulate_columns)(rows, segment, vector, out);
 }
 
 template <class T>
-double Tape<T>::run(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x, T* gradient,
+double Tape<T>::run(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x, T* gradient,
                     Draw draw) {
   if (program_->wide()) return run_waves(inputs, segment, x, gradient, draw, nullptr);
   const Index block_rows = program_->whole() ? std::max<Index>(segment.count, 1) : block_rows_;
@@ -200,7 +209,7 @@ std::string Tape<T>::fault_of(const Step& step, Index rows, const Segment& block
 }
 
 template <class T>
-std::string Tape<T>::first_fault(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x,
+std::string Tape<T>::first_fault(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x,
                                  Draw draw) {
   const Index block_rows = program_->whole() ? std::max<Index>(segment.count, 1) : block_rows_;
   if (block_rows > capacity_) grow(block_rows);

@@ -18,6 +18,9 @@ constexpr Index wave_bytes = 2 * 1024 * 1024, most_wave_rows = 1024;
 constexpr Index part_bytes = 32 * 1024;
 constexpr Index most_parts = 16;
 
+/// For blocks of inputs that are sparse, as if they were not.
+constexpr Index most_room = Index(1) << 24;
+
 }  // namespace
 
 template <class T>
@@ -25,16 +28,24 @@ TracedSum<T>::TracedSum(std::shared_ptr<const Program> value, std::shared_ptr<co
     : kernels_(kernels_of<T>(kernels())), value_(std::move(value)), gradient_(std::move(gradient)),
       data_(std::move(data)) {
   touched_bytes_ = std::max<Index>(gradient_->row_numbers(), 1) * Index(sizeof(T));
-  for (const DenseRows<T>& input : data_.inputs) {
-    const Index bytes = input.features * Index(sizeof(T));
+  Index sparse_features = 0;
+  for (const RowInput<T>& input : data_.inputs) {
+    const Index bytes = input.is_sparse() ? input.sparse.row_bytes() : input.features * Index(sizeof(T));
+    if (input.is_sparse()) sparse_features = std::max(sparse_features, input.features);
     widest_bytes_ = std::max(widest_bytes_, bytes);
     touched_bytes_ += bytes;
   }
   wave_ = std::clamp(wave_bytes / touched_bytes_, least_block_rows, most_wave_rows);
   block_ = std::clamp(block_bytes / touched_bytes_, least_block_rows, most_block_rows);
+  if (sparse_features > 0) {
+    // A tape has room for a block of every input, and a part a gradient of its own: neither may outgrow the data.
+    const Index dense_bytes = sparse_features * Index(sizeof(T));
+    block_ = std::min(block_, std::max(least_block_rows, most_room / dense_bytes));
+    most_parts_ = std::clamp<Index>(data_.rows * widest_bytes_ / (4 * dense_bytes), 1, most_parts);
+  }
   block_ = std::max<Index>(1, std::min(block_, data_.rows));
   if (gradient_->whole()) block_ = 1;
-  const Index parts = std::min(most_parts, data_.rows * touched_bytes_ / part_bytes + 1);
+  const Index parts = std::min(most_parts_, data_.rows * touched_bytes_ / part_bytes + 1);
   if (!gradient_->wide()) partial_.resize(std::size_t(parts * parameters()));
   values_.resize(std::size_t(most_parts));
   use(nullptr);
@@ -69,7 +80,7 @@ template <class T>
 double TracedSum<T>::in_parts(std::vector<Tape<T>>& tapes, const Segment& segment, const T* x, T* gradient) {
   last_x_ = x;
   const Index wanted = gradient_->whole() ? 1 : segment.count * touched_bytes_ / part_bytes;
-  const Index parts = std::clamp<Index>(wanted, 1, std::min(most_parts, segment.count));
+  const Index parts = std::clamp<Index>(wanted, 1, std::min(most_parts_, segment.count));
   if (parts == 1) return tapes[0].run(data_.inputs, segment, x, gradient, draw_);
   const Index k = parameters();
   const auto piece = [&](std::uint32_t i, int thread) {
@@ -93,7 +104,12 @@ double TracedSum<T>::in_parts(std::vector<Tape<T>>& tapes, const Segment& segmen
 template <class T>
 std::string TracedSum<T>::complaint(const Segment& segment) const {
   for (std::size_t input = 0; input < data_.inputs.size(); ++input) {
-    const DenseRows<T>& rows = data_.inputs[input];
+    const RowInput<T>& rows = data_.inputs[input];
+    if (rows.is_sparse()) {
+      if (const std::string found = complaint_of(rows.sparse, segment); !found.empty())
+        return "data " + std::to_string(input) + found;
+      continue;
+    }
     std::vector<T> row(std::size_t(rows.features));
     for (Index i = 0; i < segment.count; ++i) {
       (rows.narrow() ? kernels_.widening.widen : kernels_.rows.pack)(rows, segment.part(i, 1), row.data());

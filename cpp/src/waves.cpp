@@ -48,7 +48,7 @@ void Tape<T>::run_sum(const Task& task) {
 }
 
 template <class T>
-double Tape<T>::run_waves(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x, T* gradient,
+double Tape<T>::run_waves(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x, T* gradient,
                           Draw draw, Team* team) {
   const Index threads = team ? team->threads() : 1;
   while (Index(lanes_.size()) < threads) lanes_.push_back(lane_);

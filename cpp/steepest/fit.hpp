@@ -104,6 +104,11 @@ class Fit {
   bool exploded(double objective) const;
   bool run_epoch();
   bool run_epoch_by_rows();
+  void choose_lazy_descent();
+  bool run_epoch_lazily();
+  bool run_epoch_by_touch();
+  Segment next_rows(std::int64_t rows);
+  void worked(std::int64_t rows);
   bool met(double objective, const Segment& segment);
   void finish();
   void prefer_best();
@@ -130,6 +135,10 @@ class Fit {
 
   bool by_rows_ = false;  // one row per update, plain descent: the parameters stay in registers
   std::vector<T> steps_;
+  std::unique_ptr<LazyDescent<T>> lazy_;  // where an update need not move all parameters
+  bool by_touch_ = false;                 // updates leave alone what a batch does not touch
+  std::vector<std::int64_t> touched_;
+  std::vector<std::uint32_t> gathered_;
   std::vector<T> x_, gradient_, epoch_start_, best_x_;
   Descent<T> descent_;
   LineSearch<T> line_search_;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "steepest/geometry.hpp"
+#include "steepest/lazy.hpp"
 #include "steepest/rows.hpp"
 #include "steepest/sparse_rows.hpp"
 #include "steepest/terms.hpp"
@@ -65,6 +66,17 @@ struct SparseKernels {
   void (*predict)(const SparseRows<T>&, const Segment&, const T* coef, T intercept, T* z);
   /// gradient += X^T slope over a segment.
   void (*accumulate)(const SparseRows<T>&, const Segment&, const T* slope, T* gradient);
+};
+
+/// Plain descent on the columns that a batch touches.
+template <class T>
+struct LazyKernels {
+  /// coef += X^T move over a segment. Returns by how much the sum of the squares of coef grew.
+  double (*descend)(const SparseRows<T>&, const Segment&, const T* move, T* coef);
+  /// Catches up with what the coefficients of a segment have missed, then z = X coef.
+  void (*predict)(const SparseRows<T>&, const Segment&, const MissedUpdates&, T* coef, T* z);
+  /// Catches up with what `count` coefficients have missed.
+  void (*catch_up)(const MissedUpdates&, std::int64_t count, T* coef);
 };
 
 /// Plain descent by one row at a time: what it changes and what it needs beside the rows.
@@ -207,6 +219,7 @@ struct KernelsOf {
   const RuleKernels<T>* rules;
   const OpKernels<T>* ops;
   SparseKernels<T> sparse;
+  LazyKernels<T> lazy;
   void (*multiply)(const Product<T>&);
   /// count numbers 0 with the probability `rate`, else 1 / (1 - rate), drawn from the generator of a key.
   void (*mask)(std::uint64_t key, std::int64_t count, double rate, T* out);

@@ -43,6 +43,12 @@ class RowSum {
   virtual bool descend(const Segment&, const T* /*step*/, const Restraint&, T* /*x*/, double& /*objectives*/) {
     return false;
   }
+  /// Plain descent in batches of so many rows that moves touched columns only; null where this sum has no way for it.
+  virtual std::unique_ptr<LazyDescent<T>> lazily(const Restraint&, std::int64_t /*batch_size*/) { return nullptr; }
+  /// The share of the parameters that a batch of so many rows touches, at most.
+  virtual double touched_share(std::int64_t /*rows*/) const { return 1; }
+  /// Which parameters the gradient over a segment may differ from zero in, each once. Not for sums that touch all.
+  virtual void touched(const Segment&, std::vector<std::int64_t>& /*parameters*/) {}
   /// What reading a row costs; 0 where threads are of no use.
   virtual std::int64_t row_bytes() const { return 0; }
   /// From now on share the work with this team, which outlives the sum or is taken back with null.

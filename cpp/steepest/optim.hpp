@@ -35,10 +35,11 @@ struct Rule {
   static constexpr double weight_decay = 0;
   static constexpr bool decoupled = false;  ///< whether weight decay is so by default
   static constexpr Decoupling decoupling = Decoupling::by_loop;
-  static constexpr bool lazy = false;            ///< columns with no gradient stay as they are
-  static constexpr bool per_coordinate = false;  ///< steps differ from one coordinate to the next
-  static constexpr bool steady = false;          ///< wants steps that do not diminish
-  static constexpr bool scaled = false;          ///< wants to know the sizes of the features
+  static constexpr bool lazy = false;               ///< columns with no gradient stay as they are
+  static constexpr bool lazy_while_steady = false;  ///< but only as long as the step size stays the same
+  static constexpr bool per_coordinate = false;     ///< steps differ from one coordinate to the next
+  static constexpr bool steady = false;             ///< wants steps that do not diminish
+  static constexpr bool scaled = false;             ///< wants to know the sizes of the features
   static constexpr std::array<Param, 0> params{};
 };
 
@@ -203,6 +204,7 @@ struct FTRL : Rule {
   static constexpr int state_vectors = 2, state_numbers = 2;
   static constexpr double lr = 0.1;
   static constexpr Decoupling decoupling = Decoupling::never;
+  static constexpr bool lazy_while_steady = true;
   static constexpr bool lazy = true, per_coordinate = true;
   static constexpr std::array params{Param{"beta", 1.0, 0.0, infinity, "how slowly steps begin to fall", Closed::low},
                                      Param{"l1", 0.0, 0.0, infinity, "total strength of L1", Closed::low},

@@ -31,7 +31,7 @@ struct RuleSpec {
   double lr, weight_decay;
   bool decoupled;
   Decoupling decoupling;
-  bool lazy, per_coordinate, steady, scaled;
+  bool lazy, lazy_while_steady, per_coordinate, steady, scaled;
   std::span<const Param> params;
 };
 

@@ -6,6 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+
+#include "steepest/rows.hpp"
 
 namespace steepest {
 
@@ -18,6 +21,10 @@ struct SparseRows {
   std::int64_t rows = 0, features = 0, entries = 0;
 
   std::int64_t index_bytes() const { return wide ? 8 : 4; }
+  /// Of a row, on average.
+  std::int64_t row_bytes() const {
+    return std::int64_t(entries_per_row() * double(std::int64_t(sizeof(T)) + index_bytes())) + index_bytes();
+  }
   double entries_per_row() const { return rows > 0 ? double(entries) / double(rows) : 0; }
 };
 
@@ -32,5 +39,9 @@ struct SparseFault {
 template <class Index>
 SparseFault fault_of(const Index* starts, const Index* indices, std::int64_t rows, std::int64_t features,
                      std::int64_t entries);
+
+/// Where the rows of a segment hold a number that is not finite: " holds NaN, first in row 3, column 5"; empty where none does.
+template <class T>
+std::string complaint_of(const SparseRows<T>& rows, const Segment& segment);
 
 }  // namespace steepest

@@ -104,6 +104,12 @@ class Descent {
   /// One update of x. The gradient is clipped and decayed in place.
   void update(std::vector<T>& x, std::vector<T>& gradient, double step, double objective);
 
+  /// Whether parameters without a gradient stay as they are in an update of this step size.
+  bool leaves_others(double step) const;
+  /// The same as update() where that is so, given the parameters that may have a gradient; they have none afterwards.
+  void update_some(std::vector<T>& x, std::vector<T>& gradient, const std::vector<std::int64_t>& some, double step,
+                   double objective);
+
   /// Puts what the rule reports in the place of the parameters it descends with, and back.
   void show(std::vector<T>& x);
   void hide(std::vector<T>& x);
@@ -117,6 +123,8 @@ class Descent {
   std::int64_t parameters_, penalised_;
   std::vector<double> numbers_;
   std::vector<T> vectors_, live_, metric_, scale_;
+  std::vector<T> some_x_, some_gradient_, some_vectors_, some_scale_;
+  double last_step_ = 0;
   bool shown_ = true;  // the loop's x is what the rule reports, live_ where it descends
 };
 

@@ -110,6 +110,17 @@ struct Draw {
   std::uint64_t key = 0;
 };
 
+/// A row input. Sparse ones are only ever multiplied with vectors.
+template <class T>
+struct RowInput : DenseRows<T> {
+  SparseRows<T> sparse;
+
+  RowInput() = default;
+  RowInput(const DenseRows<T>& rows) : DenseRows<T>(rows) {}
+  explicit RowInput(const SparseRows<T>& rows) : DenseRows<T>{nullptr, rows.rows, rows.features, 0, 1}, sparse(rows) {}
+  bool is_sparse() const { return sparse.starts != nullptr; }
+};
+
 template <class T>
 class Tape {
  public:
@@ -117,12 +128,12 @@ class Tape {
 
   /// The sum over the rows of a segment of the inputs; its gradient is added to `gradient` unless that is null or the
   /// program has none.
-  double run(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x, T* gradient, Draw draw = {});
+  double run(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x, T* gradient, Draw draw = {});
   /// The same in waves of at most as many rows as were asked for, shared with a team unless that is null.
-  double run_waves(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x, T* gradient, Draw draw,
+  double run_waves(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x, T* gradient, Draw draw,
                    Team* team);
   /// Which operation first gives a number that is not finite from numbers that are; empty where none does.
-  std::string first_fault(const std::vector<DenseRows<T>>& inputs, const Segment& segment, const T* x, Draw draw = {});
+  std::string first_fault(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x, Draw draw = {});
 
  private:
   struct Bound {
@@ -130,7 +141,7 @@ class Tape {
     std::vector<Geometry> geometries;
   };
   struct View {
-    DenseRows<T> rows;
+    RowInput<T> rows;
     Segment segment;
   };
   /// Where a thread finds its operands.
@@ -150,7 +161,7 @@ class Tape {
   void grow(std::int64_t rows);
   const std::vector<Geometry>& bind(std::int64_t rows);
   void plan_sums(std::int64_t rows);
-  void place(const std::vector<DenseRows<T>>& inputs, const Segment& block, std::int64_t at, Lane& lane, bool copies,
+  void place(const std::vector<RowInput<T>>& inputs, const Segment& block, std::int64_t at, Lane& lane, bool copies,
              Draw draw);
   void run_step(const Step& step, const Geometry& geometry, const Lane& lane);
   void run_sum(const Task& task);
@@ -177,7 +188,7 @@ template <class T>
 class TracedSum final : public RowSum<T> {
  public:
   struct Data {
-    std::vector<DenseRows<T>> inputs;  ///< in the order of the trace's row inputs; the weight last where there is one
+    std::vector<RowInput<T>> inputs;  ///< in the order of the trace's row inputs; the weight last where there is one
     std::int64_t rows = 0;
     double mean_weight = 1;
     std::int64_t penalised = -1;  ///< parameters that penalties act on, from the first; -1: all
@@ -204,6 +215,7 @@ class TracedSum final : public RowSum<T> {
   const KernelsOf<T>& kernels_;
   std::shared_ptr<const Program> value_, gradient_;
   Data data_;
+  std::int64_t most_parts_ = 16;                   // a segment is cut into, each with a gradient of its own
   std::int64_t widest_bytes_ = 0, touched_bytes_;  // per row: of the widest input, and of all with intermediate results
   std::int64_t block_, wave_;
   Draw draw_;

@@ -337,7 +337,8 @@ class Dual:
 
     def _rounded_bound(self, x: NDArray[Any]) -> float:
         """Round the kink off, ever less, and take the slopes at the optimum of that."""
-        if self._loss.name not in KINKS:
+        sparse = isinstance(self._data.X, SparseRows)
+        if self._loss.name not in KINKS or (sparse and self._y.size * self._data.width > ASKED_REFINED):
             return -math.inf
         rows, kink, share = self._rows(slice(None)), KINKS[self._loss.name], self._share
         width, size = self._data.width, max(float(np.abs(self._y).max()), 1e-300)

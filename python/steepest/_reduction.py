@@ -8,6 +8,7 @@ import numpy as np
 
 from steepest import methods, penalties
 from steepest._data import Data
+from steepest._sparse import SparseRows, row_squares
 from steepest._stepping import Steps, constant, finite_curvature, sample_of
 from steepest.losses import Loss
 from steepest.objective import gram_bound, penalty_curvature
@@ -53,8 +54,11 @@ def _largest_square(data: Data, fit_intercept: bool) -> float:
     found = 0.0
     for start in range(0, data.trained, ROWS):
         part = slice(start, start + ROWS)
-        rows = data.seen(part)
-        squares = np.einsum("ij,ij->i", rows, rows) + fit_intercept
+        if isinstance(data.X, SparseRows):
+            squares = row_squares(data.X[data.at(part)], data.scale, data.shift) + fit_intercept
+        else:
+            rows = data.seen(part)
+            squares = np.einsum("ij,ij->i", rows, rows) + fit_intercept
         if data.weight is not None:
             squares = squares * (data.weight[data.at(part)] / data.mean_weight)
         found = max(found, float(squares.max()))

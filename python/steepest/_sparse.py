@@ -49,25 +49,34 @@ class SparseRows:
                 self.data[begin:end], self.indices[begin:end], indptr - begin, (last - first, self.shape[1])
             )
         index = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows)
-        counts = self.indptr[index + 1] - self.indptr[index]
+        starts = self._starts()
+        counts = starts[index + 1] - starts[index]
         indptr = np.concatenate([[0], np.cumsum(counts)]).astype(self.indptr.dtype)
         # Positions within the rows, then from where the rows begin.
-        entries = np.arange(indptr[-1]) + np.repeat(self.indptr[index] - indptr[:-1], counts)
+        entries = np.arange(indptr[-1]) + np.repeat(starts[index] - indptr[:-1], counts)
         return SparseRows(self.data[entries], self.indices[entries], indptr, (len(index), self.shape[1]))
 
+    def _starts(self) -> NDArray[Any]:
+        """Return a copy of where rows begin that stays within bounds, whatever another thread does to the original."""
+        starts: NDArray[Any] = np.maximum.accumulate(np.clip(self.indptr, 0, self.size))
+        return starts
+
     def matrix(self) -> Any:
-        """Return a SciPy array over the same memory."""
+        """Return a SciPy array of the same numbers, in place, with a structure of its own.
+
+        SciPy trusts the structure: were it shared, another thread that changes it could make SciPy leave its memory.
+        """
         from scipy.sparse import csr_array
 
         matrix = csr_array(self.shape, dtype=self.dtype)
-        # Set one by one: the constructor would narrow 64-bit indices in a copy.
-        matrix.data, matrix.indices, matrix.indptr = self.data, self.indices, self.indptr
+        # Set one by one: the constructor would narrow 64-bit indices.
+        matrix.data, matrix.indptr = self.data, self._starts()
+        matrix.indices = np.clip(self.indices, 0, self.shape[1] - 1)
         return matrix
 
     def canonical(self, scale: NDArray[Any] | None = None) -> Any:
         """Return a SciPy copy in float64 in which every column occurs once in a row, multiplied by its scale."""
         matrix = self.matrix().astype(np.float64, copy=True)
-        matrix.indices, matrix.indptr = self.indices.copy(), self.indptr.copy()
         matrix.sum_duplicates()
         if scale is not None:
             matrix.data *= scale[matrix.indices]

@@ -20,6 +20,8 @@ CurvatureKernels<float> curvature_kernels_f32();
 CurvatureKernels<double> curvature_kernels_f64();
 const SparseKernels<float>& sparse_kernels_f32();
 const SparseKernels<double>& sparse_kernels_f64();
+const LazyKernels<float>& lazy_kernels_f32();
+const LazyKernels<double>& lazy_kernels_f64();
 const PenaltyKernels<float>* penalty_kernels_f32();
 const PenaltyKernels<double>* penalty_kernels_f64();
 const RuleKernels<float>* rule_kernels_f32();

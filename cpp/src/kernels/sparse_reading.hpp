@@ -21,7 +21,7 @@ struct Unsigned<std::int64_t> {
 constexpr Index start_ahead = 48, entries_ahead = 24, coefficients_ahead = 4;
 
 /// Coefficients beyond this are not in the second-level cache by themselves.
-constexpr Index large_coefficients = 256 * 1024;
+constexpr Index large_coefficients = 2 * 1024 * 1024;
 
 template <class T, class I>
 struct SparseReader {
@@ -55,7 +55,8 @@ struct SparseReader {
   }
 
   /// Asks for what rows after row i of the segment need.
-  STEEPEST_INLINE void prefetch(const Segment& segment, Index i, const T* coef) const {
+  STEEPEST_INLINE void prefetch(const Segment& segment, Index i, const T* coef,
+                                const std::uint32_t* met = nullptr) const {
     const Index reachable = segment.count + segment.ahead;
     if (segment.offset) {
       if (i + start_ahead < reachable) __builtin_prefetch(const_cast<const I*>(start) + segment[i + start_ahead], 0, 2);
@@ -70,7 +71,11 @@ struct SparseReader {
     }
     if (coef && i + coefficients_ahead < reachable) {
       const Row next = (*this)(segment[i + coefficients_ahead]);
-      for (Index k = next.from; k < next.to && k < next.from + 256; ++k) __builtin_prefetch(coef + column(k), 0, 3);
+      for (Index k = next.from; k < next.to && k < next.from + 256; ++k) {
+        const Column c = column(k);
+        __builtin_prefetch(coef + c, 1, 3);
+        if (met) __builtin_prefetch(met + c, 1, 3);
+      }
     }
   }
 

@@ -21,6 +21,7 @@ from steepest._data import (
     require_numeric,
 )
 from steepest._frames import is_table
+from steepest._sparse import SparseRows, as_sparse_rows, is_sparse
 
 Tensor: TypeAlias = Any
 _PACKAGE = str(Path(__file__).parents[1])
@@ -91,11 +92,11 @@ class _Prepared(NamedTuple):
     """A traced program and the arrays that it runs over, checked and converted."""
 
     programs: Any
-    arrays: list[NDArray[Any]]
+    arrays: list[Any]
     layout: Layout
     mean_weight: float
 
-    def over(self, arrays: list[NDArray[Any]]) -> Any:
+    def over(self, arrays: list[Any]) -> Any:
         """Return the problem of the core for these rows."""
         suffix = "32" if computed_in(arrays[0].dtype) == np.float32 else "64"
         make, kind = getattr(_core, f"traced_sum{suffix}"), getattr(_core, f"Problem{suffix}")
@@ -176,7 +177,8 @@ class TracedLoss:
         """Give a problem of the core for each of some rows alone, weighed as among all of them."""
         prepared = self._prepared(data, x0, sample_weight, False)
         for i in index:
-            yield prepared.over([np.ascontiguousarray(array[i : i + 1]) for array in prepared.arrays])
+            rows = [array[i : i + 1] for array in prepared.arrays]
+            yield prepared.over([row if isinstance(row, SparseRows) else np.ascontiguousarray(row) for row in rows])
 
     def _prepared(self, data: Any, x0: Any, sample_weight: ArrayLike | None, check_finite: bool) -> _Prepared:
         arrays = _checked_data(data, check_finite)
@@ -188,9 +190,15 @@ class TracedLoss:
             weight, mean_weight = as_weights(sample_weight, len(arrays[0]), computed_in(arrays[0].dtype))
             arrays.append(weight)
         programs = self._program(layout, arrays, sample_weight is not None, isinstance(data, tuple))
+        for i, array in enumerate(arrays):
+            if isinstance(array, SparseRows) and programs.loaded[i]:
+                raise TypeError(
+                    f"{self.name} reads data[{i}] number by number, but sparse rows are only multiplied with vectors, "
+                    "as in x @ w: pass its toarray()"
+                )
         return _Prepared(programs, arrays, layout, mean_weight)
 
-    def _program(self, layout: Layout, arrays: list[NDArray[Any]], weighted: bool, is_tuple: bool) -> Any:
+    def _program(self, layout: Layout, arrays: list[Any], weighted: bool, is_tuple: bool) -> Any:
         """Trace the function, once for every combination of shapes and dtype."""
         inner = tuple(array.shape[1:] for array in arrays)
         dtype = computed_in(arrays[0].dtype)
@@ -308,10 +316,13 @@ def _parts(data: Any) -> Iterator[tuple[str, Any]]:
     yield from ((f"data[{i}]", part) for i, part in enumerate(data))
 
 
-def _checked_data(data: Any, check_finite: bool) -> list[NDArray[Any]]:
+def _checked_data(data: Any, check_finite: bool) -> list[Any]:
     """Return the row inputs in one dtype, that of the first: X is read in place, the rest is small."""
-    arrays: list[NDArray[Any]] = []
+    arrays: list[Any] = []
     for name, part in _parts(data):
+        if is_sparse(part) or isinstance(part, SparseRows):
+            arrays.append(_checked_sparse(part, name, arrays, check_finite))
+            continue
         array = as_rows(part) if is_table(part) or np.ndim(part) == 2 else as_array(part, name)
         require_numeric(array, name)
         if array.ndim == 0:
@@ -331,7 +342,19 @@ def _checked_data(data: Any, check_finite: bool) -> list[NDArray[Any]]:
     return arrays
 
 
-def _default_start(arrays: list[NDArray[Any]], is_tuple: bool, name: str) -> NDArray[Any]:
+def _checked_sparse(part: Any, name: str, before: list[Any], check_finite: bool) -> SparseRows:
+    """Return sparse rows in the dtype of the first input."""
+    rows = part if isinstance(part, SparseRows) else as_sparse_rows(part, name)
+    if before and len(rows) != len(before[0]):
+        raise ValueError(f"data[0] has {len(before[0])} rows, {name} has {len(rows)}")
+    if before and rows.dtype != computed_in(before[0].dtype):
+        rows = SparseRows(rows.data.astype(computed_in(before[0].dtype)), rows.indices, rows.indptr, rows.shape)
+    if check_finite:
+        rows.require_finite(name)
+    return rows
+
+
+def _default_start(arrays: list[Any], is_tuple: bool, name: str) -> NDArray[Any]:
     """Return zeros where the data implies the parameters: a number for data of one axis, else one per column."""
     if arrays[0].ndim == 1:
         return np.zeros(())

@@ -1,0 +1,127 @@
+"""Sparse rows: time per batch as columns grow, and rows per second against scikit-learn.
+
+    python benchmarks/sparse_rows.py [--rows 500000] [--columns 100000] [--dtype float64] [--json FILE]
+
+Rows hold 50 entries in columns drawn from a power law. One epoch of steepest, batch by batch, and one of
+SGDClassifier, in turn, each with one thread. What is told is the processor's time, of the fastest of several: on a
+machine that does other work besides, the clock on the wall measures that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.linear_model import SGDClassifier
+
+import steepest as st
+
+Array = NDArray[Any]
+ENTRIES = 50
+BATCH = 32
+PENALTIES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "L2": (st.L2(1e-4), {"penalty": "l2", "alpha": 1e-4}),
+    "L1": (st.L1(1e-5), {"penalty": "l1", "alpha": 1e-5}),
+}
+
+
+def make_rows(n: int, d: int, dtype: str, seed: int = 0) -> tuple[Any, Array]:
+    """Draw rows whose columns are power-law distributed, and labels that depend on them."""
+    rng = np.random.default_rng(seed)
+    # The inverse of the distribution function of density 1/x between 1 and d + 1.
+    columns = np.floor(np.exp(rng.random((n, ENTRIES)) * np.log(d + 1))).astype(np.int32) - 1
+    columns = np.random.default_rng(1).permutation(d).astype(np.int32)[np.minimum(columns, d - 1)]
+    columns.sort(axis=1)
+    indptr = np.arange(0, n * ENTRIES + 1, ENTRIES, dtype=np.int32)
+    rows = csr_matrix((rng.normal(size=n * ENTRIES).astype(dtype), columns.ravel(), indptr), shape=(n, d))
+    score = rows @ rng.normal(size=d) + rng.normal(size=n)
+    return rows, np.where(score > 0, 1.0, -1.0).astype(dtype)
+
+
+def steepest_seconds(rows: Any, y: Array, penalty: Any, shuffle: Any, epochs: int = 3) -> float:
+    """Return the time of an epoch: the shortest between two callbacks."""
+    ends: list[float] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        st.minimize(
+            "log_loss",
+            (rows, y),
+            method="sgd",
+            step_size=0.1,
+            penalty=penalty,
+            batch_size=BATCH,
+            epochs=epochs + 1,
+            shuffle=shuffle,
+            fit_intercept=True,
+            n_threads=1,
+            seed=0,
+            callback=lambda state: ends.append(time.process_time()),
+        )
+    return float(np.diff(ends).min())
+
+
+def sklearn_seconds(rows: Any, y: Array, options: dict[str, Any]) -> float:
+    """Return the time of an epoch of scikit-learn: that of two less that of one."""
+    seconds = []
+    for epochs in (1, 2):
+        model = SGDClassifier(
+            loss="log_loss", learning_rate="constant", eta0=0.1, max_iter=epochs, tol=None, random_state=0, **options
+        )
+        begin = time.process_time()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(rows, y)
+        seconds.append(time.process_time() - begin)
+    return seconds[1] - seconds[0]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and tell."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=500_000)
+    parser.add_argument("--columns", type=int, default=100_000)
+    parser.add_argument("--dtype", default="float64", choices=["float32", "float64"])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(arguments)
+    results: dict[str, Any] = {"rows": options.rows, "dtype": options.dtype, "batch": BATCH, "peers": [], "columns": []}
+
+    rows, y = make_rows(options.rows, options.columns, options.dtype)
+    for name, (penalty, theirs) in PENALTIES.items():
+        ours: dict[str, list[float]] = {"stream": [], "full": []}
+        peer = []
+        for _ in range(options.repeats):
+            for shuffle, seconds in ours.items():
+                seconds.append(steepest_seconds(rows, y, penalty, shuffle))
+            peer.append(sklearn_seconds(rows, y, theirs))
+        line = {"penalty": name, "scikit-learn": min(peer), **{shuffle: min(times) for shuffle, times in ours.items()}}
+        results["peers"].append(line)
+        told = ", ".join(f"{k} {options.rows / v / 1e6:.2f} million rows/s" for k, v in line.items() if k != "penalty")
+        print(f"{name}: {told}; {min(peer) / line['stream']:.1f} and {min(peer) / line['full']:.1f} times")
+
+    few = max(1, options.rows // 5)
+    several = {d: make_rows(few, d, options.dtype) for d in (10_000, 100_000, 1_000_000)}
+    for name, (penalty, _) in PENALTIES.items():
+        for shuffle in ("stream", "full"):
+            times: dict[int, list[float]] = {d: [] for d in several}
+            for _ in range(options.repeats):
+                for d, data in several.items():
+                    times[d].append(steepest_seconds(*data, penalty, shuffle))
+            micro = {d: min(seconds) / (few / BATCH) * 1e6 for d, seconds in times.items()}
+            results["columns"].append({"penalty": name, "shuffle": shuffle, "microseconds": micro})
+            print(f"{name}, {shuffle}: " + ", ".join(f"{d:,} columns {t:.2f} us a batch" for d, t in micro.items()))
+    if options.json is not None:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,246 @@
+// Plain descent over sparse rows on the columns that a batch touches.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "steepest/sparse.hpp"
+
+namespace steepest {
+namespace {
+
+using Index = std::int64_t;
+
+/// A batch that meets every coefficient as often as this is better off with a gradient: it is added up in parts, chunk by chunk.
+constexpr double dense_batch = 8;
+
+/// The scale that coefficients share is folded into them before it leaves the range of a float; where sums of its powers are
+/// kept too, before differences of them lose their digits.
+constexpr double least_scale = 1e-9, least_summed_scale = 1.0 / 32;
+
+/// Sums of updates are kept until all coefficients catch up, which costs as little as this many updates at least.
+constexpr std::size_t most_updates = 1 << 16;
+
+}  // namespace
+
+template <class T>
+class LazySparse final : public LazyDescent<T> {
+ public:
+  LazySparse(SparseSum<T>& sum, const Restraint& held)
+      : sum_(sum), held_(held), size_(sum.penalised()), features_(sum.data_.rows.features), kernels_(sum.kernels_) {
+    if (held_.l1 > 0) met_.resize(std::size_t(size_));
+  }
+
+  void begin(T* x) override {
+    x_ = x;
+    penalties_ = 0;
+    settle();
+  }
+
+  double update(const Segment& batch, double divisor, double step) override {
+    const Index rows = batch.count, stride = sum_.stride_for(rows);
+    sum_.reserve(scratch_, stride);
+    begin_update(rows);
+    predict(batch, stride);
+    const double total = reduce(batch, stride);
+    if (!std::isfinite(total)) return total;
+
+    const double left = 1 - step * held_.l2;
+    const double kept = std::max(left, held_.least_kept);
+    if (std::abs(kept * scale_) < (thresholds() ? least_summed_scale : least_scale)) {
+      catch_up();
+      for (Index j = 0; j < size_; ++j) x_[j] = T(double(x_[j]) * kept);
+      settle();
+    } else {
+      scale_ *= kept;
+    }
+    T* slopes = scratch_.slope.data();
+    for (Index k = 0; k < sum_.vectors_; ++k) {
+      T* slope = slopes + k * stride;
+      if (sum_.intercept_) x_[size_ + k] -= T(held_.intercept_pace * step / divisor) * kernels_.rows.sum(slope, rows);
+      const T move = T(-step / (divisor * scale_));
+      for (Index i = 0; i < rows; ++i) slope[i] *= move;
+      if (thresholds() || held_.l2 == 0)
+        kernels_.sparse.accumulate(sum_.data_.rows, batch, slope, x_ + k * features_);
+      else
+        squares_ += kernels_.lazy.descend(sum_.data_.rows, batch, slope, x_ + k * features_);
+    }
+    threshold_ += step * held_.l1 / std::abs(scale_);
+    return total;
+  }
+
+  double flush() override {
+    catch_up();
+    settle();
+    return std::exchange(penalties_, 0.0);
+  }
+
+ private:
+  bool thresholds() const { return held_.l1 > 0; }
+
+  /// All coefficients are what they are.
+  void settle() {
+    scale_ = 1;
+    squares_ = 0;
+    if (thresholds()) {
+      threshold_ = 0;
+      updates_.assign(1, {});
+      squares_before_.assign(1, {});
+      std::fill(met_.begin(), met_.end(), 0u);
+    } else if (held_.l2 > 0) {
+      for (Index j = 0; j < size_; ++j) squares_ += double(x_[j]) * double(x_[j]);
+    }
+  }
+
+  /// Adds what the penalty of a batch of so many rows is, or what it will be once coefficients catch up.
+  void begin_update(Index rows) {
+    if (!thresholds()) {
+      penalties_ += double(rows) * 0.5 * held_.l2 * scale_ * scale_ * squares_;
+      return;
+    }
+    if (updates_.size() > std::max<std::size_t>(most_updates, std::size_t(size_))) {
+      catch_up();
+      settle();
+    }
+    const double u = threshold_, sizes = double(rows) * std::abs(scale_), squares = sizes * std::abs(scale_);
+    const SizeSums& before = updates_.back();
+    updates_.push_back({u, before.sizes + sizes, before.sizes_threshold + sizes * u});
+    if (held_.l2 > 0) {
+      const SquareSums& last = squares_before_.back();
+      squares_before_.push_back(
+          {last.squares + squares, last.squares_threshold + squares * u, last.squares_threshold2 + squares * u * u});
+    }
+  }
+
+  MissedUpdates missed(Index vector) {
+    return {updates_.data(),
+            held_.l2 > 0 ? squares_before_.data() : nullptr,
+            Index(updates_.size()) - 1,
+            met_.data() + vector * features_,
+            &found_sizes_,
+            &found_squares_};
+  }
+
+  void predict(const Segment& batch, Index stride) {
+    const SparseRows<T>& rows = sum_.data_.rows;
+    const Index parts = thresholds() || !sum_.team_ ? 1 : sum_.parts_of(batch.count);
+    for (Index k = 0; k < sum_.vectors_; ++k) {
+      T *coef = x_ + k * features_, *z = scratch_.prediction.data() + k * stride;
+      const auto piece = [&](std::uint32_t i, int) {
+        const Index from = batch.count * i / parts, to = batch.count * (i + 1) / parts;
+        kernels_.sparse.predict(rows, batch.part(from, to - from), coef, T(0), z + from);
+      };
+      if (thresholds())
+        kernels_.lazy.predict(rows, batch, missed(k), coef, z);
+      else if (parts > 1)
+        sum_.team_->run(std::uint32_t(parts), piece);
+      else
+        kernels_.sparse.predict(rows, batch, coef, T(0), z);
+      const T scale = T(scale_), intercept = sum_.intercept_ ? x_[size_ + k] : T(0);
+      for (Index i = 0; i < batch.count; ++i) z[i] = scale * z[i] + intercept;
+    }
+  }
+
+  /// The losses of the batch; its slopes in scratch.
+  double reduce(const Segment& batch, Index stride) {
+    if (!(held_.slope_limit < std::numeric_limits<double>::infinity()))
+      return sum_.reduce(batch, stride, true, scratch_);
+    double total = sum_.reduce(batch, stride, false, scratch_);
+    const T limit = T(held_.slope_limit);
+    for (Index i = 0; i < batch.count; ++i) {
+      const T weight = sum_.data_.weight ? sum_.data_.weight[batch[i]] : T(1);
+      for (Index k = 0; k < sum_.vectors_; ++k) {
+        T& slope = scratch_.slope[std::size_t(k * stride + i)];
+        slope = weight * std::clamp(slope, -limit, limit);
+      }
+      if (batch.count == 1) total *= double(weight);
+    }
+    return total;
+  }
+
+  /// Brings all coefficients up to date; settle() has to follow before anything else.
+  void catch_up() {
+    if (thresholds()) {
+      // An update that has no objective: the threshold of the last one is still to pass.
+      SizeSums sums = updates_.back();
+      sums.threshold = threshold_;
+      updates_.push_back(sums);
+      if (held_.l2 > 0) squares_before_.push_back(SquareSums(squares_before_.back()));
+      for (Index k = 0; k < sum_.vectors_; ++k) kernels_.lazy.catch_up(missed(k), features_, x_ + k * features_);
+      penalties_ += held_.l1 * found_sizes_ + 0.5 * held_.l2 * found_squares_;
+      found_sizes_ = found_squares_ = 0;
+    }
+    const T scale = T(scale_);
+    if (scale_ != 1)
+      for (Index j = 0; j < size_; ++j) x_[j] *= scale;
+  }
+
+  SparseSum<T>& sum_;
+  Restraint held_;
+  Index size_, features_;
+  const KernelsOf<T>& kernels_;
+  T* x_ = nullptr;
+  typename SparseSum<T>::Scratch scratch_;
+  double scale_ = 1, squares_ = 0, threshold_ = 0, penalties_ = 0;
+  double found_sizes_ = 0, found_squares_ = 0;
+  std::vector<SizeSums> updates_;
+  std::vector<SquareSums> squares_before_;
+  std::vector<std::uint32_t> met_;
+};
+
+template <class T>
+std::unique_ptr<LazyDescent<T>> SparseSum<T>::lazily(const Restraint& held, Index batch_size) {
+  const double met = double(batch_size) * data_.rows.entries_per_row() / double(data_.rows.features);
+  if (met > dense_batch || data_.scaling) return nullptr;
+  return std::make_unique<LazySparse<T>>(*this, held);
+}
+
+template <class T>
+double SparseSum<T>::touched_share(Index rows) const {
+  if (data_.scaling) return 1;
+  return std::min(1.0, double(rows) * data_.rows.entries_per_row() / double(data_.rows.features));
+}
+
+template <class T>
+void SparseSum<T>::touched(const Segment& segment, std::vector<Index>& parameters) {
+  const SparseRows<T>& rows = data_.rows;
+  const Index d = rows.features;
+  seen_.resize(std::size_t(d));
+  if (++segments_ == 0) {
+    std::fill(seen_.begin(), seen_.end(), 0u);
+    segments_ = 1;
+  }
+  parameters.clear();
+  // Bounds are kept as the kernels keep them, so that both touch the same columns.
+  const auto look = [&]<class I>(const volatile I* starts, const volatile I* indices) {
+    for (Index i = 0; i < segment.count; ++i) {
+      const Index row = segment[i];
+      const Index begin = starts[row], end = starts[row + 1];
+      const Index from = begin < 0 || begin > rows.entries ? rows.entries : begin, to = std::min(end, rows.entries);
+      for (Index k = from; k < to; ++k) {
+        const Index given = indices[k], column = given < 0 || given >= d ? d - 1 : given;
+        if (std::exchange(seen_[std::size_t(column)], segments_) != segments_) parameters.push_back(column);
+      }
+    }
+  };
+  if (rows.wide)
+    look(static_cast<const volatile std::int64_t*>(rows.starts),
+         static_cast<const volatile std::int64_t*>(rows.indices));
+  else
+    look(static_cast<const volatile std::int32_t*>(rows.starts),
+         static_cast<const volatile std::int32_t*>(rows.indices));
+  const std::size_t columns = parameters.size();
+  for (Index k = 1; k < vectors_; ++k)
+    for (std::size_t i = 0; i < columns; ++i) parameters.push_back(parameters[i] + k * d);
+  for (Index j = penalised(); j < this->parameters(); ++j) parameters.push_back(j);
+}
+
+template double SparseSum<float>::touched_share(Index) const;
+template double SparseSum<double>::touched_share(Index) const;
+template void SparseSum<float>::touched(const Segment&, std::vector<Index>&);
+template void SparseSum<double>::touched(const Segment&, std::vector<Index>&);
+template std::unique_ptr<LazyDescent<float>> SparseSum<float>::lazily(const Restraint&, Index);
+template std::unique_ptr<LazyDescent<double>> SparseSum<double>::lazily(const Restraint&, Index);
+
+}  // namespace steepest
