@@ -8,6 +8,10 @@
 
 #include "steepest/simd.hpp"
 
+#if defined(__SSE4_1__)
+#include <immintrin.h>
+#endif
+
 namespace steepest::STEEPEST_LEVEL {
 
 /// 16-bit floats have no arithmetic of their own here: five bits of exponent, or eight.
@@ -38,7 +42,7 @@ STEEPEST_INLINE Register load(const S* from) {
 template <int N, class S>
 STEEPEST_INLINE Lanes<std::int32_t, N> whole(const S* from) {
   using Result = Lanes<std::int32_t, N>;
-  constexpr bool is_signed = std::is_signed_v<S>, byte = sizeof(S) == 1;
+  [[maybe_unused]] constexpr bool is_signed = std::is_signed_v<S>, byte = sizeof(S) == 1;
 #if defined(__AVX512F__)
   if constexpr (N == 16) {
     constexpr __mmask16 all = 0xffff;  // without a mask GCC 12 warns of its own headers

@@ -3,7 +3,8 @@
 // once for four rows.
 //
 // Rows of type S meet coefficients of type T: narrower numbers are widened in registers, twice, because a widened copy of a
-// chunk would leave the first-level cache before it is read.
+// chunk would leave the first-level cache before it is read. Both give the same bits: sums of products begin at zero, because
+// of two products alone a compiler rounds either one before the addition, and not the same one everywhere.
 #pragma once
 
 #include <type_traits>
@@ -45,12 +46,13 @@ void predict_narrow(const Reader& row, Index d, const Segment& segment, const T*
   const Index last = d - (Registers - 1) * N, n = segment.count, reachable = n + segment.ahead;
   Vector<T> w[Registers];
   load_row<Registers>(coef, last, w);
+  const Vector<T> zero(0.0);
   for (Index i = 0; i < n; ++i) {
     if (row.gathers())
       if (i + prefetch_rows < reachable) prefetch_row(row(i + prefetch_rows), d);
     Vector<T> x[Registers];
     load_row<Registers>(row(i), last, x);
-    Vector<T> product = w[0] * x[0];
+    Vector<T> product = w[0] * x[0] + zero;
     for (int k = 1; k < Registers; ++k) product = w[k] * x[k] + product;
     z[i] = product.sum() + intercept;
   }
@@ -140,6 +142,7 @@ template <int Rows, class T, class Reader>
 STEEPEST_INLINE void accumulate_group(const Reader& row, Index i, Index d, const T* slope, T* gradient) {
   constexpr int N = lanes<T>;
   const Index whole = d / N * N;
+  const Vector<T> zero(0.0);
   decltype(row(0)) x[Rows];
   Vector<T> s[Rows];
   for (int k = 0; k < Rows; ++k) {
@@ -147,12 +150,12 @@ STEEPEST_INLINE void accumulate_group(const Reader& row, Index i, Index d, const
     s[k] = Vector<T>(slope[i + k]);
   }
   for (Index j = 0; j < whole; j += N) {
-    Vector<T> sum = s[0] * load_as<T>(x[0] + j);
+    Vector<T> sum = s[0] * load_as<T>(x[0] + j) + zero;
     for (int k = 1; k < Rows; ++k) sum = s[k] * load_as<T>(x[k] + j) + sum;
     add_to(gradient + j, sum);
   }
   if (whole < d) {
-    Vector<T> sum = s[0] * load_first_as<T>(x[0] + whole, d - whole);
+    Vector<T> sum = s[0] * load_first_as<T>(x[0] + whole, d - whole) + zero;
     for (int k = 1; k < Rows; ++k) sum = s[k] * load_first_as<T>(x[k] + whole, d - whole) + sum;
     add_to_first(gradient + whole, d - whole, sum);
   }
