@@ -531,16 +531,22 @@ def test_help_fits_a_terminal(command: str) -> None:
 
 
 def test_memory_is_the_numbers_and_little_else() -> None:
-    rows, width = 60_000, 20
+    rows, width = 300_000, 40
     draws = np.random.default_rng(0).random((1000, width))
-    block = "\n".join(",".join(f"{value:.6f}" for value in row) for row in draws)
+    block = "\n".join(",".join(f"{value:.1f}" for value in row) for row in draws)
     Path("wide.csv").write_text(",".join(f"x{i}" for i in range(width)) + "\n" + (block + "\n") * (rows // 1000))
     code = """
-import resource, sys
+import re, resource
+from pathlib import Path
 from steepest._commands import app
 from steepest._table import Request, read_table
 import pyarrow.csv
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def peak():
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # On Linux ru_maxrss begins with the memory of the process that started this one.
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1])
 read_table(Request(["first.csv"], target="x0"), labels=False)
 before = peak()
 table = read_table(Request(["wide.csv"], target="x0"), labels=False)
@@ -551,4 +557,5 @@ print(peak() - before, table.X.nbytes + table.y.nbytes)
     assert done.returncode == 0, done.stderr
     grown, numbers_held = map(int, done.stdout.split())
     assert numbers_held == rows * width * 8
-    assert grown < numbers_held + 100e6
+    # A second copy of the numbers would be 96 MB; what is under way in pyarrow was 60.
+    assert numbers_held < grown < numbers_held + 80e6
