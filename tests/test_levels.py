@@ -46,6 +46,17 @@ def test_every_level_computes_the_same(level: str) -> None:
 
 
 @each_level
+def test_narrow_rows_have_the_bits_of_wide_ones(level: str) -> None:
+    """What converts is another instruction at every level, and so is what a compiler may round once for a product."""
+    options = ["-q", "--color=no", "-p", "no:cacheprovider", "-k", "same_bits and (C-70 or F-101 or apart-16)"]
+    result = run(level, "-m", "pytest", *options, str(TESTS / "test_narrow.py"))
+    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
+    passed = re.search(r"(\d+) passed", result.stdout)
+    assert passed is not None
+    assert int(passed[1]) == 28
+
+
+@each_level
 def test_forcing_a_level_works(level: str) -> None:
     result = run(level, "-c", "import steepest as st; st.show_config(); print(st._core.level())")
     assert result.returncode == 0, result.stderr
