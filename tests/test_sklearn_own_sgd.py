@@ -89,7 +89,7 @@ def adopt(name: str, test: Callable[..., Any]) -> Callable[..., Any]:
     return adopted
 
 
-THEIR_OWN = re.compile("fit_for_all_backends|one_?class|ocsvm|^test_loss_(?!function)|^test_gradient_|^_")
+THEIR_OWN = re.compile("one_?class|ocsvm|^test_loss_(?!function)|^test_gradient_|^_")
 MODULE = load()
 ADOPTED = {
     name: adopt(name, test)
