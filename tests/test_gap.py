@@ -139,7 +139,8 @@ def exactly(name: str, X: Array, y: Array, l1: float, l2: float) -> float:
 @pytest.mark.parametrize("name", KINKED)
 def test_losses_with_kinks(name: str, penalty: Any) -> None:
     X, y = draw(name, members.random(name, penalty), 30, 3)
-    best = exactly(name, X, y, *_gap.strengths(penalty))
+    ratio = penalty.params.get("l1_ratio", float(penalty.name == "l1"))
+    best = exactly(name, X, y, penalty.alpha * ratio, penalty.alpha * (1 - ratio))
     given: dict[str, Any] = {"penalty": penalty, "fit_intercept": True}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", st.ConvergenceWarning)
@@ -186,6 +187,12 @@ def test_whatever_the_rows(layout: str, dtype: Any) -> None:
         ("log_loss", st.L2(0.0), "without an L1 or L2 penalty"),
         ("tweedie", st.L1(0.1), "the conjugate of tweedie is not at hand"),
         ("crammer_singer", st.L1(0.1), "the conjugate of crammer_singer is not at hand"),
+        ("crammer_singer", st.penalties.L2Ball(1.0), "the conjugate of crammer_singer is not at hand"),
+        ("log_loss", st.L1([0.1, 0.0, 0.2]), "coefficient 1 has no penalty"),
+        ("log_loss", st.penalties.Box(0.0, np.inf), "no dual point is feasible where a coefficient has no bound"),
+        ("log_loss", st.penalties.NonNegative(), "no dual of the penalty NonNegative"),
+        ("log_loss", st.penalties.GroupLasso(0.1, [[0, 2]]), "a coefficient is in no group"),
+        ("log_loss", st.penalties.GroupLasso(0.0), "without an L1 or L2 penalty"),
     ],
     ids=repr,
 )
@@ -201,7 +208,47 @@ def test_where_there_is_none(loss: str, penalty: Any, reason: str) -> None:
     quiet = st.minimize(loss, (X, y), penalty=penalty, epochs=3)
     assert quiet.gap is None
     assert reason in quiet.gap_reason
-    assert "bound of the gap" not in quiet.message
+    assert f"There is no bound of the gap: {reason}" in quiet.message
+
+
+OTHERS = [
+    st.penalties.L1Ball(0.8),
+    st.penalties.L2Ball(0.5),
+    st.penalties.Box(-0.2, 0.3),
+    st.penalties.Box([-0.1, 0.0, -1.0, -0.2], [0.1, 0.5, 1.0, -0.1]),
+    st.penalties.GroupLasso(0.05, [[0, 1], [2, 3]]),
+    st.penalties.GroupLasso(0.05),
+    st.L1([0.01, 0.1, 0.02, 0.3]),
+    st.L2([0.01, 0.1, 0.02, 0.3]),
+    st.ElasticNet([0.01, 0.1, 0.02, 0.3], 0.5),
+]
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("penalty", OTHERS, ids=repr)
+def test_groups_constraints_and_strengths_per_feature(penalty: Any, intercept: bool) -> None:
+    for name in ("huber", "log_loss", "softmax", "multi_squared_error", "absolute_error"):
+        source = members.random(name, penalty)
+        X, y = draw(name, source, 50, 4)
+        given: dict[str, Any] = {"penalty": penalty, "fit_intercept": intercept, "x0": None}
+        best = math.inf
+        if name != "absolute_error":
+            best = st.minimize(name, (X, y), method="gd", epochs=4000, **given).fun
+        start = source.normal(size=st.Objective(name, (X, y), fit_intercept=intercept).n_parameters)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", st.ConvergenceWarning)
+            for epochs in (1, 5, 40):
+                rough = st.minimize(name, (X, y), epochs=epochs, seed=0, **given | {"x0": start})
+                best = min(best, rough.fun)
+                assert rough.gap >= rough.fun - best - 1e-13 * abs(best)
+                assert rough.gap_reason is None
+            if name == "absolute_error":
+                continue
+            for method in (None, "saga"):
+                for tolerance in (1e-2, 1e-4):
+                    found = st.minimize(name, (X, y), method=method, tol=tolerance, epochs=5000, seed=0, **given)
+                    assert found.status.name == "converged"
+                    assert found.fun - best - 1e-12 <= found.gap <= tolerance * abs(found.fun) * (1 + 1e-9)
 
 
 def test_traced_losses_say_why() -> None:

@@ -24,6 +24,8 @@ from scipy.special import xlogy
 
 from steepest import penalties
 from steepest._data import Data
+from steepest._gap_penalties import Conjugate as PenaltyConjugate
+from steepest._gap_penalties import Elastic, conjugate_of, finite_everywhere
 from steepest._model import Model
 from steepest._results import Interrupted, Result, Status
 from steepest._scipy import SmoothObjective, split, unsplit
@@ -34,7 +36,6 @@ Array = NDArray[np.float64]
 Conjugate = Callable[[Array, Array, Any], Array]
 
 BLOCK_ROWS, BLOCK_NUMBERS = 4096, 1 << 22
-PENALTIES = ("l1", "l2", "elastic_net")
 UNASKED = 1 << 20  # numbers in the data, up to which a pass over the rows is made where nobody gave a tolerance,
 REFINED = 1 << 17  # up to which the bound is then refined,
 MOST = 1 << 27  # that are read where they are not stored
@@ -95,9 +96,11 @@ WIDTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # over which kinks are rounded off, of the si
 
 
 class Dual:
-    """Lower bounds of the objective of a convex loss of linear scores with an L1, L2 or elastic penalty."""
+    """Lower bounds of the objective of a convex loss of linear scores with a penalty that has a conjugate."""
 
-    def __init__(self, model: Model, penalty: penalties.Penalty, fit_intercept: bool) -> None:
+    def __init__(
+        self, model: Model, penalty: penalties.Penalty, conjugate: PenaltyConjugate, fit_intercept: bool
+    ) -> None:
         assert model.loss is not None
         assert model.data is not None
         self._model = model
@@ -105,13 +108,14 @@ class Dual:
         self._data: Data = model.data
         self._penalty = penalty
         self._intercept = fit_intercept
-        self._l1, self._l2 = strengths(penalty)
+        self._conjugate_of_penalty = conjugate
+        self._elastic = conjugate if isinstance(conjugate, Elastic) else None
         self._eps = float(np.finfo(model.start.dtype).eps)
         # How many numbers a pass reads: zeros of sparse rows are read where columns are shifted.
         shifted = isinstance(self._data.X, SparseRows) and self._data.shift is not None
         read = self._data.trained * self._data.width if shifted else model.numbers
         self.numbers = max(read, PASSES * model.start.size)
-        self.by_gradient = self._l2 > 0 and not fit_intercept
+        self.by_gradient = finite_everywhere(conjugate) and not fit_intercept
         rows = self._data.at(slice(None))
         self._y = self._data.y[rows].astype(np.float64)
         weight = np.ones(len(self._y)) if self._data.weight is None else self._data.weight[rows].astype(np.float64)
@@ -120,7 +124,7 @@ class Dual:
     @property
     def refines_quickly(self) -> bool:
         """Whether a few Newton steps suffice to refine a bound."""
-        return self._loss.smooth and self._l1 == 0
+        return self._loss.smooth and self._elastic is not None and not self._elastic.l1.any()
 
     @property
     def tightens(self) -> bool:
@@ -156,9 +160,11 @@ class Dual:
             return min(gap, self._refined_gap(x, fun, jac))
 
     def _refined_gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
+        if self._elastic is None:
+            return math.inf
         if not self._loss.smooth:
-            return self._with_rounding(fun - self._rounded_bound(x), fun)
-        better = self._refined(x, jac)
+            return self._with_rounding(fun - self._rounded_bound(x, self._elastic), fun)
+        better = self._refined(x, jac, self._elastic.l1)
         if not self.by_gradient:
             return self._with_rounding(fun - self.bound(better), fun)
         smooth = SmoothObjective(self._model, self._penalty)
@@ -168,9 +174,11 @@ class Dual:
 
     def _lack(self, x: NDArray[Any], jac: Array) -> float:
         """Return what the penalty and its conjugate lack in being tangent (Fenchel and Young)."""
+        assert self._elastic is not None
+        l1, l2 = self._elastic.l1, self._elastic.l2
         w = x[: self._model.features].astype(np.float64)
-        pull = jac[: w.size] - self._l2 * w
-        lack = self._l2 / 2 * w**2 + self._l1 * np.abs(w) + self._conjugate_of_penalty(-pull) + pull * w
+        pull = jac[: w.size] - l2 * w
+        lack = l2 / 2 * w**2 + l1 * np.abs(w) + self._elastic.each(-pull) + pull * w
         return float(np.maximum(lack, 0.0).sum())
 
     def _with_rounding(self, gap: float, fun: float) -> float:
@@ -178,9 +186,6 @@ class Dual:
         if not math.isfinite(gap):
             return math.inf
         return max(gap, 0.0) + 16 * self._eps * abs(fun)
-
-    def _conjugate_of_penalty(self, pull: Array) -> Array:
-        return np.asarray(np.maximum(np.abs(pull) - self._l1, 0.0) ** 2 / (2 * self._l2))
 
     def bound(self, x: NDArray[Any]) -> float:
         """Return a lower bound of the optimum from the slopes at x."""
@@ -234,13 +239,12 @@ class Dual:
                 of_down = np.where(falling > 0, least / falling, 0.0)
             slopes = np.where(slopes > 0, slopes * of_up, slopes * of_down)
             pull = of_up[:, None] * up + of_down[:, None] * down
-        if self._l2 == 0:
-            largest = float(np.abs(pull).max())
-            if largest > self._l1:
-                slopes = slopes * (self._l1 / largest * (1 - 1e-15))
-            of_penalty = 0.0
-        else:
-            of_penalty = float(self._conjugate_of_penalty(-pull).sum())
+        opposite = -pull.ravel()
+        feasible = self._conjugate_of_penalty.feasible_share(opposite)
+        if feasible < 1:
+            feasible *= 1 - 1e-15
+            slopes, opposite = feasible * slopes, feasible * opposite
+        of_penalty = self._conjugate_of_penalty(opposite)
         of_rows = self._conjugates(slopes)
         # Sums that should vanish do so but for rounding, and meet intercepts as large as the targets.
         sizes = self._share @ np.abs(of_rows) + (self._share @ np.abs(slopes)).max() * (1 + np.abs(self._y).max())
@@ -281,11 +285,11 @@ class Dual:
         y = self._y.reshape(len(slopes), -1)
         return np.asarray(conjugate(slopes, y, self._loss).sum(axis=1))
 
-    def _refined(self, x: NDArray[Any], jac: Array) -> NDArray[Any]:
+    def _refined(self, x: NDArray[Any], jac: Array, l1: Array) -> NDArray[Any]:
         """Go on from x by a few steps of a method of second order, or nearly so."""
         smooth = SmoothObjective(self._model, self._penalty)
         start = x.astype(np.float64)
-        if self._l1 == 0:
+        if not l1.any():
             goal = max(1e-4 * float(np.linalg.norm(jac)), 1e-300)
             found = scipy.optimize.minimize(
                 smooth.value_and_gradient,
@@ -304,15 +308,15 @@ class Dual:
             bounds=smooth.split_bounds(start.size),
             options={"gtol": 1e-14, "ftol": 1e-16, "maxiter": 100, "maxcor": 20},
         )
-        return self._newton_on_support(smooth, unsplit(found.x, smooth.penalised))
+        return self._newton_on_support(smooth, unsplit(found.x, smooth.penalised), l1)
 
-    def _newton_on_support(self, smooth: SmoothObjective, x: Array) -> Array:
+    def _newton_on_support(self, smooth: SmoothObjective, x: Array, l1: Array) -> Array:
         """Where coefficients that are zero stay so, and the others keep their signs, the objective has no kinks."""
-        sign = np.sign(x)
-        sign[smooth.penalised :] = 0
-        free = sign != 0
+        pulls = np.zeros_like(x)
+        pulls[: smooth.penalised] = l1 * np.sign(x[: smooth.penalised])
+        free = x != 0
         free[smooth.penalised :] = True
-        pull = self._l1 * sign[free]
+        pull = pulls[free]
 
         def at(u: Array) -> Array:
             full = np.zeros_like(x)
@@ -335,12 +339,13 @@ class Dual:
         )
         return at(found.x) if np.array_equal(np.sign(found.x) * (pull != 0), np.sign(pull)) else x
 
-    def _rounded_bound(self, x: NDArray[Any]) -> float:
+    def _rounded_bound(self, x: NDArray[Any], penalty: Elastic) -> float:
         """Round the kink off, ever less, and take the slopes at the optimum of that."""
         sparse = isinstance(self._data.X, SparseRows)
         if self._loss.name not in KINKS or (sparse and self._y.size * self._data.width > ASKED_REFINED):
             return -math.inf
         rows, kink, share = self._rows(slice(None)), KINKS[self._loss.name], self._share
+        l1, l2 = penalty.l1, penalty.l2
         width, size = self._data.width, max(float(np.abs(self._y).max()), 1e-300)
         if self._intercept:
             ones = np.ones((rows.shape[0], 1))
@@ -353,12 +358,12 @@ class Dual:
             excess, (low, high) = kink(rows @ at, self._y, self._loss)
             slope = np.clip(excess / rounding, low, high)
             w = at[:width]
-            value = share @ (slope * (excess - 0.5 * rounding * slope)) + 0.5 * self._l2 * (w @ w)
+            value = share @ (slope * (excess - 0.5 * rounding * slope)) + 0.5 * (l2 @ w**2)
             gradient = rows.T @ (share * slope)
-            gradient[:width] += self._l2 * w
-            sizes = self._l1 * float(parts[:width].sum() + parts[-width:].sum())
+            gradient[:width] += l2 * w
+            sizes = float(l1 @ (parts[:width] + parts[-width:]))
             return float(value) + sizes, np.concatenate(
-                [gradient[:width] + self._l1, gradient[width:], self._l1 - gradient[:width]]
+                [gradient[:width] + l1, gradient[width:], l1 - gradient[:width]]
             )
 
         best, parts = -math.inf, split(x.astype(np.float64), width)
@@ -386,12 +391,6 @@ def _part_of(slopes: Array, part: slice, rows: Array) -> Array:
     return slopes[part]
 
 
-def strengths(penalty: penalties.Penalty) -> tuple[float, float]:
-    """Return the factors of the sum of sizes and of half the sum of squares."""
-    alpha, ratio = penalty.params["alpha"], penalty.params.get("l1_ratio", 1.0 if penalty.name == "l1" else 0.0)
-    return alpha * ratio, alpha * (1 - ratio)
-
-
 def make_dual(model: Model, penalty: penalties.Penalty | None, fit_intercept: bool) -> tuple[Dual | None, str | None]:
     """Return where lower bounds of a problem's optimum come from, or why there are none."""
     if model.loss is None or model.data is None:
@@ -399,19 +398,15 @@ def make_dual(model: Model, penalty: penalties.Penalty | None, fit_intercept: bo
     loss = model.loss
     if not loss.convex:
         return None, f"{loss.name} is not convex"
-    if penalty is None:
-        return None, "without an L1 or L2 penalty no dual point is feasible"
-    if penalty.name not in PENALTIES:
-        return None, f"no dual of the penalty {penalty!r} is at hand"
-    if isinstance(penalty.params["alpha"], np.ndarray):
-        return None, "no dual of a penalty with one strength per coefficient is at hand"
-    l1, l2 = strengths(penalty)
-    if l1 == 0 and l2 == 0:
-        return None, "without an L1 or L2 penalty no dual point is feasible"
+    shape = (model.data.scores, model.data.width) if model.data.scores else (model.features,)
+    conjugate = conjugate_of(penalty, shape)
+    if isinstance(conjugate, str):
+        return None, conjugate
+    assert penalty is not None
     known = loss.name in CONJUGATES or loss.name in SEPARABLE or loss.name == "softmax"
-    if not known and (l2 == 0 or fit_intercept):
-        return None, f"the conjugate of {loss.name} is not at hand, which L1 alone and intercepts need"
-    dual = Dual(model, penalty, fit_intercept)
+    if not known and (fit_intercept or not finite_everywhere(conjugate)):
+        return None, f"the conjugate of {loss.name} is not at hand, without which only L2 and no intercept will do"
+    dual = Dual(model, penalty, conjugate, fit_intercept)
     if dual.numbers > max(MOST, model.numbers, PASSES * model.start.size) and not dual.by_gradient:
         return None, "the columns of sparse rows are shifted, which makes too many numbers of them to be read here"
     return dual, None
@@ -435,7 +430,7 @@ def add_gap(result: Result, model: Model, dual: Dual | None, reason: str | None,
             reason = "the rows were not read once more for it, for which a numeric tol asks"
     result["gap"] = gap if math.isfinite(gap) else None
     result["gap_reason"] = reason
-    if asked and reason is not None and dual is None:
+    if reason is not None and result.status not in (Status.interrupted, Status.diverged):
         result["message"] += f" There is no bound of the gap: {reason}."
     return result
 
@@ -451,7 +446,10 @@ class GapWatch:
         self._tolerance = tolerance
         self._watcher = watcher
         self._seen, self._next = 0, 1
-        self._scale = abs(self._evaluate(model.start)[0])
+        start = model.start.copy()
+        if penalty is not None and penalty.constraint:
+            start[: model.features] = penalty.prox(start[: model.features], 1.0)
+        self._scale = abs(self._evaluate(start)[0])
         self.met = False
 
     def _evaluate(self, x: NDArray[Any]) -> tuple[float, Array]:

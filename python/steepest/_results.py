@@ -64,10 +64,10 @@ class Result(OptimizeResult):  # type: ignore[misc]
     classes : ndarray or None
         The sorted labels of a classification loss: of two the last is the positive one, of K each has a score.
     gap : float or None
-        An upper bound of ``fun - optimum``, where one is known: from the dual of convex losses with L1, L2 or elastic
-        penalties, intercepts and all.
+        An upper bound of ``fun - optimum``, where one is known: from the dual of convex losses with penalties that
+        hold every coefficient (L1, L2, elastic nets, groups, boxes, balls), intercepts and all.
     gap_reason : str or None
-        Why there is none.
+        Why there is none, which the message says too.
     feature_names : list of str
         The columns' names, where X was a table; ``predict`` wants those of a table in the same order.
     """

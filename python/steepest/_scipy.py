@@ -91,7 +91,10 @@ def minimize_by_scipy(
 
 
 class SmoothObjective:
-    """The loss and the smooth part of the penalty in float64; the rest is `l1` or `bounds`, None where it is not."""
+    """The loss and the smooth part of the penalty in float64; the rest is `l1` or `bounds`, None where it is not.
+
+    Of groups and balls it has all, which is to look at, not to descend: `_check` keeps SciPy's methods from them.
+    """
 
     def __init__(self, model: Model, penalty: penalties.Penalty | None) -> None:
         self._model = model
@@ -163,14 +166,9 @@ def unsplit(parts: Array, k: int) -> Array:
 
 
 def l1_strengths(penalty: penalties.Penalty | None, k: int) -> Array | None:
-    """Return what multiplies the size of each coefficient in a penalty, None where its smooth part is all of it."""
-    if penalty is None or penalty.smooth or bounds_of(penalty, k) is not None:
+    """Return what multiplies the size of each coefficient in a penalty, None where nothing does."""
+    if penalty is None or penalty.name not in ("l1", "elastic_net"):
         return None
-    if penalty.name not in ("l1", "elastic_net"):
-        raise ValueError(
-            f"{penalty!r} has kinks that SciPy's methods do not know: take a rule of st.optim, which uses its proximal "
-            'step, or "saga" or "svrg"'
-        )
     return np.asarray(_per_coefficient(penalty, "alpha", k) * penalty.params.get("l1_ratio", 1.0))
 
 
@@ -190,6 +188,11 @@ def _per_coefficient(penalty: penalties.Penalty, name: str, k: int) -> Array:
 
 
 def _check(method: SciPyMethod, model: Model, penalty: penalties.Penalty | None, smooth: SmoothObjective) -> None:
+    if penalty is not None and not penalty.smooth and smooth.l1 is None and smooth.bounds is None:
+        raise ValueError(
+            f"{penalty!r} has kinks that SciPy's methods do not know: take a rule of st.optim, which uses its proximal "
+            'step, or "saga" or "svrg"'
+        )
     if not (smooth.l1 is None and smooth.bounds is None) and not method.bounded:
         raise ValueError(
             f"{method.name} needs a smooth objective, and {penalty!r} has kinks: take one of {', '.join(BOUNDED)}, "
