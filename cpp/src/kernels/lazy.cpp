@@ -7,6 +7,9 @@ namespace {
 /// Coefficients up to this are in the first-level cache by themselves.
 constexpr Index near_coefficients = 16 * 1024;
 
+/// Entries of a row that are looked through at once.
+constexpr Index listed = 64;
+
 template <class T>
 double descend(const SparseRows<T>& rows, const Segment& segment, const T* move, T* coef) {
   return with_reader(rows, [&](const auto& reader) {
@@ -93,9 +96,18 @@ void predict(const SparseRows<T>& rows, const Segment& segment, const MissedUpda
           __builtin_prefetch(missed.updates + missed.met[reader.column(k)], 0, 3);
       }
       const auto row = reader(segment[i]);
-      for (Index k = row.from; k < row.to; ++k) {
-        const auto c = reader.column(k);
-        if (missed.met[c] != std::uint32_t(missed.begun)) catch_up(missed, missed.met + c, coef + c, sizes, squares);
+      // First a list, made without a branch, because nobody can tell which columns are on it; a column on it twice has missed
+      // nothing the second time.
+      for (Index from = row.from; from < row.to; from += listed) {
+        const Index to = from + listed < row.to ? from + listed : row.to;
+        std::int64_t behind[listed];
+        Index count = 0;
+        for (Index k = from; k < to; ++k) {
+          const auto c = reader.column(k);
+          behind[count] = std::int64_t(c);
+          count += missed.met[c] != std::uint32_t(missed.begun);
+        }
+        for (Index k = 0; k < count; ++k) catch_up(missed, missed.met + behind[k], coef + behind[k], sizes, squares);
       }
       z[i] = reader.dot(row, coef);
     }
