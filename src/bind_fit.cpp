@@ -319,7 +319,10 @@ FitOptions fit_options(Options& given) {
   options.epochs_before = given.take("epochs_before", options.epochs_before);
   options.updates_before = given.take("updates_before", options.updates_before);
   options.stepping = stepping_of(given.take<std::string>("stepping", "schedule"));
-  options.schedule = make_schedule(given.take<py::object>("schedule"), options.epochs_before + options.epochs);
+  const auto schedule = given.take<py::object>("schedule");
+  options.schedule = make_schedule(schedule, options.epochs_before + options.epochs);
+  options.steady = py::isinstance<py::tuple>(schedule) &&
+                   schedule_specs()[py::cast<std::size_t>(schedule[py::int_(0)])].name == "constant";
   options.step_tolerance = given.take("step_tolerance", options.step_tolerance);
   options.tolerance = given.take("tolerance", options.tolerance);
   options.strong_convexity = given.take("strong_convexity", options.strong_convexity);

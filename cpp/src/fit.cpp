@@ -200,9 +200,10 @@ bool Fit<T>::run_epoch_by_rows() {
   constexpr Index at_once = 256;
   steps_.resize(std::size_t(at_once));
   double running = 0;
+  if (options_.steady) std::fill(steps_.begin(), steps_.end(), T(step_ = next_step(double(epoch_), 0)));
   for (Index done = 0; done < n_;) {
     const Segment segment = order_->next(std::min(at_once, n_ - done));
-    for (Index i = 0; i < segment.count; ++i)
+    for (Index i = 0; i < segment.count && !options_.steady; ++i)
       steps_[std::size_t(i)] = T(step_ = next_step(double(epoch_) + double(done + i) / double(n_), 0));
     double objectives = 0;
     sum_.descend(segment, steps_.data(), options_.held, x_.data(), objectives);

@@ -48,6 +48,7 @@ struct FitOptions {
   std::optional<PenaltyChoice> penalty;
   Stepping stepping = Stepping::schedule;
   std::function<double(double)> schedule;  ///< for Stepping::schedule; the first step for line_search is its value at 0
+  bool steady = false;  ///< the schedule is one number at all times: it need not be asked for every row
   std::int64_t batch_size = 1, epochs = 1;
   int threads = 1;
   std::uint64_t seed = 0;                              ///< of what losses draw at random
