@@ -3,8 +3,6 @@
 import contextlib
 import hashlib
 import math
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 import steepest as st
+from memory import printed
 from steepest import reference
 
 Array = NDArray[Any]
@@ -517,7 +516,7 @@ def test_lists_are_taken_without_a_word() -> None:
 
 
 PEAK = """
-import resource, sys, warnings
+import warnings
 import numpy as np
 import steepest as st
 
@@ -536,10 +535,10 @@ else:
 assert X.shape == (n, d) and X.flags.c_contiguous == (layout == "C") and X.nbytes == 128_000_000
 y = np.sign(X[:, 0]) if options.pop("signs") else X[:, 0] > 0
 st.minimize("log_loss", (X[:2000], y[:2000]), epochs=1)  # what is imported and allocated once
-unit = 1 if sys.platform == "darwin" else 1024
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+forget_peak()
+before = peak()
 result = st.minimize("log_loss", (X, y), **options)
-more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before
+more = peak() - before
 assert np.isfinite(result.x).all() and result.coef[0] > 0
 print(more, 12 * n + 64 * 2**20)
 """
@@ -552,12 +551,21 @@ def test_peak_memory_of_a_fit(layout: str) -> None:
         {"signs": True, "method": "sgd", "batch_size": 4096, "step_size": 0.1, "epochs": 1},
         {"signs": False, "method": "gd", "epochs": 1, "history": "exact"},
     ):
-        ended = subprocess.run(
-            [sys.executable, "-c", PEAK, layout, repr(options)], capture_output=True, text=True, timeout=120
-        )
-        assert ended.returncode == 0, ended.stderr
-        more, allowed = map(int, ended.stdout.split())
+        more, allowed = printed(PEAK, layout, repr(options))
         assert more <= allowed
+
+
+def test_a_copy_would_be_seen() -> None:
+    program = """
+import numpy as np
+X = np.ones(4 << 20)
+forget_peak()
+before = peak()
+X.copy()
+print(peak() - before)
+"""
+    (more,) = printed(program)
+    assert 30 << 20 < more < 40 << 20
 
 
 def test_masks_are_not_lost() -> None:

@@ -17,6 +17,7 @@ from sklearn.datasets import dump_svmlight_file
 from typer.testing import CliRunner
 
 import steepest as st
+from memory import printed
 from steepest import _fit, _reading_text, _saved, _table
 from steepest._commands import app
 from steepest._saved import load_model
@@ -536,26 +537,17 @@ def test_memory_is_the_numbers_and_little_else() -> None:
     block = "\n".join(",".join(f"{value:.1f}" for value in row) for row in draws)
     Path("wide.csv").write_text(",".join(f"x{i}" for i in range(width)) + "\n" + (block + "\n") * (rows // 1000))
     code = """
-import re, resource
-from pathlib import Path
 from steepest._commands import app
 from steepest._table import Request, read_table
 import pyarrow.csv
-def peak():
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # On Linux ru_maxrss begins with the memory of the process that started this one.
-    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1])
 read_table(Request(["first.csv"], target="x0"), labels=False)
+forget_peak()
 before = peak()
 table = read_table(Request(["wide.csv"], target="x0"), labels=False)
 print(peak() - before, table.X.nbytes + table.y.nbytes)
 """
     Path("first.csv").write_text("x0,x1\n1,2\n")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    grown, numbers_held = map(int, done.stdout.split())
+    grown, numbers_held = printed(code)
     assert numbers_held == rows * width * 8
     # A second copy of the numbers would be 96 MB; what is under way in pyarrow was 60.
     assert numbers_held < grown < numbers_held + 80e6

@@ -1,8 +1,6 @@
 """Rows of narrow numbers are read as they are stored, and give what the same numbers in float32 give: bit for bit."""
 
 import contextlib
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 
 import steepest as st
 from members import random, targets, vary
+from memory import printed
 
 Array = NDArray[Any]
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
@@ -185,7 +184,6 @@ def test_copies_are_announced(dtype: np.dtype[Any]) -> None:
 
 
 PEAK = """
-import resource, sys
 import ml_dtypes, numpy as np
 import steepest as st
 
@@ -201,21 +199,19 @@ assert X.nbytes == 48_000_000
 y = np.sign(X[:, 0].astype(np.float32) - 0.5)
 options = {"method": "sgd", "step_size": 1e-3, "epochs": 1, "seed": 0}
 st.minimize("squared_error", (X[:2000], y[:2000]), **options)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+forget_peak()
+before = peak()
 for batch_size in (64, 4096, n):
     result = st.minimize("squared_error", (X, y), batch_size=batch_size, **options)
     assert np.count_nonzero(result.x)
-more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * (1 if sys.platform == "darwin" else 1024)
-print(more, 12 * n + 16 * 2**20)
+print(peak() - before, 12 * n + 16 * 2**20)
 """
 
 
 @pytest.mark.parametrize(("kind", "layout"), [("uint8", "C"), ("float16", "F")])
 def test_peak_memory_of_a_fit(kind: str, layout: str) -> None:
     """At most 12 bytes a row and 16 MB beyond the data of 48 MB, which in float32 would be two to four times that."""
-    ended = subprocess.run([sys.executable, "-c", PEAK, kind, layout], capture_output=True, text=True, timeout=120)
-    assert ended.returncode == 0, ended.stderr
-    more, allowed = map(int, ended.stdout.split())
+    more, allowed = printed(PEAK, kind, layout)
     assert more <= allowed
 
 

@@ -1,7 +1,5 @@
 """Some of the rows, by position, mask or slice: as if only they had been given, without a copy of X."""
 
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 
 import steepest as st
 from members import random, targets, vary
+from memory import printed
 
 Array = NDArray[Any]
 N, D = 240, 7
@@ -176,7 +175,6 @@ def test_what_belongs_to_the_rows_is_checked_among_them() -> None:
 
 
 PEAK = """
-import resource, sys
 import numpy as np
 import steepest as st
 
@@ -186,17 +184,15 @@ y = np.sign(X[:, 0])
 options = {"method": "sgd", "step_size": 0.1, "batch_size": 256, "epochs": 1, "seed": 0}
 rows = np.flatnonzero(np.arange(n) % 5)
 st.minimize("log_loss", (X[:2000], y[:2000]), rows=rows[:1000], **options)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+forget_peak()
+before = peak()
 result = st.minimize("log_loss", (X, y), rows=rows, **options)
-more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * (1 if sys.platform == "darwin" else 1024)
 assert result.coef[0] > 0.5
-print(more, 32 * n + 16 * 2**20)
+print(peak() - before, 32 * n + 16 * 2**20)
 """
 
 
 def test_peak_memory() -> None:
     """A few numbers a row; a copy of the rows would be 77 MB."""
-    ended = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, timeout=120)
-    assert ended.returncode == 0, ended.stderr
-    more, allowed = map(int, ended.stdout.split())
+    more, allowed = printed(PEAK)
     assert more <= allowed
