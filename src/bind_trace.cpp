@@ -65,6 +65,7 @@ py::list names_of(const std::vector<Step>& steps) {
     std::string name(op_specs()[std::size_t(step.op)].name);
     if (step.kind == Step::Kind::predict) name = "predict";
     if (step.kind == Step::Kind::slope) name = "slope";
+    if (step.kind == Step::Kind::product) name = "product";
     py::list inputs;
     for (int k = 0; k < step.inputs; ++k) inputs.append(step.in[k]);
     result.append(py::make_tuple(name, inputs, step.add_to >= 0 ? step.add_to : step.out));
@@ -186,7 +187,9 @@ void bind_trace(py::module_& m) {
                              })
       .def_property_readonly("steps", [](const Programs& programs) {
         const Program& p = *programs.gradient;
-        return py::make_tuple(names_of(p.before()), names_of(p.per_block()), names_of(p.after()));
+        std::vector<Step> per_block = p.per_block();
+        per_block.insert(per_block.end(), p.sums().begin(), p.sums().end());
+        return py::make_tuple(names_of(p.before()), names_of(per_block), names_of(p.after()));
       });
   bind_for<float>(m, "32");
   bind_for<double>(m, "64");

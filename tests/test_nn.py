@@ -71,7 +71,15 @@ def test_training_takes_the_steps_that_numpy_takes(dtype: Any, batch_size: int) 
             expected = numpy_step(expected, X[batch].astype(np.float64), y[batch], 0.1)
     orders = {epoch: np.random.default_rng(epoch).permutation(300) for epoch in range(count)}
     nn.fit(
-        model, "cross_entropy", (X, y), step_size=0.1, batch_size=batch_size, epochs=count, shuffle=orders.get, seed=0
+        model,
+        "cross_entropy",
+        (X, y),
+        method="sgd",
+        step_size=0.1,
+        batch_size=batch_size,
+        epochs=count,
+        shuffle=orders.get,
+        seed=0,
     )
     tolerance = 1e-11 if dtype == np.float64 else 2e-4
     for name, array in model.state_dict().items():
@@ -83,7 +91,9 @@ def test_digits_are_learned() -> None:
     rows = np.random.default_rng(0).permutation(len(y))
     train, test = rows[:1400], rows[1400:]
     model = mlp(64, 64, 10)
-    result = nn.fit(model, "cross_entropy", (X[train], y[train]), step_size=0.3, batch_size=32, epochs=30, seed=0)
+    result = nn.fit(
+        model, "cross_entropy", (X[train], y[train]), method="sgd", step_size=0.3, batch_size=32, epochs=30, seed=0
+    )
     assert result.success
     assert result.history.running_objective[0] > 5 * result.history.running_objective[-1]
     assert accuracy(model, X[train], y[train]) > 0.99
@@ -93,11 +103,22 @@ def test_digits_are_learned() -> None:
         np.testing.assert_array_equal(array, result.params[name])
 
 
+def test_adam_is_the_default() -> None:
+    X, y = digits()
+    first, second = mlp(64, 32, 10), mlp(64, 32, 10)
+    second.load_state_dict(first.state_dict())
+    options: dict[str, Any] = {"batch_size": 32, "epochs": 10, "seed": 4}
+    result = nn.fit(first, "cross_entropy", (X, y), **options)
+    named = nn.fit(second, "cross_entropy", (X, y), method=st.optim.Adam(lr=1e-3), **options)
+    np.testing.assert_array_equal(result.x, named.x)
+    assert accuracy(first, X, y) > 0.93
+
+
 def test_a_linear_model_is_the_built_in_softmax() -> None:
     X, y = digits(np.float64)
     model = nn.Sequential(nn.Linear(64, 10))
     nn.init.zeros_(model[0].weight)
-    options: dict[str, Any] = {"step_size": 0.1, "batch_size": 50, "epochs": 3, "seed": 3, "method": "sgd"}
+    options: dict[str, Any] = {"method": "sgd", "step_size": 0.1, "batch_size": 50, "epochs": 3, "seed": 3}
     result = nn.fit(model, "softmax", (X, y), penalty=st.L2(0.01), shuffle="full", **options)
     built_in = st.minimize("softmax", (X, y), penalty=st.L2(0.01), shuffle="full", fit_intercept=True, **options)
     assert result.fun == pytest.approx(built_in.fun, rel=1e-12)
@@ -120,7 +141,7 @@ def test_every_built_in_loss_trains_a_model(name: str) -> None:
     }
     model = mlp(3, 5, 4 if several else 1, activation=nn.Tanh)
     y = targets[loss.target]
-    result = nn.fit(model, loss, (X, y), step_size=1e-3, batch_size=10, epochs=3, seed=0)
+    result = nn.fit(model, loss, (X, y), method="sgd", step_size=1e-3, batch_size=10, epochs=3, seed=0)
     outputs = model.eval()(X).numpy().astype(np.float64)
     expected = loss(y, outputs if outputs.shape[1] > 1 else outputs[:, 0])
     assert result.fun == pytest.approx(expected, rel=1e-5)
@@ -131,7 +152,7 @@ def test_a_function_of_outputs_and_targets_is_a_loss() -> None:
     X = rng.normal(size=(200, 3))
     y = np.sin(X).sum(axis=1)
     results = [
-        nn.fit(mlp_again(), loss, (X, y), step_size=0.05, batch_size=20, epochs=5, seed=1)
+        nn.fit(mlp_again(), loss, (X, y), method="sgd", step_size=0.05, batch_size=20, epochs=5, seed=1)
         for loss in ("mse", lambda z, target: (z[:, 0] - target) ** 2)
     ]
     assert results[0].fun == pytest.approx(results[1].fun, rel=1e-12)
@@ -145,7 +166,7 @@ def mlp_again() -> nn.Sequential:
 
 def test_an_interrupted_run_goes_on_bit_for_bit() -> None:
     X, y = digits()
-    options: dict[str, Any] = {"step_size": 0.1, "batch_size": 32, "shuffle": "full"}
+    options: dict[str, Any] = {"method": "sgd", "step_size": 0.1, "batch_size": 32, "shuffle": "full"}
     nn.manual_seed(1)
     whole = mlp(64, 16, 10)
     nn.fit(whole, "softmax", (X, y), epochs=4, seed=9, **options)
@@ -161,7 +182,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit() -> None:
 def test_penalties_leave_biases_alone() -> None:
     X, y = digits()
     model = mlp(64, 8, 10)
-    nn.fit(model, "softmax", (X, y), step_size=0.1, batch_size=64, epochs=5, penalty=st.L1(0.05), seed=0)
+    nn.fit(model, "softmax", (X, y), method="sgd", step_size=0.1, batch_size=64, epochs=5, penalty=st.L1(0.05), seed=0)
     assert (model[0].weight.numpy() == 0).mean() > 0.5
     assert (model[2].bias.numpy() != 0).all()
 
@@ -191,7 +212,16 @@ def test_callbacks_see_the_model_of_the_epoch_in_eval_mode() -> None:
         return len(seen) == 3
 
     result = nn.fit(
-        model, "softmax", (X, y), step_size=0.1, batch_size=64, epochs=9, history="exact", callback=watch, seed=0
+        model,
+        "softmax",
+        (X, y),
+        method="sgd",
+        step_size=0.1,
+        batch_size=64,
+        epochs=9,
+        history="exact",
+        callback=watch,
+        seed=0,
     )
     assert model.training
     assert result.status is st.Status.stopped
@@ -205,7 +235,7 @@ def test_frozen_parameters_stay() -> None:
     model = mlp(64, 8, 10)
     model[0].weight.requires_grad = False
     before = model.state_dict()
-    nn.fit(model, "softmax", (X.astype(np.float64), y), step_size=0.1, batch_size=64, epochs=2, seed=0)
+    nn.fit(model, "softmax", (X.astype(np.float64), y), method="sgd", step_size=0.1, batch_size=64, epochs=2, seed=0)
     after = model.state_dict()
     np.testing.assert_array_equal(before["0.weight"], after["0.weight"])
     assert (before["2.weight"] != after["2.weight"]).any()
@@ -244,7 +274,7 @@ def test_any_acyclic_graph_trains() -> None:
         "out.weight",
         "out.bias",
     ]
-    result = nn.fit(model, "cross_entropy", (a, b, y), step_size=0.3, batch_size=10, epochs=60, seed=0)
+    result = nn.fit(model, "cross_entropy", (a, b, y), method="sgd", step_size=0.3, batch_size=10, epochs=60, seed=0)
     assert result.fun < 0.5
     assert (model(a, b).numpy().argmax(axis=1) == y).mean() > 0.75
 
@@ -261,7 +291,9 @@ def test_a_shared_parameter_is_one() -> None:
 
     model, X = Tied(), np.random.default_rng(0).normal(size=(100, 6))
     assert [name for name, _ in model.named_parameters()] == ["decode"]
-    result = nn.fit(model, "multi_squared_error", (X, X), step_size=0.05, batch_size=10, epochs=20, seed=0)
+    result = nn.fit(
+        model, "multi_squared_error", (X, X), method="sgd", step_size=0.05, batch_size=10, epochs=20, seed=0
+    )
     W = result.params["decode"]
     assert result.fun == pytest.approx(0.5 * ((X @ W.T @ W - X) ** 2).sum(axis=1).mean())
     assert model.encode.weight is model.decode
@@ -342,6 +374,7 @@ def masks_met(rate: float, width: int = 100, **options: Any) -> NDArray[Any]:
         model,
         lambda outputs, y: outputs,
         (X, np.zeros(40)),
+        method="sgd",
         step_size=1e-12,
         callback=lambda reached: met.append(reached.fun),
         **options,
@@ -377,7 +410,9 @@ def with_dropout() -> nn.Sequential:
 def test_dropout_trains_and_is_off_for_the_objective() -> None:
     X, y = digits()
     model = with_dropout()
-    result = nn.fit(model, "softmax", (X, y), step_size=0.2, batch_size=64, epochs=5, history="exact", seed=0)
+    result = nn.fit(
+        model, "softmax", (X, y), method="sgd", step_size=0.2, batch_size=64, epochs=5, history="exact", seed=0
+    )
     scores = model.eval()(X).numpy().astype(np.float64)
     assert result.fun == pytest.approx(st.losses.get("softmax")(y, scores), rel=1e-5)
     assert result.history.running_objective[-1] > 1.2 * result.history.objective[-1]
@@ -390,7 +425,9 @@ def test_training_is_the_same_for_any_number_of_threads() -> None:
     states = []
     for threads in (1, 2, 5):
         model = with_dropout()
-        nn.fit(model, "softmax", (X, y), step_size=0.1, batch_size=500, epochs=2, n_threads=threads, seed=0)
+        nn.fit(
+            model, "softmax", (X, y), method="sgd", step_size=0.1, batch_size=500, epochs=2, n_threads=threads, seed=0
+        )
         states.append(model.state_dict())
     assert X.nbytes > 1 << 20
     for state in states[1:]:
@@ -400,7 +437,7 @@ def test_training_is_the_same_for_any_number_of_threads() -> None:
 
 def test_a_run_with_dropout_goes_on_bit_for_bit() -> None:
     X, y = digits()
-    options: dict[str, Any] = {"step_size": 0.1, "batch_size": 32}
+    options: dict[str, Any] = {"method": "sgd", "step_size": 0.1, "batch_size": 32}
     whole, parts = with_dropout(), with_dropout()
     nn.fit(whole, "softmax", (X, y), epochs=3, seed=9, **options)
     first = nn.fit(parts, "softmax", (X, y), epochs=1, seed=9, **options)
@@ -428,6 +465,7 @@ def test_nan_on_the_way_names_operation_batch_and_epoch_and_keeps_the_best() -> 
             model,
             risky,
             (X, y),
+            method="sgd",
             step_size=0.05,
             batch_size=16,
             epochs=20,
@@ -446,7 +484,15 @@ def test_divergence_says_where_and_keeps_the_best() -> None:
     model = mlp(64, 32, 10)
     before = model.state_dict()
     with pytest.warns(st.ConvergenceWarning, match=r"no finite number in batch \d+ of epoch 0"):
-        result = nn.fit(model, "multi_squared_error", (X, np.eye(10)[y] * 1e10), step_size=1e8, batch_size=16, epochs=3)
+        result = nn.fit(
+            model,
+            "multi_squared_error",
+            (X, np.eye(10)[y] * 1e10),
+            method="sgd",
+            step_size=1e8,
+            batch_size=16,
+            epochs=3,
+        )
     assert result.status is st.Status.diverged
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[name])

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 import steepest as st
-from steepest import nn
+from steepest import nn, reference
 
 MODULES: dict[str, Callable[[], nn.Module]] = {
     "Linear": lambda: nn.Linear(4, 3, dtype=np.float64),
@@ -95,6 +95,9 @@ def test_c1_linear_has_the_gradients_of_the_source() -> None:
     # dC/dX = W^T dC/dY and dC/dW = dC/dY X^T, with the rows as columns there
     np.testing.assert_allclose(x.grad.numpy(), slope @ layer.weight.numpy(), atol=1e-14)
     np.testing.assert_allclose(layer.weight.grad.numpy(), slope.T @ X, atol=1e-14)
+    by_x, by_w = reference.grad_linear(layer.weight.numpy(), X.T, slope.T)
+    np.testing.assert_allclose(x.grad.numpy(), by_x.T, atol=1e-14)
+    np.testing.assert_allclose(layer.weight.grad.numpy(), by_w, atol=1e-14)
 
 
 def test_c1_duplicate_adds_the_gradients_of_its_copies() -> None:
@@ -120,6 +123,21 @@ def test_c1_relu_has_no_slope_at_zero() -> None:
     x = st.tensor([-1.0, 0.0, 1.0], requires_grad=True)
     nn.ReLU()(x).sum().backward()
     assert x.grad.tolist() == [0.0, 0.0, 1.0]
+    # the source lets it through
+    assert reference.grad_relu(x.numpy(), np.ones(3)).tolist() == [0.0, 1.0, 1.0]
+
+
+def test_c1_the_source_agrees_away_from_ties() -> None:
+    rng = np.random.default_rng(5)
+    a, b = (st.tensor(rng.normal(size=(20, 3)), requires_grad=True) for _ in range(2))
+    slope = rng.normal(size=(20, 3))
+    nn.Max()(a, b).backward(slope)
+    for tensor, expected in zip((a, b), reference.grad_max(a.numpy(), b.numpy(), slope), strict=True):
+        np.testing.assert_array_equal(tensor.grad.numpy(), expected)
+    assert [g.tolist() for g in reference.grad_max(np.zeros(1), np.zeros(1), np.ones(1))] == [[0.0], [1.0]]
+    a.grad = None
+    nn.ReLU()(a).backward(slope)
+    np.testing.assert_array_equal(a.grad.numpy(), reference.grad_relu(a.numpy(), slope))
 
 
 def test_c1_log_softmax_is_finite_for_large_numbers() -> None:
@@ -148,7 +166,7 @@ def test_c6_l2_pulls_and_l1_makes_exact_zeros() -> None:
     for name, penalty in (("none", None), ("l2", st.L2(2 * 0.05)), ("l1", st.L1(0.2))):
         model = nn.Sequential(nn.Linear(10, 1, dtype=np.float64))
         nn.init.zeros_(model[0].weight)
-        nn.fit(model, "mse", (X, y), step_size=0.05, batch_size=20, epochs=30, penalty=penalty, seed=0)
+        nn.fit(model, "mse", (X, y), method="sgd", step_size=0.05, batch_size=20, epochs=30, penalty=penalty, seed=0)
         fitted[name] = model[0].weight.numpy()[0]
     np.testing.assert_allclose(fitted["none"], [1, -2] + [0] * 8, atol=1e-3)
     assert (fitted["l1"][2:] == 0).all()

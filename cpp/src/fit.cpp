@@ -223,6 +223,8 @@ bool Fit<T>::run_epoch_by_rows() {
 template <class T>
 double Fit<T>::evaluate_batch(Index rows) {
   ++evaluations_;
+  const T scale = T(1 / (double(rows) * sum_.mean_weight()));
+  bool scaled = false;
   double total = 0;
   if (full_batch_) {
     // All rows are all rows in any order: the sequential one is the fast one.
@@ -230,14 +232,15 @@ double Fit<T>::evaluate_batch(Index rows) {
     total = full_sum<T>(sum_, x_.data(), full_gradient_.data(), [this] { pacer_->worked(sum_.block_rows()); });
     std::copy(full_gradient_.begin(), full_gradient_.end(), gradient_.begin());
   } else {
-    std::fill(gradient_.begin(), gradient_.end(), T(0));
+    scaled = sum_.begin_batch(scale);
+    if (!scaled) std::fill(gradient_.begin(), gradient_.end(), T(0));
     for (Index done = 0; done < rows; done += last_segment_.count) {
       last_segment_ = order_->next(rows - done);
       total += sum_.batch(last_segment_, x_.data(), gradient_.data());
     }
   }
-  const T scale = T(1 / (double(rows) * sum_.mean_weight()));
-  for (T& g : gradient_) g *= scale;
+  if (!scaled)
+    for (T& g : gradient_) g *= scale;
   if (options_.held.intercept_pace != 1)
     for (Index j = sum_.penalised(); j < parameters_; ++j) gradient_[std::size_t(j)] *= T(options_.held.intercept_pace);
   if (penalty_ && penalty_->smooth_gradient)

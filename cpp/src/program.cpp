@@ -321,7 +321,7 @@ Program::Program(Trace& trace, const Ref& loss, Result result, bool weighted, bo
   find_direct();
 }
 
-/// A sum over rows that is nothing but one parameter's gradient needs no memory between.
+/// A product that is nothing but one parameter's gradient needs no memory between.
 void Program::find_direct() {
   std::vector<int> readers(slots_.size());
   for (const auto* steps : {&per_block_, &sums_, &after_})
@@ -331,10 +331,10 @@ void Program::find_direct() {
     if (slot >= 0) ++readers[std::size_t(slot)];
   direct_.assign(slots_.size(), 0);
   if (!wide_) return;
-  for (const int slot : gradients_)
-    if (slot >= 0 && readers[std::size_t(slot)] == 1 &&
-        std::find(collectors_.begin(), collectors_.end(), slot) != collectors_.end())
-      direct_[std::size_t(slot)] = 1;
+  for (const Step& step : sums_)
+    if (step.kind == Step::Kind::product && readers[std::size_t(step.out)] == 1 &&
+        std::find(gradients_.begin(), gradients_.end(), step.out) != gradients_.end())
+      direct_[std::size_t(step.out)] = 1;
 }
 
 }  // namespace steepest

@@ -55,6 +55,10 @@ class SubsetSum final : public RowSum<T> {
   Index row_bytes() const override { return sum_.row_bytes(); }
   void use(Team* team) override { sum_.use(team); }
   void draw(bool on, std::uint64_t key) override { sum_.draw(on, key); }
+  bool begin_batch(T scale) override { return sum_.begin_batch(scale); }
+  double batch(const Segment& segment, const T* x, T* gradient) override {
+    return sum_.batch(of(segment), x, gradient);
+  }
   bool outside() const override { return sum_.outside(); }
   Index block_rows() const override { return std::min(sum_.block_rows(), count_); }
   std::string complaint(const Segment& segment) const override { return sum_.complaint(of(segment)); }

@@ -85,12 +85,19 @@ void Tape<T>::begin(const T* x, T* gradient) {
 }
 
 template <class T>
-void Tape<T>::end(T* gradient) {
+void Tape<T>::end(const Into<T>& into) {
   for (std::size_t i = 0; i < after_.size(); ++i) run_step(program_->after()[i], after_[i], lane_);
-  for (std::size_t p = 0; gradient && p < program_->gradients().size(); ++p)
-    if (const int slot = program_->gradients()[p]; slot >= 0 && !program_->direct()[std::size_t(slot)])
-      kernels_.rows.add(lane_.at[std::size_t(slot)], program_->slots()[std::size_t(slot)].shape.count(),
-                        gradient + program_->offsets()[p]);
+  for (std::size_t p = 0; into.gradient && p < program_->gradients().size(); ++p) {
+    const int slot = program_->gradients()[p];
+    if (slot < 0 || program_->direct()[std::size_t(slot)]) continue;
+    const T* found = lane_.at[std::size_t(slot)];
+    const Index count = program_->slots()[std::size_t(slot)].shape.count();
+    T* to = into.gradient + program_->offsets()[p];
+    if (into.add && into.scale == 1)
+      kernels_.rows.add(found, count, to);
+    else
+      for (Index i = 0; i < count; ++i) to[i] = (into.add ? to[i] : T(0)) + into.scale * found[i];
+  }
 }
 
 /// Points a lane at rows of the data, which begin `at` rows into this tape's memory where they are not read in place.
@@ -164,7 +171,7 @@ void Tape<T>::run_step(const Step& step, const Geometry& geometry, const Lane& l
 template <class T>
 double Tape<T>::run(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x, T* gradient,
                     Draw draw) {
-  if (program_->wide()) return run_waves(inputs, segment, x, gradient, draw, nullptr);
+  if (program_->wide()) return run_waves(inputs, segment, x, {gradient}, draw, nullptr);
   const Index block_rows = program_->whole() ? std::max<Index>(segment.count, 1) : block_rows_;
   if (block_rows > capacity_) grow(block_rows);
   begin(x, gradient);
@@ -181,7 +188,7 @@ double Tape<T>::run(const std::vector<RowInput<T>>& inputs, const Segment& segme
     for (std::size_t i = 0; i < geometries.size(); ++i) run_step(program_->per_block()[i], geometries[i], lane_);
     if (!program_->whole()) total += double(std::exchange(*value, T(0)));
   }
-  end(gradient);
+  end({gradient});
   return program_->whole() ? double(*value) : total;
 }
 

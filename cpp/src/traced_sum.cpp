@@ -68,7 +68,17 @@ template <class T>
 double TracedSum<T>::add(const Segment& segment, const T* x, T* gradient) {
   if (!gradient_->wide()) return in_parts(gradient_tapes_, segment, x, gradient);
   last_x_ = x;
-  return gradient_tapes_[0].run_waves(data_.inputs, segment, x, gradient, draw_, team_);
+  return gradient_tapes_[0].run_waves(data_.inputs, segment, x, {gradient}, draw_, team_);
+}
+
+template <class T>
+double TracedSum<T>::batch(const Segment& segment, const T* x, T* gradient) {
+  if (!gradient_->wide()) return add(segment, x, gradient);
+  last_x_ = x;
+  batch_.gradient = gradient;
+  const double total = gradient_tapes_[0].run_waves(data_.inputs, segment, x, batch_, draw_, team_);
+  batch_.add = true;
+  return total;
 }
 
 template <class T>

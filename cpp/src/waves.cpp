@@ -38,21 +38,22 @@ void Tape<T>::plan_sums(Index rows) {
 }
 
 template <class T>
-void Tape<T>::run_sum(const Task& task) {
+void Tape<T>::run_sum(const Task& task, T scale, bool add) {
   const Step& step = *task.step;
   if (step.kind != Step::Kind::product) return run_step(step, *task.geometry, lane_);
   const T *a = lane_.at[std::size_t(step.in[0])], *b = lane_.at[std::size_t(step.in[1])];
   T* c = const_cast<T*>(lane_.at[std::size_t(step.out)]);
   const auto [m, n, k] = task.geometry->extent;
-  kernels_.multiply({task.to - task.from, n, k, a + task.from, 1, m, b, n, false, c + task.from * n, n, true});
+  if (!program_->direct()[std::size_t(step.out)]) scale = 1, add = true;
+  kernels_.multiply({task.to - task.from, n, k, a + task.from, 1, m, b, n, false, c + task.from * n, n, add, scale});
 }
 
 template <class T>
-double Tape<T>::run_waves(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x, T* gradient,
-                          Draw draw, Team* team) {
+double Tape<T>::run_waves(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x,
+                          const Into<T>& into, Draw draw, Team* team) {
   const Index threads = team ? team->threads() : 1;
   while (Index(lanes_.size()) < threads) lanes_.push_back(lane_);
-  begin(x, gradient);
+  begin(x, into.gradient);
   for (Lane& lane : lanes_) lane.at = lane_.at;
   T* value = const_cast<T*>(lane_.at[std::size_t(program_->value())]);
   Index work = 0;
@@ -75,8 +76,11 @@ double Tape<T>::run_waves(const std::vector<RowInput<T>>& inputs, const Segment&
       for (std::size_t s = 0; s < geometries.size(); ++s) run_step(program_->per_block()[s], geometries[s], lane);
     };
     plan_sums(wave.count);
+    // Without a gradient the products are of no use, but go to memory of their own.
+    const T scale = into.gradient ? into.scale : T(1);
+    const bool add = into.add || w > 0;
     place(inputs, wave, 0, lane_, false, draw);
-    const auto sum = [&](std::uint32_t i, int) { run_sum(tasks_[i]); };
+    const auto sum = [&](std::uint32_t i, int) { run_sum(tasks_[i], scale, add); };
     if (team && wave.count * work >= piece_work) {
       team->run(std::uint32_t(pieces), piece);
       team->run(std::uint32_t(tasks_.size()), sum);
@@ -86,7 +90,7 @@ double Tape<T>::run_waves(const std::vector<RowInput<T>>& inputs, const Segment&
     }
     total += double(std::exchange(*value, T(0)));
   }
-  end(gradient);
+  end(into);
   return total;
 }
 

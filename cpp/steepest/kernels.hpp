@@ -185,7 +185,7 @@ struct RuleKernels {
   void (*settle)(const double* params, const Update<T>&);
 };
 
-/// C (m x n, rows contiguous) = A B, or C + A B. An element of A is found at a[i * a_row + p * a_step]; B lies k x n with
+/// C (m x n, rows contiguous) = scale A B, or C + scale A B. An element of A is found at a[i * a_row + p * a_step]; B lies k x n with
 /// contiguous rows `b_row` apart, or transposed, n x k.
 template <class T>
 struct Product {
@@ -198,6 +198,7 @@ struct Product {
   T* c;
   std::int64_t c_row;
   bool add;
+  T scale = 1;
 };
 
 template <class T>

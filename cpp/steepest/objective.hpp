@@ -31,6 +31,9 @@ class RowSum {
   virtual double add(const Segment& segment, const T* x, T* gradient) = 0;
   /// The sum over a segment.
   virtual double value(const Segment& segment, const T* x) = 0;
+  /// A batch begins: true where the sum will not add to the gradient but set it, the first time, and multiply it by the
+  /// scale, which saves two passes over many parameters.
+  virtual bool begin_batch(T /*scale*/) { return false; }
   /// What a piece of a mini-batch adds: the same as add(), or an estimate with less noise.
   virtual double batch(const Segment& segment, const T* x, T* gradient) { return add(segment, x, gradient); }
   /// How many slopes there are to note, of all rows and scores; 0 where gradients are not made of such.

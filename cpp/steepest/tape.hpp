@@ -79,7 +79,7 @@ class Program {
   int row_count() const { return row_count_; }
   bool whole() const { return whole_; }
   bool wide() const { return wide_; }
-  /// By slot: whether it collects a parameter's gradient and nothing else reads it.
+  /// By slot: whether it is a product that is a parameter's gradient, and nothing else reads it.
   const std::vector<char>& direct() const { return direct_; }
   const std::vector<double>& mask_rates() const { return mask_rates_; }
   std::int64_t parameters() const { return parameters_; }
@@ -102,6 +102,14 @@ class Program {
   int value_ = -1, row_count_ = -1;
   bool whole_ = false, wide_ = false;
   std::int64_t parameters_ = 0, row_numbers_ = 0;
+};
+
+/// What becomes of a gradient: it is set or added to, multiplied by a number.
+template <class T>
+struct Into {
+  T* gradient = nullptr;
+  T scale = 1;
+  bool add = true;
 };
 
 /// What masks are drawn from.
@@ -130,8 +138,8 @@ class Tape {
   /// program has none.
   double run(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x, T* gradient, Draw draw = {});
   /// The same in waves of at most as many rows as were asked for, shared with a team unless that is null.
-  double run_waves(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x, T* gradient, Draw draw,
-                   Team* team);
+  double run_waves(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x, const Into<T>& into,
+                   Draw draw, Team* team);
   /// Which operation first gives a number that is not finite from numbers that are; empty where none does.
   std::string first_fault(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x, Draw draw = {});
 
@@ -157,14 +165,14 @@ class Tape {
   };
 
   void begin(const T* x, T* gradient);
-  void end(T* gradient);
+  void end(const Into<T>& into);
   void grow(std::int64_t rows);
   const std::vector<Geometry>& bind(std::int64_t rows);
   void plan_sums(std::int64_t rows);
   void place(const std::vector<RowInput<T>>& inputs, const Segment& block, std::int64_t at, Lane& lane, bool copies,
              Draw draw);
   void run_step(const Step& step, const Geometry& geometry, const Lane& lane);
-  void run_sum(const Task& task);
+  void run_sum(const Task& task, T scale, bool add);
   std::string fault_of(const Step& step, std::int64_t rows, const Segment& block) const;
   static void geometries_of(const std::vector<Step>& steps, std::int64_t rows, std::vector<Geometry>& geometries);
 
@@ -206,6 +214,11 @@ class TracedSum final : public RowSum<T> {
   std::int64_t row_bytes() const override { return gradient_->whole() ? 0 : widest_bytes_; }
   void use(Team* team) override;
   void draw(bool on, std::uint64_t key) override { draw_ = {on, key}; }
+  bool begin_batch(T scale) override {
+    if (gradient_->wide()) batch_ = {nullptr, scale, false};
+    return gradient_->wide();
+  }
+  double batch(const Segment& segment, const T* x, T* gradient) override;
   std::int64_t block_rows() const override { return gradient_->whole() ? data_.rows : 8192; }
   std::string complaint(const Segment& segment) const override;
 
@@ -219,6 +232,7 @@ class TracedSum final : public RowSum<T> {
   std::int64_t widest_bytes_ = 0, touched_bytes_;  // per row: of the widest input, and of all with intermediate results
   std::int64_t block_, wave_;
   Draw draw_;
+  Into<T> batch_;
   Team* team_ = nullptr;
   std::vector<Tape<T>> value_tapes_, gradient_tapes_;  // one per thread
   std::vector<T> partial_;

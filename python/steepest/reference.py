@@ -13,6 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from steepest._reference_modules import grad_linear as grad_linear
+from steepest._reference_modules import grad_max as grad_max
+from steepest._reference_modules import grad_relu as grad_relu
+
 Array: TypeAlias = NDArray[Any]
 LossFn: TypeAlias = Callable[[float, Array], float]
 

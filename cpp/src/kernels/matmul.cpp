@@ -27,6 +27,7 @@ struct Tile {
   std::int64_t c_row;
   std::int64_t last;
   bool add;
+  T scale;
 };
 
 template <int Rows, int Registers, bool Whole, class T>
@@ -37,7 +38,7 @@ template <int Rows, int Registers, bool Whole, class T>
     return Whole || q + 1 < Registers ? V::load(from + q * V::size) : V::load_first(from + q * V::size, t.last);
   };
   for (int r = 0; r < Rows; ++r)
-    for (int q = 0; q < Registers; ++q) sum[r][q] = t.add ? read(t.c + r * t.c_row, q) : V(0.0);
+    for (int q = 0; q < Registers; ++q) sum[r][q] = V(0.0);
   const T *a = t.a, *b = t.b;
   for (std::int64_t p = 0; p < t.k; ++p, a += t.a_step, b += t.b_row) {
     V x[Registers];
@@ -47,9 +48,11 @@ template <int Rows, int Registers, bool Whole, class T>
       for (int q = 0; q < Registers; ++q) sum[r][q] = w * x[q] + sum[r][q];
     }
   }
+  const V scale(double(t.scale));
   for (int r = 0; r < Rows; ++r)
     for (int q = 0; q < Registers; ++q) {
       T* to = t.c + r * t.c_row + q * V::size;
+      sum[r][q] = t.add ? scale * sum[r][q] + read(to - q * V::size, q) : scale * sum[r][q];
       if (Whole || q + 1 < Registers)
         sum[r][q].store(to);
       else
@@ -103,7 +106,7 @@ void multiply(const Product<T>& g) {
   constexpr std::int64_t width = tile_registers * lanes<T>;
   for (std::int64_t j = 0; j < g.n; j += width) {
     const std::int64_t columns = g.n - j < width ? g.n - j : width;
-    Tile<T> t{g.k, g.a, g.a_row, g.a_step, g.b + j, g.b_row, g.c + j, g.c_row, 0, g.add};
+    Tile<T> t{g.k, g.a, g.a_row, g.a_step, g.b + j, g.b_row, g.c + j, g.c_row, 0, g.add, g.scale};
     if (!g.b_transposed) {
       tiles(t, g.m, columns);
       continue;

@@ -26,7 +26,7 @@ def fit(
     loss: Any,
     data: Any,
     *,
-    method: str | optim.Rule = "sgd",
+    method: str | optim.Rule = "adam",
     step_size: float | str | schedules.Schedule | Callable[[float], float] | None = None,
     batch_size: int | None = None,
     penalty: str | penalties.Penalty | None = None,
@@ -53,7 +53,9 @@ def fit(
         ``(outputs, y)`` that returns one loss per row, shape (B,).
     data : tuple (X, ..., y)
         The model's inputs, and last the targets, with the rows as axis 0; float32 or float64 as the first.
-    method, step_size, batch_size, epochs, shuffle, sample_weight, seed : optional
+    method : str or Rule
+        As for ``minimize``; Adam with its usual step size by default.
+    step_size, batch_size, epochs, shuffle, sample_weight, seed : optional
         As for ``minimize``.
     penalty : Penalty or str, optional
         Acts on the weights: the parameters of two axes or more.
@@ -86,7 +88,7 @@ def fit(
     >>> y = (X[:, 0] * X[:, 1] > 0).astype(int)
     >>> st.nn.manual_seed(0)
     >>> model = st.nn.Sequential(st.nn.Linear(2, 16), st.nn.Tanh(), st.nn.Linear(16, 2))
-    >>> result = st.nn.fit(model, "cross_entropy", (X, y), step_size=0.5, batch_size=16, epochs=30, seed=0)
+    >>> result = st.nn.fit(model, "cross_entropy", (X, y), step_size=0.02, batch_size=16, epochs=30, seed=0)
     >>> bool((model(X).numpy().argmax(axis=1) == y).mean() > 0.95)
     True
     """
