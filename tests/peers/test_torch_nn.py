@@ -67,7 +67,7 @@ def test_training_losses_are_pytorchs(activation: str, sizes: tuple[int, ...], d
         epochs=EPOCHS,
         shuffle=lambda epoch: order(epoch, len(X)),
     )
-    assert expected[-1] < 0.98 * expected[0]
+    assert expected[-1] < expected[0]
     np.testing.assert_allclose(result.history.running_objective, expected, rtol=1e-9 if dtype == np.float64 else 2e-2)
     if dtype == np.float64:
         for name, value in theirs.state_dict().items():
@@ -100,7 +100,7 @@ def test_update_rules_train_networks_as_pytorchs_do(rule: str) -> None:
         epochs=EPOCHS,
         shuffle=lambda epoch: order(epoch, len(X)),
     )
-    assert expected[-1] < 0.8 * expected[0]
+    assert expected[-1] < 0.9 * expected[0]
     np.testing.assert_allclose(result.history.running_objective, expected, rtol=2e-2)
 
 
