@@ -251,6 +251,19 @@ def test_groups_constraints_and_strengths_per_feature(penalty: Any, intercept: b
                     assert found.fun - best - 1e-12 <= found.gap <= tolerance * abs(found.fun) * (1 + 1e-9)
 
 
+def test_messages_and_bounds_agree() -> None:
+    """A run that ends for lack of progress may have a bound; SciPy's messages have no full stop."""
+    X, y = draw("log_loss", members.random("messages"), 60, 3)
+    bounded = st.minimize("log_loss", (X, y), penalty=st.L1(0.1), fit_intercept=True)
+    assert bounded.status.name == "no_progress"
+    assert bounded.gap is not None
+    assert "no bound" not in bounded.message
+    by_scipy = st.minimize("log_loss", (X, y), method="L-BFGS-B", penalty=st.penalties.NonNegative())
+    assert by_scipy.gap is None
+    assert ". There is no bound of the gap: " in by_scipy.message
+    assert ".." not in by_scipy.message
+
+
 def test_traced_losses_say_why() -> None:
     X, y = draw("log_loss", members.random("traced"), 60, 3)
 

@@ -431,7 +431,7 @@ def add_gap(result: Result, model: Model, dual: Dual | None, reason: str | None,
     result["gap"] = gap if math.isfinite(gap) else None
     result["gap_reason"] = reason
     if reason is not None and result.status not in (Status.interrupted, Status.diverged):
-        result["message"] += f" There is no bound of the gap: {reason}."
+        result["message"] = f"{result.message.rstrip('.')}. There is no bound of the gap: {reason}."
     return result
 
 

@@ -14,8 +14,8 @@ from steepest._results import History, Interrupted, Result, Status, views_of
 MESSAGES = {
     Status.converged: "Converged: the tolerance is met.",
     Status.ran_all_epochs: "Ran the epochs asked for.",
-    Status.no_progress: "Stopped for lack of progress: no bound of the optimum is within reach, but the objective fell "
-    "by less than the tolerance over the last epochs.",
+    Status.no_progress: "Stopped for lack of progress: over the last epochs the objective fell by less than the "
+    "tolerance.",
     Status.stopped: "Stopped by the callback.",
     Status.diverged: "Diverged: the objective grew without bound; x is the best of the epochs' ends. A smaller "
     "step_size, or none at all, should help.",
