@@ -51,6 +51,18 @@ float bare_read(const float* data, Index count) {
   return total(a + b + c + d) + rest;
 }
 
+/// Multiplies and adds, in as many sums as hide the wait for each: 2 * fma_sums * lanes operations a round.
+float bare_fma(Index rounds, float factor, float summand) {
+  constexpr Index fma_sums = 12;
+  Vector sums[fma_sums] = {};
+  const Vector by = factor - Vector{}, plus = summand - Vector{};
+  for (Index round = 0; round < rounds; ++round)
+    for (Vector& sum : sums) sum = sum * by + plus;
+  float all = 0;
+  for (const Vector& sum : sums) all += total(sum);
+  return all;
+}
+
 /// Reads whole rows in the given order, asking for each `distance` rows before it is needed.
 float bare_gather(const float* data, Index features, const std::uint32_t* order, Index count, Index distance) {
   Vector sum{};

@@ -23,6 +23,7 @@ Array = NDArray[Any]
 SOURCE = Path(__file__).with_name("bare.cpp")
 # Too near and the row is not there yet, too far and the lines asked for push each other out: the best one counts.
 DISTANCES = (4, 8, 16, 32, 64)
+FMA_OPERATIONS = 2 * 12 * 16  # a round of bare_fma
 
 
 def compiler() -> str:
@@ -37,7 +38,17 @@ def compiler() -> str:
 def _library() -> ctypes.CDLL:
     with tempfile.TemporaryDirectory(prefix="steepest-bare-") as folder:
         path = Path(folder, "bare.so")
-        command = [*compiler().split(), "-std=c++17", "-O3", "-shared", "-fPIC", str(SOURCE), "-o", str(path)]
+        command = [
+            *compiler().split(),
+            "-std=c++17",
+            "-O3",
+            "-ffp-contract=fast",
+            "-shared",
+            "-fPIC",
+            str(SOURCE),
+            "-o",
+            str(path),
+        ]
         # Some compilers for ARM know the second only.
         for tuned in ("-march=native", "-mcpu=native"):
             done = subprocess.run([*command, tuned], capture_output=True, text=True, check=False)
@@ -54,7 +65,8 @@ def _library() -> ctypes.CDLL:
         ctypes.c_int64,
         ctypes.c_int64,
     ]
-    library.bare_read.restype = library.bare_gather.restype = ctypes.c_float
+    library.bare_fma.argtypes = [ctypes.c_int64, ctypes.c_float, ctypes.c_float]
+    library.bare_read.restype = library.bare_gather.restype = library.bare_fma.restype = ctypes.c_float
     return library
 
 
@@ -89,6 +101,11 @@ def read(arrays: Sequence[Array], threads: int = 1) -> float:
 
         seconds += _timed(part, numbers.size, threads)
     return seconds
+
+
+def multiply_and_add(operations: int) -> None:
+    """Do so many float32 operations in one thread as fast as the machine can: half of them products, half sums."""
+    _library().bare_fma(operations // FMA_OPERATIONS, 0.999, 0.001)
 
 
 def gather(X: Array, order: NDArray[np.uint32], threads: int = 1, distance: int = 16) -> float:

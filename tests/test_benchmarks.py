@@ -103,6 +103,13 @@ def test_losses_of_ones_own_are_compared_with_the_built_in_ones() -> None:
     assert "Left out: jax is not installed" in output or "JAX scan" in output
 
 
+def test_softmax_is_compared_with_the_limit_of_arithmetic() -> None:
+    output = run("benchmarks/softmax.py", "--rows", "1000", "--repeats", "1")
+    for name in ("multiply-adds alone", "steepest, stream", "steepest, the same order"):
+        assert re.search(rf"{name} +[\d.]+ s +[\d.]+ Gflop/s, +[\d.]+ of processor time", output)
+    assert "of the multiply-adds' peak" in output
+
+
 def test_sparse_rows_are_compared_with_scikit_learn() -> None:
     output = run("benchmarks/sparse_rows.py", "--rows", "2000", "--columns", "500", "--repeats", "1")
     for name in ("L1", "L2"):
