@@ -280,5 +280,7 @@ def test_missing_labels_among_texts(loss: str, missing: Any) -> None:
     for given in ([*labels, missing], (*labels, missing)):
         with pytest.raises(ValueError, match="first in row 5; every row needs a label"):
             st.minimize(loss, (X, given))
+        with pytest.raises(ValueError, match=r"y of validation holds .*first in row 5; every row needs a label"):
+            st.minimize(loss, (X, [*labels, "no"]), validation=(X, given))
     with pytest.raises(TypeError, match="mix types"):
         st.minimize(loss, (X, [*labels, 3]))

@@ -365,18 +365,18 @@ def _is_missing(label: Any) -> bool:
         return True
 
 
-def require_labels(y: NDArray[Any]) -> None:
-    """Raise where something in y cannot be a label: NaN, None, complex numbers."""
+def require_labels(y: NDArray[Any], what: str = "y") -> None:
+    """Raise where something in labels cannot be a label: NaN, None, complex numbers."""
     if y.dtype.kind == "c":
-        require_numeric(y, "y")
+        require_numeric(y, what)
     if y.dtype.kind == "f":
-        require_finite(y, "y")
+        require_finite(y, what)
     elif y.dtype.kind in "mM" and np.isnat(y).any():
-        raise ValueError(f"y holds NaT, first in row {np.argwhere(np.isnat(y))[0][0]}; every row needs a label")
+        raise ValueError(f"{what} holds NaT, first in row {np.argwhere(np.isnat(y))[0][0]}; every row needs a label")
     elif y.dtype.kind == "O":
         for place, label in np.ndenumerate(y):
             if _is_missing(label):
-                raise ValueError(f"y holds {label}, first in row {place[0]}; every row needs a label")
+                raise ValueError(f"{what} holds {label}, first in row {place[0]}; every row needs a label")
 
 
 def _only(y: NDArray[Any], low: Any, high: Any) -> bool:

@@ -118,7 +118,7 @@ def _known_labels(y: NDArray[Any], loss: Loss, data: Data) -> NDArray[Any]:
     """Return labels as the core takes them, by the classes of the data that is trained on."""
     if y.ndim != data.y.ndim or y.size == 0:
         raise ValueError(f"y of validation must be {data.y.ndim}-D and not empty; its shape is {y.shape}")
-    require_labels(y)
+    require_labels(y, "y of validation")
     assert data.classes is not None
     classes = data.classes
     try:
