@@ -136,7 +136,9 @@ def assert_follows(
         fit_intercept=intercept,
         callback=lambda r: seen.append(r.x),
     )
-    expected = list(follow(loss, X, y, x0, given, batch_size, step_size, penalty, weight, intercept))
+    # BLAS may raise the flag for lanes that it computes and throws away; what is not finite fails the comparison.
+    with np.errstate(invalid="ignore"):
+        expected = list(follow(loss, X, y, x0, given, batch_size, step_size, penalty, weight, intercept))
     assert len(seen) == len(expected) == result.epochs
     assert result.x.dtype == y.dtype
     assert not np.allclose(expected[0], x0, atol=1e-4), "nothing moved"
