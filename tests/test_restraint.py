@@ -43,7 +43,7 @@ def test_single_rows_are_held(features: int, dtype: Any) -> None:
     assert np.abs(held - free).max() > 1e-3
     np.testing.assert_allclose(run(X, y, step, slope_limit=0.2, intercept_pace=0.01), held, **close)
     l2 = 1.5 / step
-    pull = (L2(l2)._index, (l2,))
+    pull = L2(l2).on((features,)).terms
     penalised = run(X, y, step, penalty=pull, least_kept=0.0)
     np.testing.assert_allclose(penalised, reference(X, y, step, l2=l2), **close)
     assert np.abs(run(X, y, step, penalty=pull) - penalised).max() > 1e-3

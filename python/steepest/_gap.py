@@ -291,14 +291,18 @@ class Dual:
         start = x.astype(np.float64)
         if not l1.any():
             goal = max(1e-4 * float(np.linalg.norm(jac)), 1e-300)
-            found = scipy.optimize.minimize(
-                smooth.value_and_gradient,
-                start,
-                jac=True,
-                hessp=smooth.hessp,
-                method="trust-ncg",
-                options={**TRUST, "gtol": goal},
-            )
+            try:
+                found = scipy.optimize.minimize(
+                    smooth.value_and_gradient,
+                    start,
+                    jac=True,
+                    hessp=smooth.hessp,
+                    method="trust-ncg",
+                    options={**TRUST, "gtol": goal},
+                )
+            except ValueError:
+                # Where there is next to no curvature, SciPy's step along it leaves the numbers.
+                return start
             return np.asarray(found.x)
         found = scipy.optimize.minimize(
             smooth.split_value_and_gradient,
