@@ -114,6 +114,53 @@ def test_copies_are_announced(make: Callable[[dict[str, Any]], Any]) -> None:
         st.minimize("squared_error", (make(whole), y), method="sgd", step_size=1e-9, epochs=1)
 
 
+def in_chunks(values: Array) -> list[Array]:
+    return [values[:1000], values[1000:]]
+
+
+ONE_COLUMN: dict[str, Callable[[Array], Any]] = {
+    "polars in chunks": lambda column: pl.concat(
+        [pl.DataFrame({"a": part}) for part in in_chunks(column)], rechunk=False
+    ),
+    "polars, bits": lambda column: pl.DataFrame({"a": np.tile(column > 0, 8)}),
+    "arrow in chunks": lambda column: pa.table({"a": pa.chunked_array(in_chunks(column))}),
+    "arrow, bits": lambda column: arrow({"a": np.tile(column > 0, 8)}),
+    "pandas of arrow in chunks": lambda column: pa.table({"a": pa.chunked_array(in_chunks(column))}).to_pandas(
+        types_mapper=pd.ArrowDtype
+    ),
+    "pandas, sparse": lambda column: pd.DataFrame({"a": pd.arrays.SparseArray(column)}),
+}
+
+
+@pytest.mark.parametrize("make", ONE_COLUMN.values(), ids=ONE_COLUMN)
+def test_copies_of_columns_that_are_no_arrays_are_announced(make: Callable[[Array], Any]) -> None:
+    table = make(numbers(200_000, 1)[:, 0])
+    with pytest.warns(
+        st.DataCopyWarning, match=r"whose columns are not stored as arrays: a copy in (float64|bool) of 2 MB"
+    ):
+        assert len(as_rows(table)) == len(table)
+
+
+def test_one_chunk_and_nullable_columns_are_not_copied() -> None:
+    column = numbers(200_000, 1)[:, 0]
+    table = arrow({"a": column, "b": column})
+    for given in (
+        table,
+        table.to_pandas(types_mapper=pd.ArrowDtype),
+        pl.from_arrow(table),
+        pd.DataFrame({"a": pd.array(column, dtype="Float64")}),
+    ):
+        as_rows(given)  # a copy would warn, an error here
+
+
+def test_copies_of_what_is_no_array_of_numpy_are_announced() -> None:
+    whole = np.arange(200_000).reshape(-1, 2)
+    with pytest.warns(st.DataCopyWarning, match="X has dtype int64: a copy in float64 of 2 MB"):
+        as_rows(memoryview(whole))
+    with pytest.raises(TypeError, match=r"X must be rows of numbers, shape \(n, features\), not LazyFrame"):
+        as_rows(pl.LazyFrame({"a": [1.0, 2.0]}))
+
+
 BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "texts": (["a", "b", "c"], TypeError, r"column 'city' of X must hold numbers or booleans; its type is"),
     "missing": ([1.5, None, 2.5], ValueError, r"column 'city' of X has missing values, first in row 1"),

@@ -206,6 +206,8 @@ def as_any_rows(values: Any) -> NDArray[Any] | SparseRows:
 def as_rows(values: Any) -> NDArray[Any]:
     """Return X as the core reads it: 2-D, of a dtype it reads in place, any strides, never a silent copy."""
     X = as_array(values, "X")
+    if X.ndim == 0 and X.dtype == object:
+        raise TypeError(f"X must be rows of numbers, shape (n, features), not {type(values).__name__}")
     if X.ndim != 2:
         hint = "; a single feature is X.reshape(-1, 1)" if X.ndim == 1 else ""
         raise ValueError(f"X must be 2-D (rows, features), not {X.ndim}-D{hint}")
@@ -217,7 +219,7 @@ def as_rows(values: Any) -> NDArray[Any]:
     dtype = X.dtype.newbyteorder("=")
     if not _readable(dtype):
         dtype = FLOATS[0]
-    if isinstance(values, np.ndarray) and X.size * dtype.itemsize > LARGE_COPY:
+    if not isinstance(values, (list, tuple)) and X.size * dtype.itemsize > LARGE_COPY:
         reason = f"dtype {X.dtype}" if X.dtype != dtype else "an alignment that cannot be read in place"
         size = X.size * dtype.itemsize / 1e6
         warn(f"X has {reason}: a copy in {dtype} of {size:.0f} MB is made; {READ_IN_PLACE}", DataCopyWarning)

@@ -24,6 +24,7 @@ class Table(NamedTuple):
     kind: str
     columns: list[NDArray[Any]]
     names: list[str]
+    copied: int  # bytes of the columns that are not stored as arrays: bits, chunks, sparse ones
 
 
 def is_table(values: Any) -> bool:
@@ -55,17 +56,23 @@ def table_of(values: Any, what: str) -> Table:
     """
     kind, names = _kind(values), names_of(values) or []
     pick = {"pandas": _pandas_pick, "polars": _polars_pick, "pyarrow": _arrow_pick}[kind]
-    columns = [column_of(pick(values, j), f"column {name!r} of {what}") for j, name in enumerate(names)]
-    return Table(kind, columns, names)
+    read = [_read_column(pick(values, j), f"column {name!r} of {what}") for j, name in enumerate(names)]
+    copied = sum(column.nbytes for column, is_copy in read if is_copy)
+    return Table(kind, [column for column, _ in read], names, copied)
 
 
 def column_of(values: Any, what: str) -> NDArray[Any]:
     """Return a column of numbers without a copy where it is stored as an array."""
+    return _read_column(values, what)[0]
+
+
+def _read_column(values: Any, what: str) -> tuple[NDArray[Any], bool]:
+    """Return a column of numbers, and whether it is a copy."""
     read = {"pandas": _pandas_column, "polars": _polars_column, "pyarrow": _arrow_column}[_kind(values)]
-    array = read(values, what)
+    array, is_copy = read(values, what)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{what} must hold numbers or booleans; its type is {_type_of(values)}")
-    return array
+    return array, is_copy
 
 
 def rows_of(table: Table, what: str, readable: Any) -> NDArray[Any]:
@@ -86,6 +93,8 @@ def rows_of(table: Table, what: str, readable: Any) -> NDArray[Any]:
     kinds = sorted({str(column.dtype) for column in columns})
     view = _view(columns) if len(kinds) == 1 and readable(columns[0].dtype) else None
     if view is not None:
+        if table.copied > LARGE_COPY:
+            _announce(what, table.kind, "are not stored as arrays", columns[0].dtype, table.copied)
         return view
     dtype = np.result_type(*{column.dtype for column in columns}).newbyteorder("=")
     dtype = dtype if readable(dtype) else np.dtype(np.float64)
@@ -94,16 +103,19 @@ def rows_of(table: Table, what: str, readable: Any) -> NDArray[Any]:
         reason = "lie apart in memory" if len(kinds) == 1 else f"have several types ({', '.join(kinds)})"
         if len(kinds) == 1 and not readable(columns[0].dtype):
             reason = f"have the type {kinds[0]}"
-        warn(
-            f"{what} is a table of {table.kind} whose columns {reason}: a copy in {dtype} of "
-            f"{rows.nbytes / 1e6:.0f} MB is made",
-            DataCopyWarning,
-        )
+        _announce(what, table.kind, reason, dtype, rows.nbytes + table.copied)
     for start in range(0, len(rows), BLOCK_ROWS):
         part = slice(start, start + BLOCK_ROWS)
         for j, column in enumerate(columns):
             rows[part, j] = column[part]
     return rows
+
+
+def _announce(what: str, kind: str, reason: str, dtype: np.dtype[Any], size: int) -> None:
+    warn(
+        f"{what} is a table of {kind} whose columns {reason}: a copy in {dtype} of {size / 1e6:.0f} MB is made",
+        DataCopyWarning,
+    )
 
 
 class _Columns:
@@ -159,9 +171,9 @@ def _arrow_pick(table: Any, j: int) -> Any:
     return table.column(j)
 
 
-def _pandas_column(series: Any, what: str) -> NDArray[Any]:
+def _pandas_column(series: Any, what: str) -> tuple[NDArray[Any], bool]:
     if isinstance(series.dtype, np.dtype):
-        return np.asarray(series.to_numpy())
+        return np.asarray(series.to_numpy()), False
     missing = series.isna().to_numpy()
     if missing.any():
         raise _missing(what, int(missing.argmax()))
@@ -169,18 +181,28 @@ def _pandas_column(series: Any, what: str) -> NDArray[Any]:
     dtype = getattr(series.dtype, "numpy_dtype", None) or getattr(series.dtype, "subtype", None)
     if not isinstance(dtype, np.dtype) or dtype.kind not in "biuf":
         raise TypeError(f"{what} must hold numbers or booleans; its type is {series.dtype}")
-    return np.asarray(series.to_numpy(dtype=dtype))
+    if hasattr(series.dtype, "pyarrow_dtype"):
+        return _arrow_column(series.array.__arrow_array__(), what)
+    return np.asarray(series.to_numpy(dtype=dtype)), not hasattr(series.dtype, "numpy_dtype")
 
 
-def _polars_column(series: Any, what: str) -> NDArray[Any]:
+def _polars_column(series: Any, what: str) -> tuple[NDArray[Any], bool]:
     if series.null_count():
         raise _missing(what, int(series.is_null().arg_max()))
-    return np.asarray(series.to_numpy())
+    try:
+        return np.asarray(series.to_numpy(allow_copy=False)), False
+    except RuntimeError:  # several chunks, bits, or no numbers
+        return np.asarray(series.to_numpy()), True
 
 
-def _arrow_column(array: Any, what: str) -> NDArray[Any]:
+def _arrow_column(array: Any, what: str) -> tuple[NDArray[Any], bool]:
     if array.null_count:
         raise _missing(what, int(np.asarray(array.is_null()).argmax()))
     if getattr(array, "num_chunks", None) == 1:
         array = array.chunk(0)
-    return np.asarray(array.to_numpy(zero_copy_only=False))
+    in_place = not hasattr(array, "num_chunks") and not _is_bits(array)
+    return np.asarray(array.to_numpy(zero_copy_only=False)), not in_place
+
+
+def _is_bits(array: Any) -> bool:
+    return str(array.type) == "bool"
