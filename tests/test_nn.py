@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -496,3 +497,55 @@ def test_divergence_says_where_and_keeps_the_best() -> None:
     assert result.status is st.Status.diverged
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int8, np.uint16, np.int16, np.float16], ids=str)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_narrow_inputs_are_read_as_they_are_stored(dtype: Any, order: Any) -> None:
+    X, y = digits()
+    stored = np.asarray(np.rint(X[:300] * 16), dtype=dtype, order=order)
+    assert len(np.unique(stored)) > 1
+    results = []
+    for rows in (stored, np.asarray(stored, dtype=np.float32, order=order)):
+        nn.manual_seed(1)
+        model = nn.Sequential(nn.Linear(64, 8), nn.ReLU(), nn.Dropout(0.1), nn.Linear(8, 10))
+        results.append(nn.fit(model, "cross_entropy", (rows, y[:300]), batch_size=32, epochs=2, seed=0))
+    assert results[0].x.dtype == np.float32
+    assert (results[0].x == results[1].x).all()
+
+
+def test_copies_of_inputs_are_announced_and_nan_in_tables_is_told_by_column() -> None:
+    rng = np.random.default_rng(0)
+    images, y = rng.integers(9, size=(3000, 8, 8)), rng.integers(3, size=3000)
+
+    class Flat(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = nn.Linear(8, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.last(x.sum(axis=1))
+
+    with pytest.warns(st.DataCopyWarning, match=r"data\[0\] has dtype int64: a copy in float64 of 2 MB is made"):
+        nn.fit(Flat(), "softmax", (images, y), epochs=1, batch_size=64)
+    nn.fit(Flat(), "softmax", (images.astype(np.uint8), y), epochs=1, batch_size=64)  # a copy would warn, an error here
+    table = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [1.0, np.nan, 2.0]})
+    with pytest.raises(ValueError, match=r"NaN, first in row 1, column 1 \('b'\)"):
+        nn.fit(nn.Linear(2, 2), "softmax", (table, [0, 1, 0]))
+
+
+def test_a_callback_leaves_every_part_in_its_mode() -> None:
+    X, y = digits()
+    model = nn.Sequential(nn.Linear(64, 8), nn.Dropout(0.5), nn.Linear(8, 10))
+    model[1].eval()
+    seen: list[list[bool]] = []
+    nn.fit(
+        model,
+        "cross_entropy",
+        (X, y),
+        epochs=2,
+        batch_size=64,
+        callback=lambda _: seen.append([part.training for part in model.modules()]),
+    )
+    assert seen == [[False] * 4] * 2
+    assert [part.training for part in model.modules()] == [True, True, False, True]

@@ -20,8 +20,9 @@ from steepest._data import (
     require_finite,
     require_numeric,
 )
-from steepest._frames import is_table
+from steepest._frames import is_table, names_of
 from steepest._sparse import SparseRows, as_sparse_rows, is_sparse
+from steepest._warnings import LARGE_COPY, DataCopyWarning, warn
 
 Tensor: TypeAlias = Any
 _PACKAGE = str(Path(__file__).parents[1])
@@ -316,10 +317,16 @@ def _parts(data: Any) -> Iterator[tuple[str, Any]]:
     yield from ((f"data[{i}]", part) for i, part in enumerate(data))
 
 
-def _checked_data(data: Any, check_finite: bool) -> list[Any]:
-    """Return the row inputs in one dtype, that of the first: X is read in place, the rest is small."""
+def _checked_data(data: Any, check_finite: bool, encode: Callable[[Any, Any], Any] | None = None) -> list[Any]:
+    """Return the row inputs in one dtype, that of the first: X is read in place, the rest is small.
+
+    The last of them goes through `encode` first, with that dtype, where it is given.
+    """
     arrays: list[Any] = []
-    for name, part in _parts(data):
+    parts = list(_parts(data))
+    for i, (name, part) in enumerate(parts):
+        if encode is not None and arrays and i == len(parts) - 1:
+            part = encode(part, computed_in(arrays[0].dtype))
         if is_sparse(part) or isinstance(part, SparseRows):
             arrays.append(_checked_sparse(part, name, arrays, check_finite))
             continue
@@ -335,9 +342,13 @@ def _checked_data(data: Any, check_finite: bool) -> list[Any]:
         single = array.dtype == np.float32 or narrow
         dtype = computed_in(arrays[0].dtype) if arrays else np.dtype(np.float32 if single else np.float64)
         if (array.dtype != dtype and not narrow) or (array.ndim != 2 and not array.flags.c_contiguous):
-            array = np.ascontiguousarray(array, dtype=dtype)
+            if array.ndim > 1 and array.size * dtype.itemsize > LARGE_COPY:
+                reason = f"dtype {array.dtype}" if array.dtype != dtype else "numbers that do not lie in C order"
+                size = array.size * dtype.itemsize / 1e6
+                warn(f"{name} has {reason}: a copy in {dtype} of {size:.0f} MB is made", DataCopyWarning)
+            array = np.ascontiguousarray(array, dtype=None if narrow else dtype)
         if check_finite and (array.ndim <= 2):
-            require_finite(array, name)
+            require_finite(array, name, names_of(part))
         arrays.append(array)
     return arrays
 

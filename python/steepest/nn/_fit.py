@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepest import _core, optim, penalties, schedules
-from steepest._data import as_array, as_weights
+from steepest._data import as_weights, computed_in
 from steepest._minimize import minimize
 from steepest._results import Interrupted, Result
 from steepest.autodiff._loss import Layout, TracedLoss, TracedProblem, _checked_data
@@ -52,7 +52,8 @@ def fit(
         ``st.losses.available()``, or an object such as ``st.losses.Huber(delta=2.0)``; or a function of
         ``(outputs, y)`` that returns one loss per row, shape (B,).
     data : tuple (X, ..., y)
-        The model's inputs, and last the targets, with the rows as axis 0; float32 or float64 as the first.
+        The model's inputs, and last the targets, with the rows as axis 0. Narrow numbers (bool, 8- and 16-bit
+        integers, float16, bfloat16) are read as they are stored; the model sees them in float32.
     method : str or Rule
         As for ``minimize``; Adam with its usual step size by default.
     step_size, batch_size, epochs, shuffle, sample_weight, seed : optional
@@ -104,21 +105,27 @@ def fit(
     if x0 is not None and not isinstance(x0, Result):
         raise TypeError(f"x0 must be the Result of an earlier fit, not {x0!r}; a model holds its own start")
     network = NetworkLoss(model, _losses.resolve(loss))
+    start: Any = network.start()
+    if x0 is not None:
+        _require_kin(x0, start)
+        start = x0
 
     def after_epoch(reached: Any) -> bool | None:
         assert callback is not None
         network.take(reached.x)
+        modes = [(module, module.training) for module in model.modules()]
         model.eval()
         try:
             return callback(reached)
         finally:
-            model.train()
+            for module, mode in modes:
+                object.__setattr__(module, "training", mode)
 
     try:
         result = minimize(
             network,
             data,
-            x0=network.start() if x0 is None else x0,
+            x0=start,
             method=method,
             step_size=step_size,
             batch_size=batch_size,
@@ -138,6 +145,21 @@ def fit(
     return result
 
 
+def _require_kin(earlier: Result, start: dict[str, NDArray[Any]]) -> None:
+    """Raise where a result is not of a model with these parameters."""
+    if "params" not in earlier or not isinstance(earlier.params, dict):
+        raise ValueError("x0 is no result of nn.fit: it goes on from an earlier fit of the same model")
+    before = {name: np.shape(value) for name, value in earlier.params.items()}
+    for name in [*start, *before]:
+        ours, theirs = (None if name not in start else start[name].shape), before.get(name)
+        if ours != theirs:
+            raise ValueError(
+                f"x0 is of another model: {name} has "
+                f"{'no place' if theirs is None else f'shape {theirs}'} there, "
+                f"{'no place' if ours is None else f'shape {ours}'} here"
+            )
+
+
 _OPTIONS = inspect.signature(minimize).parameters.keys() - {"loss", "data", "fit_intercept"}
 
 
@@ -154,10 +176,27 @@ class NetworkLoss(TracedLoss):
 
     def start(self) -> dict[str, NDArray[Any]]:
         """Return the parameters to train, weights first: penalties act on the first ones."""
+        self._require_parts()
         trained = {name: p.numpy() for name, p in self.model.named_parameters() if p.requires_grad}
         if not trained:
             raise ValueError("the model has no parameters that require a gradient: there is nothing to train")
         return dict(sorted(trained.items(), key=lambda item: item[1].ndim < 2))
+
+    def _require_parts(self) -> None:
+        """Raise where modules or parameters hide in a collection, in which nobody would train them."""
+        known = {id(part) for part in (*self.model.modules(), *self.model.parameters())}
+        for name, module in self.model.named_modules():
+            for attribute, value in vars(module).items():
+                if attribute in ("_modules", "_parameters") or not isinstance(value, (list, tuple, dict)):
+                    continue
+                for part in value.values() if isinstance(value, dict) else value:
+                    hidden = isinstance(part, Module) or (isinstance(part, _core.Tensor) and part.requires_grad)
+                    if hidden and id(part) not in known:
+                        raise ValueError(
+                            f"{type(module).__name__}{f' ({name})' * bool(name)} holds {part!r} in its {attribute}, a "
+                            f"{type(value).__name__}, where it would not be trained: wrap modules in Sequential, or "
+                            "assign parts to attributes of their own"
+                        )
 
     def take(self, x: NDArray[Any]) -> None:
         """Give the model the parameters reached."""
@@ -168,9 +207,8 @@ class NetworkLoss(TracedLoss):
                 parameters[name].copy_(array.astype(parameters[name].dtype))
 
     def problem(self, data: Any, x0: Any, sample_weight: ArrayLike | None, check_finite: bool = True) -> TracedProblem:
-        first = as_array(data[0], "data[0]")
-        dtype = np.dtype(np.float32 if first.dtype == np.float32 else np.float64)
-        arrays = _checked_data((*data[:-1], self.output_loss.targets(data[-1], dtype)), check_finite)
+        arrays = _checked_data(data, check_finite, self.output_loss.targets)
+        dtype = computed_in(arrays[0].dtype)
         layout = self._layout = NetworkLayout(x0)
         mean_weight = 1.0
         if sample_weight is not None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from steepest import _core
+from steepest._data import is_narrow
 from steepest.autodiff._tensor import no_grad, tensor
 
 Tensor: TypeAlias = Any
@@ -258,6 +259,8 @@ class Module:
         ------
         ValueError
             Where names are missing, unknown, of another shape, or hold numbers that are not finite.
+        TypeError
+            For what is no mapping.
 
         Examples
         --------
@@ -267,6 +270,8 @@ class Module:
         >>> bool((first.weight.numpy() == second.weight.numpy()).all())
         True
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"a state maps names to arrays; this is {type(state).__name__}")
         own = dict(self.named_parameters())
         missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
         if missing or unknown:
@@ -278,11 +283,14 @@ class Module:
                 raise ValueError(
                     f"the state is of another model: {name} has shape {array.shape} there, {own[name].shape} here"
                 )
-            if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
-                raise ValueError(f"{name} in the state holds values that are no finite numbers")
+            if array.dtype.kind in "biuf" or is_narrow(array.dtype):
+                with np.errstate(over="ignore"):
+                    arrays[name] = array = array.astype(own[name].dtype)
+            if array.dtype.kind != "f" or not np.isfinite(array).all():
+                raise ValueError(f"{name} in the state holds values that are no finite numbers in {own[name].dtype}")
         with no_grad():
             for name, array in arrays.items():
-                own[name].copy_(array.astype(own[name].dtype))
+                own[name].copy_(array)
 
     @contextlib.contextmanager
     def _replaced(self, tensors: Mapping[str, Tensor]) -> Iterator[None]:

@@ -60,7 +60,8 @@ def load(model: Module, path: str | os.PathLike[str]) -> Module:
     Raises
     ------
     ValueError
-        Where the file is damaged, cut short or of another model; the model is as it was before.
+        Where the file is damaged, cut short, of another model or of a type such as bfloat16; the model is as it was
+        before.
     ImportError
         Where safetensors is missing; the extra ``nn`` brings it.
 
@@ -72,6 +73,10 @@ def load(model: Module, path: str | os.PathLike[str]) -> Module:
     content = Path(path).read_bytes()
     try:
         state = reader.load(content)
+    except KeyError as error:
+        raise ValueError(
+            f"{os.fspath(path)} holds numbers of the type {error}, which NumPy does not know: save them as float32"
+        ) from None
     except Exception as error:
         raise ValueError(f"{os.fspath(path)} is no whole safetensors file: {error}") from error
     try:
