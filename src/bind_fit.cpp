@@ -285,7 +285,7 @@ py::dict outcome(const Fit<T>& fit) {
   d["jac"] = copy_of(fit.gradient());
   d["gap"] = fit.gap();
   d["status"] = name_of(fit.status());
-  d["place_of_stop"] = fit.place_of_stop();
+  d["what_stopped"] = fit.what_stopped();
   d["epochs"] = fit.epochs();
   d["best_epoch"] = fit.best_epoch();
   d["nit"] = fit.updates();

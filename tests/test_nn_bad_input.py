@@ -212,3 +212,86 @@ def test_saving_without_the_extra_names_it(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(ImportError, match=r"pip install steepest\[nn\]"):
         nn.save(model(), tmp_path / "model.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_labels_outside_of_the_classes_under_a_loss_of_ones_own() -> None:
+    assert Y[:20].max() == 2
+    labels = Y.copy()
+    labels[17] = 3
+    with pytest.raises(ValueError, match=r"log gave NaN, first in row 17"):
+        nn.fit(model(), lambda scores, y: st.cross_entropy(scores, y), (X, labels), batch_size=5, epochs=1, seed=0)
+    for label in (3, -1, 0.5, np.nan):
+        with pytest.raises(ValueError, match=rf"labels holds {label:g} in row 1; .* 3 classes labels are 0 to 2"):
+            st.cross_entropy(np.zeros((2, 3)), [0, label])
+
+
+def test_going_on_from_another_model() -> None:
+    earlier = nn.fit(nn.Linear(4, 3), "softmax", (X, Y), epochs=1, seed=0)
+    with pytest.raises(ValueError, match=r"x0 is of another model: 0.weight has no place there, shape \(5, 4\) here"):
+        nn.fit(model(), "softmax", (X, Y), x0=earlier)
+    with pytest.raises(ValueError, match=r"weight has shape \(3, 4\) there, shape \(6, 4\) here"):
+        nn.fit(nn.Linear(4, 6), "softmax", (X, Y), x0=earlier)
+    with pytest.raises(ValueError, match=r"no result of nn\.fit"):
+        nn.fit(model(), "softmax", (X, Y), x0=st.minimize("softmax", (X, Y), epochs=1, seed=0))
+
+
+@pytest.mark.parametrize("collect", [list, tuple, lambda parts: dict(enumerate(parts))], ids=["list", "tuple", "dict"])
+def test_parts_that_hide_in_a_collection(collect: Any) -> None:
+    class Hiding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = collect([nn.Linear(4, 4)])
+            self.last = nn.Linear(4, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.last(self.hidden[0](x))
+
+    with pytest.raises(ValueError, match=r"Hiding holds Linear\(4, 4\) in its hidden, a \w+, where it would not be"):
+        nn.fit(Hiding(), "softmax", (X, Y), epochs=1)
+    known = Hiding()
+    known.part = known.hidden[0]
+    assert len(nn.fit(known, "softmax", (X, Y), epochs=1, seed=0).params) == 4
+
+
+def test_states_in_other_types() -> None:
+    parts = model()
+    state = parts.state_dict()
+    with pytest.raises(ValueError, match=r"0.bias in the state holds values that are no finite numbers in float32"):
+        parts.load_state_dict(state | {"0.bias": np.full(5, 1e300)})
+    with pytest.raises(TypeError, match="a state maps names to arrays; this is list"):
+        parts.load_state_dict([*state.values()])  # type: ignore[arg-type]
+    assert all((parts.state_dict()[name] == array).all() for name, array in state.items())
+
+
+def test_files_in_types_that_numpy_lacks(tmp_path: Path) -> None:
+    header = b'{"weight":{"dtype":"BF16","shape":[1,1],"data_offsets":[0,2]}}'
+    (tmp_path / "half").write_bytes(struct.pack("<Q", len(header)) + header + b"\x80\x3f")
+    with pytest.raises(ValueError, match=r"half holds numbers of the type 'BF16', .* save them as float32"):
+        nn.load(nn.Linear(1, 1, bias=False), tmp_path / "half")
+
+
+def test_nan_goes_through_relu() -> None:
+    assert np.isnan(st.relu(np.nan).item())
+    at = X.copy()
+    at[9, 2] = np.nan
+    with pytest.raises(ValueError, match=r"data 0 holds NaN, first in row 9, column 2, in batch \d of epoch 0"):
+        nn.fit(model(), "softmax", (at, Y), batch_size=10, epochs=2, seed=0, check_finite=False)
+
+
+def test_gradients_that_are_nan_behind_a_finite_loss() -> None:
+    class Trap(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 5), nn.Linear(5, 3)
+
+        def forward(self, x: Any) -> Any:
+            hidden = self.first(x)
+            return self.last(st.where(hidden > 0, st.sqrt(hidden), 0.0))
+
+    trap = Trap()
+    before = trap.state_dict()
+    with pytest.warns(st.ConvergenceWarning, match="A gradient in epoch 0 left parameters that are no finite numbers"):
+        result = nn.fit(trap, "softmax", (X, Y), batch_size=10, epochs=3, seed=0)
+    assert not result.success
+    assert result.epochs == 1
+    assert all((trap.state_dict()[name] == array).all() for name, array in before.items())

@@ -188,10 +188,11 @@ void Fit<T>::worked(Index rows) {
 template <class T>
 bool Fit<T>::met(double objective, const Segment& segment) {
   if (std::isfinite(objective)) return true;
-  place_of_stop_ = "in batch " + std::to_string(batch_) + " of epoch " + std::to_string(epoch_);
+  const std::string place = "in batch " + std::to_string(batch_) + " of epoch " + std::to_string(epoch_);
+  what_stopped_ = "The objective was no finite number " + place;
   const std::string complaint = sum_.complaint(segment);
   diverge();
-  if (!complaint.empty()) throw NonFinite(complaint + ", " + place_of_stop_);
+  if (!complaint.empty()) throw NonFinite(complaint + ", " + place);
   return false;
 }
 
@@ -295,6 +296,13 @@ bool Fit<T>::end_of_epoch(double running) {
   const double reached = need_exact ? exact : running;
   if (sum_.outside() && epoch_ == options_.epochs_before + 1) scale_ = std::abs(reached);
   if (exploded(reached)) {
+    diverge();
+    return false;
+  }
+  // Comparisons swallow NaN: a loss may stay finite with parameters that are not.
+  if (std::isfinite(running) && !kernels_.rows.finite(x_.data(), parameters_)) {
+    what_stopped_ = "A gradient in epoch " + std::to_string(epoch_ - 1) +
+                    " left parameters that are no finite numbers, though the objective stayed one";
     diverge();
     return false;
   }

@@ -91,7 +91,7 @@ class Fit {
   double objective() const { return objective_; }                         ///< at x, once run() has returned
   double gap() const { return gap_; }  ///< bound of objective - optimum; infinite if none
   Status status() const { return status_; }
-  const std::string& place_of_stop() const { return place_of_stop_; }  ///< where the objective was no number any more
+  const std::string& what_stopped() const { return what_stopped_; }  ///< and where, if numbers were no numbers any more
   std::int64_t epochs() const { return epoch_; }
   std::int64_t best_epoch() const { return best_epoch_; }  ///< on the held-out rows; epochs() without such
   std::int64_t updates() const { return updates_; }
@@ -151,7 +151,7 @@ class Fit {
 
   Segment last_segment_;
   std::int64_t batch_ = 0;
-  std::string place_of_stop_;
+  std::string what_stopped_;
   Status status_ = Status::running;
   std::int64_t epoch_ = 0, updates_ = 0, evaluations_ = 0;
   double objective_ = std::numeric_limits<double>::quiet_NaN();

@@ -38,8 +38,8 @@ def make_result(
     ended_early = (Status.converged, Status.no_progress, Status.stopped, Status.early_stopped)
     success = status in ended_early or (status is Status.ran_all_epochs and not limited)
     message = MESSAGES[status].format(patience=patience, best=outcome["best_epoch"])
-    if status is Status.diverged and outcome["place_of_stop"]:
-        message += f" The objective was no finite number {outcome['place_of_stop']}."
+    if status is Status.diverged and outcome["what_stopped"]:
+        message += f" {outcome['what_stopped']}."
     if status is Status.diverged and outcome["nit"] == 0:
         message = "The objective is not finite at the start: the numbers in the data or x0 are too large."
     if status is Status.ran_all_epochs and limited:

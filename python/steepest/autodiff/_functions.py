@@ -194,6 +194,12 @@ def cross_entropy(scores: Any, labels: Any) -> Tensor:
     Tensor, shape (...)
         ``-log_softmax(scores)`` at the labels; the mean is up to the caller.
 
+    Raises
+    ------
+    ValueError
+        For a label that is none of the classes. While a function is traced labels are not known; such a one then makes
+        the loss of its row NaN, which stops the run and names the row.
+
     Examples
     --------
     >>> import steepest as st
@@ -202,7 +208,24 @@ def cross_entropy(scores: Any, labels: Any) -> Tensor:
     """
     scores, labels = _core.as_tensor(scores), _core.as_tensor(labels)
     classes = scores.shape[-1]
-    chosen = _equal(labels[..., None], np.arange(classes))
+    if labels.traced:
+        known = sum(_equal(labels[..., None], np.arange(classes)), -1)
+        # 0, or NaN that the run can tell the origin of.
+        return cross_entropy_of_known(scores, labels) + _elementwise_functions["log"](2.0 * known - 1.0)
+    numbers = labels.numpy()
+    wrong = ~((numbers >= 0) & (numbers < classes) & (numbers == np.floor(numbers)))
+    if wrong.any():
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"labels holds {numbers[place]:g}{f' in row {place[0]}' if place else ''}; for scores of {classes} classes "
+            f"labels are 0 to {classes - 1}"
+        )
+    return cross_entropy_of_known(scores, labels)
+
+
+def cross_entropy_of_known(scores: Tensor, labels: Tensor) -> Tensor:
+    """Compute `cross_entropy` for labels that have been looked at."""
+    chosen = _equal(labels[..., None], np.arange(scores.shape[-1]))
     return logsumexp(scores, -1) - sum(_where(chosen, scores, 0.0), -1)
 
 
@@ -232,7 +255,8 @@ def relu(a: Any) -> Tensor:
     tensor([0., 2.])
     """
     a = _core.as_tensor(a)
-    return _where(a > 0.0, a, 0.0)
+    # This way round a NaN stays one; the other way it would become 0, and training go on without it.
+    return _where(a <= 0.0, 0.0, a)
 
 
 def logaddexp(a: Any, b: Any) -> Tensor:

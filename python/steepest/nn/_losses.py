@@ -92,7 +92,7 @@ def _from_formula(loss: losses.Loss) -> Callable[[Tensor, Tensor], Tensor]:
             if z.ndim != 2:
                 raise ValueError(f"{loss.name} takes K outputs per row, shape (B, K); the model gives {z.ndim} axes")
             if loss.name == "softmax":
-                return functions.cross_entropy(z, y)
+                return functions.cross_entropy_of_known(z, y)
             if loss.target == "labels":
                 y = functions._elementwise_functions["equal"](y[:, None], np.arange(z.shape[-1]))
             elif y.shape[-1] != z.shape[-1]:
