@@ -549,3 +549,38 @@ def test_a_callback_leaves_every_part_in_its_mode() -> None:
     )
     assert seen == [[False] * 4] * 2
     assert [part.training for part in model.modules()] == [True, True, False, True]
+
+
+def test_rows_that_are_not_trained_on_are_not_looked_at() -> None:
+    X, y = digits()
+    X, y, rows = X[:400].copy(), y[:400].copy(), np.arange(300)
+    results = []
+    for spoilt in (False, True):
+        if spoilt:
+            X[300:], y[300:350], y[350:] = np.nan, -1, 99
+        nn.manual_seed(2)
+        results.append(nn.fit(nn.Linear(64, 10), "cross_entropy", (X, y), rows=rows, batch_size=16, epochs=1, seed=0))
+    assert (results[0].x == results[1].x).all()
+    targets = np.where(np.arange(400) < 300, y, np.nan).astype(np.float32)
+    for loss in ("squared_error", lambda z, y: (z[:, 0] - y) ** 2):
+        result = nn.fit(nn.Linear(64, 1), loss, (X, targets), rows=rows, batch_size=16, epochs=1, seed=0)
+        assert np.isfinite(result.fun)
+    with pytest.raises(ValueError, match=r"data\[0\] holds NaN, first in row 300, column 0"):
+        nn.fit(nn.Linear(64, 10), "cross_entropy", (X, y), rows=np.arange(290, 310))
+    with pytest.raises(ValueError, match=r"y holds -1, first in row 10 \(of the 20 rows given by rows=\)"):
+        nn.fit(nn.Linear(64, 10), "cross_entropy", (np.nan_to_num(X), y), rows=np.arange(290, 310))
+    with pytest.raises(ValueError, match=r"the label 99, first in row 350"):
+        nn.fit(nn.Linear(64, 10), "cross_entropy", (np.nan_to_num(X), y), rows=np.arange(350, 360))
+
+
+def test_results_of_networks_do_not_predict() -> None:
+    X, y = digits()
+    result = nn.fit(nn.Linear(64, 10), "cross_entropy", (X, y), epochs=1)
+    with pytest.raises(TypeError, match=r"predict is for linear scores; call the model"):
+        result.predict(X)
+
+
+def test_held_out_data_in_another_type_is_told() -> None:
+    X, y = digits()
+    with pytest.raises(ValueError, match=r"validation .* computed with in float64, the data in float32"):
+        nn.fit(nn.Linear(64, 10), "cross_entropy", (X, y), validation=(X[:9].astype(float), y[:9]))

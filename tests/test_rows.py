@@ -174,6 +174,20 @@ def test_what_belongs_to_the_rows_is_checked_among_them() -> None:
         st.minimize("mse", (np.eye(3), y), rows=[0, 1])
 
 
+@pytest.mark.parametrize("layout", ["dense", "sparse"])
+def test_traced_losses_look_at_these_rows_only(layout: str) -> None:
+    X, y = np.random.default_rng(0).normal(size=(60, 3)), np.random.default_rng(1).normal(size=60)
+    loss = st.loss(lambda w, x, y: (x @ w - y) ** 2)
+    options: dict[str, Any] = {"batch_size": 8, "epochs": 2, "seed": 0, "step_size": 0.05}
+    expected = st.minimize(loss, (X[:40], y[:40]), **options)
+    X[40:], y[50:] = np.nan, np.inf
+    given = scipy.sparse.csr_array(X) if layout == "sparse" else X
+    result = st.minimize(loss, (given, y), rows=slice(40), **options)
+    assert np.allclose(result.x, expected.x, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"holds NaN, first in row"):
+        st.minimize(loss, (given, y), rows=slice(30, 50), **options)
+
+
 PEAK = """
 import numpy as np
 import steepest as st

@@ -114,8 +114,8 @@ def check_data(
         if X is not None and len(whole) != len(X):
             raise ValueError(f"X has {len(X)} rows, y has {len(whole)}")
         rows = resolve_rows(rows, len(whole))
-        y, scores, classes = _among(rows, _targets, whole[rows], loss, dtype)
-        y = _spread(y, rows, whole)
+        y, scores, classes = among(rows, _targets, whole[rows], loss, dtype)
+        y = spread(y, rows, whole)
     if X is not None and check_finite:
         require_finite_rows(X, names=names, rows=rows)
     found = Data(X, y, None, 1.0, classes, scores, rows=rows, names=names)
@@ -130,8 +130,8 @@ def check_data(
         whole = as_array(sample_weight, "sample_weight")
         if whole.shape != (len(y),):
             raise ValueError(f"sample_weight must have shape ({len(y)},), not {whole.shape}")
-        weight, mean = _among(rows, as_weights, whole[rows], len(rows), dtype)
-        weight = _spread(weight, rows, whole)
+        weight, mean = among(rows, as_weights, whole[rows], len(rows), dtype)
+        weight = spread(weight, rows, whole)
     return found._replace(weight=weight, mean_weight=mean)
 
 
@@ -143,7 +143,7 @@ def _targets(values: Any, loss: Loss, dtype: Any) -> tuple[NDArray[Any], int, ND
     return y, 0, classes
 
 
-def _among(rows: NDArray[np.uint32], check: Any, values: Any, *options: Any) -> Any:
+def among(rows: NDArray[np.uint32], check: Any, values: Any, *options: Any) -> Any:
     """Check what belongs to some of the rows; errors say that their numbers count only these."""
     try:
         return check(values, *options)
@@ -151,13 +151,13 @@ def _among(rows: NDArray[np.uint32], check: Any, values: Any, *options: Any) -> 
         raise ValueError(f"{error} (of the {len(rows)} rows given by rows=)") from None
 
 
-def _spread(part: NDArray[Any], rows: NDArray[np.uint32], whole: NDArray[Any]) -> NDArray[Any]:
+def spread(part: NDArray[Any], rows: NDArray[np.uint32], whole: NDArray[Any]) -> NDArray[Any]:
     """Return numbers for all rows: those as given where they are what some of them were converted to, else zeros."""
     if whole.dtype == part.dtype and whole.flags.c_contiguous and np.array_equal(whole[rows], part):
         return whole
-    spread = np.zeros((len(whole), *part.shape[1:]), dtype=part.dtype)
-    spread[rows] = part
-    return spread
+    numbers = np.zeros((len(whole), *part.shape[1:]), dtype=part.dtype)
+    numbers[rows] = part
+    return numbers
 
 
 def as_array(values: Any, what: str) -> NDArray[Any]:
@@ -430,7 +430,7 @@ def require_finite_rows(
     elif rows is None:
         X.require_finite(what)
     elif not np.isfinite(X.data).all():
-        _among(rows, X[rows].require_finite, what)
+        among(rows, X[rows].require_finite, what)
 
 
 def require_numeric(array: NDArray[Any], what: str) -> None:

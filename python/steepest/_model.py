@@ -80,7 +80,7 @@ def make_model(
     if isinstance(loss, TracedLoss):
         if fit_intercept:
             raise ValueError("fit_intercept does not go with a traced loss: make it a parameter")
-        model = _traced_model(loss, data, start, sample_weight, check_finite)
+        model = _traced_model(loss, data, start, sample_weight, check_finite, rows)
         mean = partial(_mean_weight, sample_weight)
     else:
         if sample_weight is not None:
@@ -104,8 +104,13 @@ def make_model(
             if isinstance(loss, TracedLoss)
             else _outside_model(loss, given, start, check_finite)
         )
+        if other.start.dtype != model.start.dtype:
+            raise ValueError(
+                f"validation does not fit the data: it is computed with in {other.start.dtype}, the data in "
+                f"{model.start.dtype}; convert its first part"
+            )
         if type(other.problem) is not type(model.problem) or other.start.size != model.start.size:
-            raise ValueError("validation does not fit the data: its dtype or its shapes are others")
+            raise ValueError("validation does not fit the data: its shapes are others")
         return model._replace(held_out=other.problem, held_out_owner=other.owner)
     split = split_rows(validation, whole.rows, None, seed, chosen)
     return _split_model(whole, split, mean(split.training), mean(split.held_out))
@@ -124,8 +129,10 @@ def _outside_model(loss: Any, data: Any, start: Any, check_finite: bool) -> Mode
     return Model(problem, problem.rows, problem.rows, x, x.size, shape=shape, owner=owner)
 
 
-def _traced_model(loss: TracedLoss, data: Any, start: Any, sample_weight: Any, check_finite: bool) -> Model:
-    traced = loss.problem(data, start, sample_weight, check_finite)
+def _traced_model(
+    loss: TracedLoss, data: Any, start: Any, sample_weight: Any, check_finite: bool, rows: Any = None
+) -> Model:
+    traced = loss.problem(data, start, sample_weight, check_finite, rows)
     problem, x = traced.problem, traced.start
     check_start(x, traced.layout.size)
     return Model(problem, problem.rows, traced.numbers, x, x.size, shape=traced.layout.shape, traced=traced)

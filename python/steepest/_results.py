@@ -86,6 +86,13 @@ class Result(OptimizeResult):  # type: ignore[misc]
         -------
         ndarray, shape (n,), or (n, K) for a loss of K scores
 
+        Raises
+        ------
+        ValueError
+            For rows of other columns than those of the fit.
+        TypeError
+            For results of networks and of traced losses with named parameters, which are no linear scores.
+
         Examples
         --------
         >>> import steepest as st
@@ -93,6 +100,10 @@ class Result(OptimizeResult):  # type: ignore[misc]
         >>> result.predict([[3.0]]).round(6)
         array([6.])
         """
+        if "params" in self:
+            raise TypeError(
+                "predict is for linear scores; call the model, or the function, with the parameters reached"
+            )
         if isinstance(X, Scaled):
             scale, shift = X.per_column(self.coef.shape[-1], np.float64)
             intercept = self.intercept if shift is None else self.intercept + self.coef @ shift

@@ -18,9 +18,11 @@ from steepest._data import (
     computed_in,
     is_narrow,
     require_finite,
+    require_finite_rows,
     require_numeric,
 )
 from steepest._frames import is_table, names_of
+from steepest._rows import resolve_rows
 from steepest._sparse import SparseRows, as_sparse_rows, is_sparse
 from steepest._warnings import LARGE_COPY, DataCopyWarning, warn
 
@@ -144,7 +146,9 @@ class TracedLoss:
         """Return what the function returns, computed at once."""
         return self.function(_tensors(parameters), *(_core.as_tensor(part) for part in batch))
 
-    def problem(self, data: Any, x0: Any, sample_weight: ArrayLike | None, check_finite: bool = True) -> TracedProblem:
+    def problem(
+        self, data: Any, x0: Any, sample_weight: ArrayLike | None, check_finite: bool = True, rows: Any = None
+    ) -> TracedProblem:
         """Make a problem of the core.
 
         Parameters
@@ -157,13 +161,15 @@ class TracedLoss:
             Weights of the rows.
         check_finite : bool
             Whether the data is searched for NaN and infinities first.
+        rows : array_like or slice, optional
+            The only rows that are looked at.
 
         Raises
         ------
         ValueError, TypeError
             Where data, start and function do not fit, or rows mix.
         """
-        prepared = self._prepared(data, x0, sample_weight, check_finite)
+        prepared = self._prepared(data, x0, sample_weight, check_finite, rows)
         layout, arrays = prepared.layout, prepared.arrays
         return TracedProblem(
             prepared.over(arrays),
@@ -181,8 +187,10 @@ class TracedLoss:
             rows = [array[i : i + 1] for array in prepared.arrays]
             yield prepared.over([row if isinstance(row, SparseRows) else np.ascontiguousarray(row) for row in rows])
 
-    def _prepared(self, data: Any, x0: Any, sample_weight: ArrayLike | None, check_finite: bool) -> _Prepared:
-        arrays = _checked_data(data, check_finite)
+    def _prepared(
+        self, data: Any, x0: Any, sample_weight: ArrayLike | None, check_finite: bool, rows: Any = None
+    ) -> _Prepared:
+        arrays = _checked_data(data, check_finite, rows)
         layout = Layout(_default_start(arrays, isinstance(data, tuple), self.name) if x0 is None else x0)
         mean_weight = 1.0
         if sample_weight is not None:
@@ -317,18 +325,26 @@ def _parts(data: Any) -> Iterator[tuple[str, Any]]:
     yield from ((f"data[{i}]", part) for i, part in enumerate(data))
 
 
-def _checked_data(data: Any, check_finite: bool, encode: Callable[[Any, Any], Any] | None = None) -> list[Any]:
+def _checked_data(
+    data: Any, check_finite: bool, rows: Any = None, encode: Callable[[Any, Any, Any], Any] | None = None
+) -> list[Any]:
     """Return the row inputs in one dtype, that of the first: X is read in place, the rest is small.
 
-    The last of them goes through `encode` first, with that dtype, where it is given.
+    Numbers are looked at in `rows` alone, where these are given. The last of the inputs goes through `encode` first,
+    with that dtype and the positions of the rows, where it is given.
     """
     arrays: list[Any] = []
+    chosen = None
     parts = list(_parts(data))
     for i, (name, part) in enumerate(parts):
         if encode is not None and arrays and i == len(parts) - 1:
-            part = encode(part, computed_in(arrays[0].dtype))
+            part = encode(part, computed_in(arrays[0].dtype), chosen)
         if is_sparse(part) or isinstance(part, SparseRows):
-            arrays.append(_checked_sparse(part, name, arrays, check_finite))
+            arrays.append(_checked_sparse(part, name, arrays))
+            if rows is not None and chosen is None:
+                chosen = resolve_rows(rows, len(arrays[0]))
+            if check_finite:
+                require_finite_rows(arrays[-1], name, rows=chosen)
             continue
         array = as_rows(part) if is_table(part) or np.ndim(part) == 2 else as_array(part, name)
         require_numeric(array, name)
@@ -338,6 +354,8 @@ def _checked_data(data: Any, check_finite: bool, encode: Callable[[Any, Any], An
             raise ValueError(f"{name} is empty: its shape is {array.shape}")
         if arrays and len(array) != len(arrays[0]):
             raise ValueError(f"data[0] has {len(arrays[0])} rows, {name} has {len(array)}")
+        if rows is not None and chosen is None:
+            chosen = resolve_rows(rows, len(array))
         narrow = array.ndim > 1 and is_narrow(array.dtype)
         single = array.dtype == np.float32 or narrow
         dtype = computed_in(arrays[0].dtype) if arrays else np.dtype(np.float32 if single else np.float64)
@@ -348,20 +366,18 @@ def _checked_data(data: Any, check_finite: bool, encode: Callable[[Any, Any], An
                 warn(f"{name} has {reason}: a copy in {dtype} of {size:.0f} MB is made", DataCopyWarning)
             array = np.ascontiguousarray(array, dtype=None if narrow else dtype)
         if check_finite and (array.ndim <= 2):
-            require_finite(array, name, names_of(part))
+            require_finite(array, name, names_of(part), chosen)
         arrays.append(array)
     return arrays
 
 
-def _checked_sparse(part: Any, name: str, before: list[Any], check_finite: bool) -> SparseRows:
+def _checked_sparse(part: Any, name: str, before: list[Any]) -> SparseRows:
     """Return sparse rows in the dtype of the first input."""
     rows = part if isinstance(part, SparseRows) else as_sparse_rows(part, name)
     if before and len(rows) != len(before[0]):
         raise ValueError(f"data[0] has {len(before[0])} rows, {name} has {len(rows)}")
     if before and rows.dtype != computed_in(before[0].dtype):
         rows = SparseRows(rows.data.astype(computed_in(before[0].dtype)), rows.indices, rows.indptr, rows.shape)
-    if check_finite:
-        rows.require_finite(name)
     return rows
 
 

@@ -206,8 +206,10 @@ class NetworkLoss(TracedLoss):
             for name, array in self._layout.unflat(x).items():
                 parameters[name].copy_(array.astype(parameters[name].dtype))
 
-    def problem(self, data: Any, x0: Any, sample_weight: ArrayLike | None, check_finite: bool = True) -> TracedProblem:
-        arrays = _checked_data(data, check_finite, self.output_loss.targets)
+    def problem(
+        self, data: Any, x0: Any, sample_weight: ArrayLike | None, check_finite: bool = True, rows: Any = None
+    ) -> TracedProblem:
+        arrays = _checked_data(data, check_finite, rows, self.output_loss.targets)
         dtype = computed_in(arrays[0].dtype)
         layout = self._layout = NetworkLayout(x0)
         mean_weight = 1.0

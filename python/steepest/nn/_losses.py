@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepest import losses
-from steepest._data import as_array, as_row_targets, as_targets, require_finite
+from steepest._data import among, as_array, as_row_targets, as_targets, require_finite, spread
 from steepest.autodiff import _functions as functions
 
 Tensor: TypeAlias = Any
@@ -31,10 +31,22 @@ class OutputLoss(NamedTuple):
         """Whether targets are the numbers of classes."""
         return self.built_in is not None and self.built_in.target == "labels"
 
-    def targets(self, y: Any, dtype: Any) -> Any:
-        """Return targets as the core takes them; labels are compared with the number of classes later."""
+    def targets(self, y: Any, dtype: Any, rows: NDArray[np.uint32] | None = None) -> Any:
+        """Return targets as the core takes them; labels are compared with the number of classes later.
+
+        Those of other rows than `rows`, where these are given, are not looked at.
+        """
         if self.built_in is None:
             return y
+        if rows is not None:
+            whole = as_array(y, "y")
+            if whole.ndim and len(whole) > rows.max():
+                encoded = among(rows, self.targets, whole[rows], dtype)
+                if not self.takes_labels:
+                    return spread(encoded, rows, whole)
+                labels = np.zeros(len(whole), dtype=dtype)
+                labels[rows] = encoded
+                return labels
         if self.takes_labels:
             return _labels(y, dtype)
         if isinstance(self.built_in, losses.RowLoss):
