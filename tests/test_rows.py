@@ -1,5 +1,6 @@
 """Some of the rows, by position, mask or slice: as if only they had been given, without a copy of X."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,22 @@ def test_traced_losses_look_at_these_rows_only(layout: str) -> None:
     assert np.allclose(result.x, expected.x, rtol=1e-12)
     with pytest.raises(ValueError, match=r"holds NaN, first in row"):
         st.minimize(loss, (given, y), rows=slice(30, 50), **options)
+
+
+def test_what_other_sparse_rows_hold_copies_nothing() -> None:
+    X = scipy.sparse.random_array((20_000, 50), density=0.5, rng=0, format="csr")
+    y = np.random.default_rng(0).normal(size=20_000)
+    X.data[X.indptr[19_000]] = np.nan
+    rows = np.arange(19_000)
+    tracemalloc.start()
+    try:
+        st.minimize("squared_error", (X, y), rows=rows, epochs=1, batch_size=64, step_size=1e-3)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.3 * X.data.nbytes
+    with pytest.raises(ValueError, match=rf"X holds NaN, first in row 19000, column {X.indices[X.indptr[19_000]]}$"):
+        st.minimize("squared_error", (X, y), rows=np.arange(20_000)[::-1][:5_000])
 
 
 PEAK = """

@@ -427,10 +427,8 @@ def require_finite_rows(
     """Raise ValueError naming the first row and column of X, or of some of its rows, that hold NaN or an infinity."""
     if not isinstance(X, SparseRows):
         require_finite(X, what, names, rows)
-    elif rows is None:
-        X.require_finite(what)
-    elif not np.isfinite(X.data).all():
-        among(rows, X[rows].require_finite, what)
+    else:
+        X.require_finite(what, rows)
 
 
 def require_numeric(array: NDArray[Any], what: str) -> None:

@@ -82,26 +82,24 @@ class SparseRows:
             matrix.data *= scale[matrix.indices]
         return matrix
 
-    def first_fault(self) -> tuple[str, int] | None:
-        """Return the kind of the first number that is not finite and its position, None where all are."""
+    def require_finite(self, what: str, rows: NDArray[Any] | None = None) -> None:
+        """Raise ValueError naming the row and column of the first number that is not finite, in some rows or in all."""
         if _core.all_finite(self.data):
-            return None
-        for start in range(0, self.size, BLOCK):
-            bad = ~np.isfinite(self.data[start : start + BLOCK])
-            if bad.any():
-                entry = start + int(bad.argmax())
-                return "NaN" if np.isnan(self.data[entry]) else "an infinity", entry
-        return None
-
-    def require_finite(self, what: str) -> None:
-        """Raise ValueError naming the row and column of the first number that is not finite."""
-        fault = self.first_fault()
-        if fault is None:
             return
-        kind, entry = fault
-        row = int(np.searchsorted(self.indptr, entry, side="right")) - 1
-        if 0 <= row < len(self):
-            raise ValueError(f"{what} holds {kind}, first in row {row}, column {int(self.indices[entry])}")
+        looked_at = np.full(len(self), rows is None)
+        if rows is not None:
+            looked_at[rows] = True
+        for start in range(0, self.size, BLOCK):
+            entries = start + np.flatnonzero(~np.isfinite(self.data[start : start + BLOCK]))
+            places = np.searchsorted(self.indptr, entries, side="right") - 1
+            # Entries before the first row or behind the last belong to none.
+            inside = (places >= 0) & (places < len(self))
+            inside[inside] = looked_at[places[inside]]
+            if inside.any():
+                first = int(inside.argmax())
+                kind = "NaN" if np.isnan(self.data[entries[first]]) else "an infinity"
+                column = int(self.indices[entries[first]])
+                raise ValueError(f"{what} holds {kind}, first in row {int(places[first])}, column {column}")
 
 
 def is_sparse(values: Any) -> bool:

@@ -65,7 +65,8 @@ def fit(
     x0 : Result, optional
         Of an earlier run of this model, to go on as one longer run would have.
     **options
-        Whatever else ``minimize`` takes: ``tol``, ``n_threads``, ``history``, ``progress``, ``check_finite``, ...
+        Whatever else ``minimize`` takes, but ``normalize`` and ``class_weight``: ``rows``, ``validation``,
+        ``patience``, ``tol``, ``n_threads``, ``history``, ``progress``, ``check_finite``.
 
     Returns
     -------
