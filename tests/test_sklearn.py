@@ -337,3 +337,16 @@ def test_no_optional_package_is_imported_before_it_is_used() -> None:
     code = f"import sys, steepest; print([name for name in {optional} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", [SGDClassifier, SGDRegressor], ids=lambda kind: kind.__name__)
+def test_sparse_rows_with_64_bit_indices_are_taken(kind: Any) -> None:
+    X, y = rows()
+    narrow = scipy.sparse.csr_array(np.where(np.abs(X) > 0.5, X, 0))
+    wide = narrow.copy()
+    wide.indices, wide.indptr = narrow.indices.astype(np.int64), narrow.indptr.astype(np.int64)
+    targets = np.sign(y) if kind is SGDClassifier else y
+    ours = [kind(random_state=0, early_stopping=True).fit(given, targets) for given in (narrow, wide)]
+    assert (ours[0].coef_ == ours[1].coef_).all()
+    assert (ours[0].predict(narrow) == ours[1].predict(wide)).all()
+    assert len(np.unique(ours[0].coef_)) > 1

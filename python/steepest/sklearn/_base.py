@@ -121,7 +121,6 @@ class LinearSGD(BaseEstimator):
             accept_sparse="csr",
             dtype=[np.float64, np.float32],
             order="C",
-            accept_large_sparse=False,
             ensure_all_finite=False,
             reset=reset,
         )
