@@ -39,6 +39,18 @@ def test_the_readme_has_the_tables_of_losses_penalties_and_rules() -> None:
         assert f"<!-- table: {name} -->" in page
 
 
+def test_the_examples_of_the_readme_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert len(examples) == 2
+    names: dict[str, object] = {}
+    for example in examples:
+        # The same with fewer rows, so that it takes no time.
+        exec(example.replace("1_000_000", "20_000"), names)
+    assert Path("descent.gif").stat().st_size > 0
+
+
 def test_a_stale_page_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "some.hpp").write_text("/// Two.\nstruct Two {\n  int a, b;\n};\n\nusing All = List<One,\n  Two>;\n")
     page = "<!-- source: some.hpp struct Two -->\nold\n<!-- end -->\n<!-- source: some.hpp using All -->\n<!-- end -->"
