@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -307,7 +309,9 @@ def test_missing_values_are_named_or_left_out() -> None:
     text[200:200] = ["", "1.5,,2", ",red,2", "nan,red,2"]
     Path("gaps.csv").write_text("\n".join(text) + "\n")
     assert "gaps.csv, line 202: column 'colour' holds nothing; --drop-missing" in refused("fit", "gaps.csv", "-t", "y")
-    assert "line 202: column 'colour' holds nothing" in refused("predict", "fitted.safetensors", "gaps.csv")
+    told = refused("predict", "fitted.safetensors", "gaps.csv")
+    assert "line 202: column 'colour' holds nothing" in told
+    assert "--drop-missing" not in told, "predict has no such option"
     Path("nan.csv").write_text("a,y\n1,2\n2,inf\n")
     assert "nan.csv, line 3: column 'y' holds inf" in refused("fit", "nan.csv", "-t", "y")
     result = run("fit", "gaps.csv", "-t", "y", "--drop-missing", "-q", "-s", 0)
@@ -438,6 +442,44 @@ def test_pipe_closed_early_is_no_error() -> None:
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+@pytest.mark.parametrize("ending", ["the reader goes away", "Ctrl-C", "a bad row"])
+def test_standard_input_that_stays_open_keeps_nobody(ending: str) -> None:
+    write_text("small.csv", numbers())
+    model_of("small.csv", "-t", "y")
+    names, *rows = Path("small.csv").read_text(encoding="utf-8").splitlines()
+    block = ("\n".join(rows) + "\n").encode()
+    # A few of what is parsed at a time, or nothing would be written yet.
+    several = block * (1 + 4 * _reading_text.BLOCK_BYTES // len(block))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with program("predict", "fitted.safetensors", "-", **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        given = names.encode() + b"\n" + several + (b"wrong\n" + several if ending == "a bad row" else b"")
+        Thread(target=given_without_end, args=(process.stdin, given), daemon=True).start()
+        assert process.stdout.readline() == b"prediction\n"
+        if ending == "the reader goes away":
+            process.stdout.close()
+        else:
+            Thread(target=process.stdout.read, daemon=True).start()
+        if ending == "Ctrl-C":
+            process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(20) == {"the reader goes away": 141, "Ctrl-C": 130, "a bad row": 2}[ending]
+        finally:
+            process.kill()
+        told = process.stderr.read()
+    assert (b"standard input" in told) == (ending == "a bad row")
+    assert (told == b"") == (ending != "a bad row")
+
+
+def given_without_end(stream: Any, content: bytes) -> None:
+    """Write to a pipe, which stays open, for as long as somebody reads."""
+    with suppress(BrokenPipeError):
+        stream.write(content)
+        stream.flush()
 
 
 def test_full_disk_is_told_once() -> None:

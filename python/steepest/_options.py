@@ -137,9 +137,15 @@ class DataOptions:
     ] = None
     features: Annotated[
         str | None,
-        data_option("--features", metavar="LIST", help="The columns to predict from; all others if not given."),
+        data_option(
+            "--features",
+            metavar="LIST",
+            help="The columns to predict from, with commas between them; all others if not given.",
+        ),
     ] = None
-    drop: Annotated[str | None, data_option("--drop", metavar="LIST", help="Columns to leave out.")] = None
+    drop: Annotated[
+        str | None, data_option("--drop", metavar="LIST", help="Columns to leave out, such as id,date.")
+    ] = None
     categorical: Annotated[
         str | None,
         data_option(

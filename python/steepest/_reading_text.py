@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future
 from importlib.util import find_spec
 from itertools import islice
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ HEAD_BYTES = 1 << 18
 HEAD_ROWS = 1000
 BLOCK_BYTES = 1 << 20
 MISSING = ["", "NA", "N/A", "nan", "NaN", "NAN", "null", "NULL"]
+_unfinished: list[Any] = []
 
 
 class TextReader:
@@ -108,7 +111,10 @@ class TextReader:
         }
         try:
             path = self._source.path
-            batches = reading.open_csv(
+            # What waits for standard input inside of pyarrow does not hear Ctrl-C.
+            call = _awaited if path == STDIN else _called
+            batches = call(
+                reading.open_csv,
                 # What pyarrow opens itself does not pass through Python.
                 arrow.PythonFile(whole, mode="r") if path == STDIN else arrow.OSFile(path),
                 reading.ReadOptions(
@@ -125,12 +131,16 @@ class TextReader:
                     null_values=MISSING,
                 ),
             )
-            for batch in batches:
+            if path == STDIN:
+                # Whoever stops early would wait for more of standard input while pyarrow's reader is taken down.
+                _unfinished.append(batches)
+            while (batch := call(next, batches, None)) is not None:
                 if batch.num_rows:
                     yield [
                         coded(column) if i in text else numbers(column)
                         for i, column in zip(columns, batch.columns, strict=True)
                     ]
+            _unfinished.clear()
             arrow.default_memory_pool().release_unused()
         except arrow.ArrowInvalid as error:
             if "invalid UTF8" in str(error):
@@ -188,6 +198,24 @@ class TextReader:
                     if i not in text and not is_number(cell) and cell not in MISSING:
                         return f"{where}: column {self.names[i]!r} holds {cell!r}, not a number"
         return None
+
+
+def _called(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+def _awaited(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in a thread of its own, so that this one can be interrupted while it waits."""
+    answer: Future[Any] = Future()
+
+    def call() -> None:
+        try:
+            answer.set_result(function(*arguments))
+        except Exception as error:
+            answer.set_exception(error)
+
+    Thread(target=call, daemon=True).start()
+    return answer.result()
 
 
 class _Joined(io.RawIOBase):

@@ -16,6 +16,7 @@ from steepest._reading_text import TextReader, is_finite
 # What arrays grow by: the system moves large ones without copying, and gives memory when it is written to.
 GROWTH_BYTES = 1 << 23
 BLOCK_ROWS = 1 << 15
+DROP_HINT = "; --drop-missing leaves out such rows"
 
 
 class Column(NamedTuple):
@@ -305,7 +306,7 @@ def columns_by_name(reader: Reader, wanted: Sequence[str]) -> list[int]:
 
 
 def whole_rows(
-    numbers: Sequence[NDArray[Any]], reader: Reader, columns: Sequence[int], row: int, drop: bool
+    numbers: Sequence[NDArray[Any]], reader: Reader, columns: Sequence[int], row: int, drop: bool, hint: str = DROP_HINT
 ) -> NDArray[np.bool_] | None:
     """Return which rows miss nothing, None where none does; refuse the others unless they are to be dropped."""
     if all(is_finite(column) for column in numbers):
@@ -317,8 +318,7 @@ def whole_rows(
         at = next(j for j, column in enumerate(finite) if not column[first])
         held = "nothing" if np.isnan(numbers[at][first]) else str(numbers[at][first])
         raise ValueError(
-            f"{reader.name}, {reader.place(row + first)}: column {reader.names[columns[at]]!r} holds {held}; "
-            "--drop-missing leaves out such rows"
+            f"{reader.name}, {reader.place(row + first)}: column {reader.names[columns[at]]!r} holds {held}{hint}"
         )
     return whole
 
@@ -432,7 +432,7 @@ def read_for(columns: Sequence[Column], request: Request, unknown: str) -> Itera
                         )
                     column = codes
                 numbers.append(column)
-            whole_rows(numbers, reader, places, row, drop=request.drop_missing)
+            whole_rows(numbers, reader, places, row, drop=False, hint="")
             row += len(numbers[0])
             X = np.column_stack(numbers)
             identity = {j: np.arange(len(known) + 1.0) for j, known in texts.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 from steepest._extras import require
 
@@ -33,4 +35,13 @@ def main() -> None:
         raise SystemExit(1) from None
     from steepest._commands import app
 
-    app(prog_name="steepest")
+    try:
+        app(prog_name="steepest")
+    except SystemExit as ended:
+        if ended.code:
+            # Threads may still wait for standard input, which Python does not survive when it ends in its usual way.
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError):
+                    stream.flush()
+            os._exit(ended.code if isinstance(ended.code, int) else 1)
+        raise
