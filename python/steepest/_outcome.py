@@ -38,8 +38,10 @@ def make_result(
     ended_early = (Status.converged, Status.no_progress, Status.stopped, Status.early_stopped)
     success = status in ended_early or (status is Status.ran_all_epochs and not limited)
     message = MESSAGES[status].format(patience=patience, best=outcome["best_epoch"])
-    if status is Status.diverged and outcome["what_stopped"]:
-        message += f" {outcome['what_stopped']}."
+    what = outcome["what_stopped"]
+    if status is Status.diverged and what:
+        grew = what.startswith("The objective")
+        message = f"{message} {what}." if grew else f"{what}; x is the best of the epochs' ends."
     if status is Status.diverged and outcome["nit"] == 0:
         message = "The objective is not finite at the start: the numbers in the data or x0 are too large."
     if status is Status.ran_all_epochs and limited:
