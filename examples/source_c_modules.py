@@ -54,7 +54,7 @@ def walk(g: Gallery) -> None:
     y = (X[:, 0] * X[:, 1] > 0).astype(int)
     nn.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 2))
-    result = nn.fit(model, "cross_entropy", (X, y), step_size=0.5, batch_size=16, epochs=30, seed=0)
+    result = nn.fit(model, "cross_entropy", (X, y), method="sgd", step_size=0.5, batch_size=16, epochs=30, seed=0)
     right = (model(X).numpy().argmax(axis=1) == y).mean()
     linear = st.minimize("softmax", (X, y), fit_intercept=True, epochs=50, seed=0)
     g.fact("a line, rows right", f"{(linear.predict(X).argmax(axis=1) == y).mean():.1%}")

@@ -162,7 +162,9 @@ def test_structured_and_sparse_and_other_things() -> None:
     for nothing in (None, "twelve", {"X": X}, object()):
         refused(ValueError, "y must be 1-D", data=nothing)
         refused(ValueError, "y must be 1-D", data=(X, nothing))
-        refused(ValueError, "X must be 2-D", data=(nothing, Y))
+    refused(ValueError, "X must be 2-D", data=("twelve", Y))
+    for nothing in (None, {"X": X}, object()):
+        refused(TypeError, "X must be rows of numbers", data=(nothing, Y))
 
 
 @pytest.mark.parametrize("name", st.losses.available("pointwise"))
