@@ -460,3 +460,20 @@ def test_demo_without_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch
     shown = run("demo", "--rows", 1000)
     assert (shown.exit_code, shown.stderr.count("\n")) == (1, 1)
     assert "pip install steepest[plot]" in shown.stderr
+
+
+def test_normalized_columns_are_fitted_in_few_epochs_and_told_as_they_are() -> None:
+    rng = np.random.default_rng(3)
+    X = np.column_stack([rng.uniform(20, 200, 1000), rng.integers(1, 7, 1000)])
+    y = X @ [0.1, 1.0] + rng.normal(size=1000) > 14
+    lines = [f"{area},{rooms},{int(label)}" for (area, rooms), label in zip(X, y, strict=True)]
+    Path("units.csv").write_text("\n".join(["area,rooms,label", *lines]) + "\n")
+    command = ["fit", "units.csv", "-t", "label", "-l", "log_loss", "-b", "32", "-e", "20", "-s", "1", "-q"]
+    found = {}
+    for option in ([], ["--normalize"]):
+        assert CliRunner().invoke(app, [*command, "-o", "u.json", *option]).exit_code == 0
+        saved = load_model(Path("u.json"))
+        found[bool(option)] = np.logaddexp(0, np.where(y, -1, 1) * (X @ saved.coef + saved.intercept)).mean()
+    best = st.minimize("log_loss", (X, y), fit_intercept=True, normalize=True).fun
+    assert found[True] < 1.02 * best
+    assert found[False] > 1.5 * best

@@ -63,7 +63,8 @@ class OneLine(TyperGroup):
                 code = complain(say(), getattr(error, "exit_code", 2))
             else:
                 known_kind = isinstance(error, (ImportError, OSError))
-                code = complain(str(error) if known_kind else f"{type(error).__name__}: {error}", 1)
+                told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
+                code = complain(str(told) if known_kind else f"{type(error).__name__}: {error}", 1)
             if isinstance(error, OSError):
                 _forget_output()
         sys.exit(code if isinstance(code, int) else 0)
@@ -164,6 +165,14 @@ def fit(
     tol: Annotated[
         float | None, _descent("--tol", metavar="NUMBER", help="Relative distance from the optimum to stop at.")
     ] = None,
+    normalize: Annotated[
+        bool,
+        _descent(
+            "--normalize",
+            help="Descend over columns of mean 0 and deviation 1: far faster where their units differ. Penalties then "
+            "weigh those.",
+        ),
+    ] = False,
     seed: Annotated[
         int | None,
         _descent("--seed", "-s", metavar="NUMBER", help="Decides the order of the rows, and which are held out."),
@@ -194,7 +203,8 @@ def fit(
         request=columns.table_request(data, validation, seed),
         model=model,
         step_size=step_size,
-        options={"method": method, "batch_size": batch_size, "epochs": epochs, "tol": tol, "seed": seed},
+        options={"method": method, "batch_size": batch_size, "epochs": epochs, "tol": tol, "seed": seed}
+        | ({"normalize": True} if normalize else {}),
         output=None if str(output) == "-" else output,
         json=json,
         progress=progress,

@@ -156,7 +156,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with target.open("wb") as device:
             yield device
         return
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        # Of the name that was given, not of one nobody has heard of.
+        raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
