@@ -38,7 +38,7 @@ def make_result(
     ended_early = (Status.converged, Status.no_progress, Status.stopped, Status.early_stopped)
     success = status in ended_early or (status is Status.ran_all_epochs and not limited)
     message = MESSAGES[status].format(patience=patience, best=outcome["best_epoch"])
-    what = outcome["what_stopped"]
+    what = outcome.get("what_stopped", "")  # SciPy's methods say in their own words
     if status is Status.diverged and what:
         grew = what.startswith("The objective")
         message = f"{message} {what}." if grew else f"{what}; x is the best of the epochs' ends."
