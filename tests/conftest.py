@@ -1,6 +1,7 @@
 """What holds for every run of the tests."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -16,6 +17,10 @@ pytest.register_assert_rewrite("members")
 # A noisy machine makes single examples slow; in CI the same commit must always meet the same examples.
 settings.register_profile("steepest", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("steepest")
+
+# A run in the background may begin with Ctrl-C ignored, and its children inherit that: what is tested would not happen.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 RUN_IN_FULL = ("passed", "failed")
 not_run = pytest.StashKey[list[str]]()

@@ -574,7 +574,7 @@ def test_help_fits_a_terminal(command: str) -> None:
 
 
 def test_memory_is_the_numbers_and_little_else() -> None:
-    rows, width = 300_000, 40
+    rows, width = 600_000, 40
     draws = np.random.default_rng(0).random((1000, width))
     block = "\n".join(",".join(f"{value:.1f}" for value in row) for row in draws)
     Path("wide.csv").write_text(",".join(f"x{i}" for i in range(width)) + "\n" + (block + "\n") * (rows // 1000))
@@ -591,5 +591,5 @@ print(peak() - before, table.X.nbytes + table.y.nbytes)
     Path("first.csv").write_text("x0,x1\n1,2\n")
     grown, numbers_held = printed(code)
     assert numbers_held == rows * width * 8
-    # A second copy of the numbers would be 96 MB; what is under way in pyarrow was 60.
-    assert numbers_held < grown < numbers_held + 80e6
+    # A second copy of the numbers would be 192 MB; what is under way in pyarrow was 60 to 90, whatever the file.
+    assert numbers_held < grown < numbers_held + 140e6
