@@ -20,7 +20,10 @@ def has_classes(loss: Loss) -> bool:
 
 
 def class_positions(loss: Loss, data: Data) -> NDArray[np.intp] | None:
-    """Return for each row which of the sorted classes it belongs to, None where there are none."""
+    """Return for each row which of the sorted classes it belongs to, None where there are none.
+
+    That is a number per row, so only what needs it asks: validation, weights of classes and stratified batches.
+    """
     if not has_classes(loss):
         return None
     return (data.y > 0).astype(np.intp) if loss.target == "binary" else data.y.astype(np.intp)
@@ -36,12 +39,11 @@ def require_all_classes(data: Data, positions: NDArray[np.intp]) -> None:
         )
 
 
-def weights_of_classes(
-    class_weight: Any, loss: Loss, data: Data, positions: NDArray[np.intp] | None
-) -> NDArray[Any] | None:
+def weights_of_classes(class_weight: Any, loss: Loss, data: Data) -> NDArray[Any] | None:
     """Return the weight of every class, by which the weights of its rows are multiplied."""
     if class_weight is None:
         return None
+    positions = class_positions(loss, data)
     if positions is None:
         what = "several labels per row" if loss.target == "binary" else "numbers"
         raise ValueError(f"class_weight goes with one label per row; the targets of {loss.name} are {what}")
@@ -54,8 +56,9 @@ def weights_of_classes(
     return narrowed(weights, data.y.dtype)
 
 
-def weigh_classes(data: Data, weights: NDArray[Any] | None, positions: NDArray[np.intp] | None) -> Data:
+def weigh_classes(data: Data, weights: NDArray[Any] | None, loss: Loss) -> Data:
     """Return the data with the weights of its rows' classes multiplied into theirs."""
+    positions = None if weights is None else class_positions(loss, data)
     if weights is None or positions is None:
         return data
     return data.weighed(weights[positions], "class_weight times sample_weight")

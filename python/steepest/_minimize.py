@@ -21,6 +21,7 @@ from steepest._arguments import (
     resolve_seed,
     resolve_tolerance,
 )
+from steepest._class_weights import class_positions
 from steepest._gap import GapWatch, add_gap, make_dual
 from steepest._model import Model, make_model, start_of
 from steepest._outcome import make_result, raise_failure
@@ -330,11 +331,13 @@ def _order(shuffle: Any, model: Model) -> Any:
     order = resolve_order(shuffle, model.rows)
     if not isinstance(order, str) or order != "stratified":
         return order
-    if model.classes is None or model.data is None:
+    data, loss = model.data, model.loss
+    classes = None if data is None or loss is None else class_positions(loss, data)
+    if data is None or classes is None:
         raise ValueError(
             'shuffle="stratified" puts every class into every batch; this loss knows none: use "full" or "stream"'
         )
-    return np.ascontiguousarray(model.classes[model.data.at(slice(None))], dtype=np.uint32)
+    return np.ascontiguousarray(classes[data.at(slice(None))], dtype=np.uint32)
 
 
 def _state(rule: optim.Rule, model: Model, before: Result | None) -> NDArray[Any]:

@@ -34,7 +34,6 @@ class Model(NamedTuple):
     shape: tuple[int, ...] = ()
     traced: TracedProblem | None = None
     normalization: Normalization | None = None
-    classes: NDArray[np.intp] | None = None  # of all rows, as positions
     held_out: Any = None  # a problem of the rows that are held out
     owner: Any = None  # of callables, whose exceptions it keeps
     held_out_owner: Any = None
@@ -153,24 +152,24 @@ def _linear_model(
 ) -> Model:
     loss = resolve_loss(given)
     checked = check_data(loss, data, sample_weight, fit_intercept, check_finite, rows)
-    classes = class_positions(loss, checked)
     split = None
     if validation is not None and not isinstance(validation, tuple):
+        classes = class_positions(loss, checked)
         split = split_rows(validation, len(checked.y), classes, seed, checked.rows)
         checked = checked.restricted(split.training, "training")
         if classes is not None:
             require_all_classes(checked, classes)
     normalization = normalizing.of(checked)
     checked = normalized(checked, normalization)
-    weights = weights_of_classes(class_weight, loss, checked, classes)
-    checked = weigh_classes(checked, weights, classes)
+    weights = weights_of_classes(class_weight, loss, checked)
+    checked = weigh_classes(checked, weights, loss)
     problem = make_problem(loss, checked, fit_intercept)
     x = _start_for(checked, start, problem.parameters, fit_intercept)
     features = max(1, checked.scores) * checked.width
     whole = checked.X.size if isinstance(checked.X, SparseRows) else len(checked.y) * checked.width
     size = whole * problem.rows // len(checked.y)
     model = Model(problem, problem.rows, size, x, features, loss, checked, x.shape)
-    model = model._replace(classes=classes, normalization=normalization)
+    model = model._replace(normalization=normalization)
     if split is not None:
         held = checked.restricted(split.held_out, "held-out")
         return _split_model(model, split, checked.mean_weight, held.mean_weight)
@@ -178,7 +177,7 @@ def _linear_model(
         model = _some_rows(model, checked.rows, checked.mean_weight)
     if validation is not None:
         other = check_other_data(validation, loss, checked, check_finite)
-        other = weigh_classes(other, weights, class_positions(loss, other))
+        other = weigh_classes(other, weights, loss)
         return model._replace(held_out=make_problem(loss, other, fit_intercept))
     return model
 
