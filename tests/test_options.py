@@ -77,6 +77,36 @@ def test_options_that_contradict_each_other(options: dict[str, Any], complaint: 
         st.minimize("huber", rows(), **options)
 
 
+def test_a_rule_that_holds_tensors_is_not_one_for_rows() -> None:
+    rule = st.optim.Adam([st.tensor([1.0, 2.0, 3.0], requires_grad=True)], lr=0.1)
+    with pytest.raises(ValueError, match=re.escape("method=Adam(...) holds tensors, which its step() moves")):
+        st.minimize("huber", rows(), method=rule)
+
+
+@pytest.mark.parametrize("name", st.optim.available())
+def test_decoupled_says_how_weights_decay(name: str) -> None:
+    rule = type(st.optim.get(name))
+    if rule().decoupled:  # which then is no choice of the user's
+        assert rule(weight_decay=0.0).weight_decay == 0
+        return
+    with pytest.raises(ValueError, match=r"decoupled=True is a kind of weight decay|has no place for decoupled"):
+        rule(decoupled=True)
+    assert not rule(decoupled=False).decoupled
+
+
+@pytest.mark.parametrize(("loss", "more"), [("log_loss", 0), ("softmax", 1)])
+def test_a_run_goes_on_with_its_own_classes(loss: str, more: int) -> None:
+    X = rows()[0]
+    place = np.arange(len(X)) % (2 + more)
+    before = st.minimize(loss, (X, place), method="sgd", epochs=1, seed=0)
+    other = np.array(["a", "b", "c"])[place]
+    with pytest.raises(ValueError, match=re.escape(f"classes {list(range(2 + more))}, y holds ['a', 'b'")):
+        st.minimize(loss, (X, other), x0=before)
+    on = st.minimize(loss, (X, other), x0=before.x, method="sgd", epochs=1, seed=0)
+    assert on.classes[0] == "a"
+    assert st.minimize(loss, (X, place.astype(float)), x0=before, method="sgd", epochs=1).epochs == 2
+
+
 @pytest.mark.parametrize("shape", [(2, 2), (2, 1, 2)])
 def test_starts_of_other_shapes(shape: tuple[int, ...]) -> None:
     """As many numbers in another arrangement are likely to be meant for another problem."""

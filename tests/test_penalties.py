@@ -40,10 +40,14 @@ def test_list(check: Any) -> None:
     check(st.penalties)
 
 
-def test_the_penalties_asked_for_are_there_and_at_the_top_level() -> None:
-    assert {"l1", "l2", "elastic_net"} <= set(st.penalties.available())
-    for name in ("L1", "L2", "ElasticNet"):
+def test_every_class_is_at_the_top_level() -> None:
+    names = {type(st.penalties.get(name)).__name__ for name in st.penalties.available()}
+    assert {"L1", "L2", "ElasticNet", "GroupLasso", "NonNegative", "Box", "L1Ball", "L2Ball"} <= names
+    assert len(names) >= 8
+    for name in names:
         assert getattr(st, name) is getattr(st.penalties, name)
+    assert names <= set(st.__all__)
+    assert len(st.__all__) == len(set(st.__all__))  # none of them hides something else
 
 
 @given(penalties, coefficients)

@@ -19,6 +19,16 @@ BAD_LABELS: dict[str, tuple[Any, type[Exception], str]] = {
     "None at last": ([0, 1, 2, 0, 1, None], ValueError, "y holds None, first in row 5"),
     "NaN among objects": (np.array(["a", np.nan, "b", "a", "b", "c"], dtype=object), ValueError, "y holds nan.*row 1"),
     "mixed": (np.array(["a", 1, "b", 2, "a", 1], dtype=object), TypeError, "cannot be sorted"),
+    "continuous": (
+        [0.0, 1.0, 2.5, 0.25, 0.0, 1.0],
+        ValueError,
+        "must not be continuous; row 2 of y holds 2.5: .*texts",
+    ),
+    "continuous objects": (
+        np.array([0.0, 1.0, 2.0, 0.0, 1.0, np.float32(0.5)], dtype=object),
+        ValueError,
+        "must not be continuous; row 5 of y holds 0.5",
+    ),
     "complex": ([1j, 2j, 3j, 1j, 2j, 3j], TypeError, "real numbers"),
     "two columns": (np.zeros((6, 2)), ValueError, "y must be 1-D, not 2-D"),
     "too few": ([0, 1, 2], ValueError, "X has 6 rows, y has 3"),

@@ -416,7 +416,8 @@ LABELS: dict[str, Any] = {
     "whole numbers": [10, -3, 99, 12],
     "unsigned": np.array([3, 1, 200, 7], dtype=np.uint8),
     "large": np.array([2**60 + 1, 2**60, 2**60 + 3, 2**60 + 2]),
-    "fractions": [0.5, -1.25, 7.0, 3.5],
+    "whole floats": [2.0, -3.0, 1e30, 7.0],
+    "fractions as texts": ["0.5", "-1.25", "7", "3.5"],
     "objects": np.array(["y", "x", "zz", "z"], dtype=object),
     "tuples' kin": np.array([b"p", b"o", b"r", b"q"]),
     "dates": np.array(["2020-02-01", "2020-01-01", "2021-01-01", "2020-03-01"], dtype="datetime64[D]"),
@@ -456,9 +457,11 @@ def test_labels_may_name_their_columns() -> None:
     by_hand = -log_softmax(z, axis=1)[range(3), [1, 3, 1]]
     np.testing.assert_allclose(loss.pointwise([1, 3, 1], z), by_hand, rtol=1e-14)
     np.testing.assert_array_equal(loss.pointwise([1.0, 3.0, 1.0], z), loss.pointwise([1, 3, 1], z))
-    for wrong in (["a", "b", "a"], [1, 4, 1], [-1, 0, 1], [0.5, 1, 1], [10, 20, 30]):
+    for wrong in (["a", "b", "a"], [1, 4, 1], [-1, 0, 1], [10, 20, 30]):
         with pytest.raises(ValueError, match=r"y holds . classes, raw_prediction has 4 columns.*0 to 3"):
             loss.pointwise(wrong, z)
+    with pytest.raises(ValueError, match=r"must not be continuous; row 0 of y holds 0\.5"):
+        loss.pointwise([0.5, 1, 1], z)
 
 
 def test_several_labels_are_any_two_values() -> None:

@@ -18,6 +18,8 @@ from steepest._arguments import StepTolerance
 from steepest._config import show_config
 from steepest._convexity import is_convex
 from steepest._minimize import minimize
+from steepest._penalty_classes import *  # noqa: F403
+from steepest._penalty_classes import __all__ as _penalty_names
 from steepest._results import ConvergenceWarning, History, Interrupted, Result, Status
 from steepest._sweep import sweep
 from steepest._sweep_result import SweepResult
@@ -25,16 +27,12 @@ from steepest._warnings import DataCopyWarning
 from steepest.autodiff import *  # noqa: F403
 from steepest.autodiff import __all__ as _autodiff_names
 from steepest.objective import Objective
-from steepest.penalties import L1, L2, ElasticNet
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "L1",
-    "L2",
     "ConvergenceWarning",
     "DataCopyWarning",
-    "ElasticNet",
     "History",
     "Interrupted",
     "Objective",
@@ -59,4 +57,5 @@ __all__ = [
     "show_config",
     "sweep",
     *_autodiff_names,
+    *_penalty_names,
 ]

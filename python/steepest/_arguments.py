@@ -53,6 +53,9 @@ def resolve_method(method: Any) -> tuple[optim.Rule, bool]:
     if isinstance(method, methods.Method):
         return PLAIN, isinstance(method, methods.SciPyMethod)
     if isinstance(method, optim.Rule):
+        if method._tensors:
+            name = type(method).__name__
+            raise ValueError(f"method={name}(...) holds tensors, which its step() moves: give a rule without them")
         return method, False
     if method is None:
         return PLAIN, False

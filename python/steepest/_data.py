@@ -357,7 +357,24 @@ def _sorted_classes(y: NDArray[Any], loss: Loss) -> tuple[NDArray[Any], NDArray[
         classes, positions = np.unique(y, return_inverse=True)
     except TypeError:
         raise TypeError(f"the labels in y cannot be sorted: they mix types (dtype {y.dtype})") from None
+    _require_discrete(classes, positions, loss)
     return classes, positions
+
+
+def _require_discrete(classes: NDArray[Any], positions: NDArray[np.intp], loss: Loss) -> None:
+    """Raise where labels are numbers with fractions: a class for each is likely to be a target of regression."""
+    if classes.dtype.kind == "f":
+        between = classes != np.floor(classes)
+    elif classes.dtype.kind == "O":
+        between = np.array([isinstance(label, (float, np.floating)) and label % 1 != 0 for label in classes])
+    else:
+        return
+    if between.any():
+        row = int(between[positions].argmax())
+        raise ValueError(
+            f"labels of {loss.name} must not be continuous; row {row} of y holds {float(classes[positions[row]]):g}: "
+            'take a loss of real targets such as "squared_error", or write classes as texts or whole numbers'
+        )
 
 
 def _is_missing(label: Any) -> bool:

@@ -81,8 +81,8 @@ def minimize(
         ``DataCopyWarning``. Tables of pandas, polars and Arrow are read in place where their columns lie evenly in
         memory; rows and y meet by position, whatever an index says. Any other array-like is the y of the constant
         model, whose only parameter is its prediction. Nothing is written to, and no more than a megabyte of X is copied
-        without a ``DataCopyWarning``. Losses of K scores take labels of K classes, of any type, or y of shape (n, K);
-        traced losses a tuple of arrays with the rows as axis 0.
+        without a ``DataCopyWarning``. Losses of K scores take labels of K classes, of any type (numbers whole), or y of
+        shape (n, K); traced losses a tuple of arrays with the rows as axis 0.
     x0 : array_like, nested dictionary of them (for traced losses) or Result, optional
         Start; zeros by default. Losses of K scores take [W.ravel(), b] with W of shape (K, d), or W itself where there
         is no intercept. A result goes on where that run ended: its seed, its order of rows, its schedule; with steps

@@ -159,6 +159,7 @@ def _linear_model(
         checked = checked.restricted(split.training, "training")
         if classes is not None:
             require_all_classes(checked, classes)
+    _require_same_classes(normalizing.before, checked)
     normalization = normalizing.of(checked)
     checked = normalized(checked, normalization)
     weights = weights_of_classes(class_weight, loss, checked)
@@ -180,6 +181,17 @@ def _linear_model(
         other = weigh_classes(other, weights, loss)
         return model._replace(held_out=make_problem(loss, other, fit_intercept))
     return model
+
+
+def _require_same_classes(before: Result | None, data: Data) -> None:
+    """Raise where the parameters of the run that is gone on from are those of other classes."""
+    theirs = None if before is None else before.get("classes")
+    if theirs is None or data.classes is None or np.array_equal(theirs, data.classes):
+        return
+    raise ValueError(
+        f"x0 comes from a run over the classes {theirs.tolist()!r:.60}, y holds {data.classes.tolist()!r:.60}: "
+        "x0=result.x starts from its numbers all the same"
+    )
 
 
 def _some_rows(model: Model, rows: NDArray[np.uint32], mean_weight: float) -> Model:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from steepest import losses, optim, penalties, schedules
+from steepest import _penalty_classes, losses, optim, penalties, schedules
 from steepest._lists import Member, class_name
 
 HEADER = '"""Made by ``python -m steepest._stubs``: do not edit."""\n'
@@ -23,6 +23,11 @@ MODULES = {
     penalties: penalties.Penalty,
     schedules: schedules.Schedule,
 }
+
+
+def stubs() -> dict[ModuleType, str]:
+    """Return the text of every stub by the module it stands for."""
+    return {module: stub(module) for module in MODULES} | {_penalty_classes: reexports(_penalty_classes)}
 
 
 def stub(module: ModuleType) -> str:
@@ -42,6 +47,14 @@ def stub(module: ModuleType) -> str:
         if isinstance(value, FunctionType) and value.__module__ == module.__name__ and not name.startswith("_"):
             parts.append(f"def {name}{_signature(value)}: ...\n")
     return "\n".join([HEADER, _imports("\n".join(parts)), *parts])
+
+
+def reexports(module: ModuleType) -> str:
+    """Return the text of the stub of a module that only hands on the classes of another."""
+    names = sorted(module.__all__, key=lambda name: (not name.isupper(), name))  # as the linter wants them
+    source = vars(module)[names[0]].__module__
+    lines = [f"from {source} import {name} as {name}" for name in names]
+    return "\n".join([HEADER, *lines, "", f"__all__ = {names!r}\n"])
 
 
 def _imports(text: str) -> str:
@@ -90,11 +103,11 @@ def _signature(function: Any) -> str:
 
 def main() -> None:
     """Write the stubs into the directory given, or beside the modules."""
-    for module in MODULES:
+    for module, text in stubs().items():
         assert module.__file__ is not None
         name = Path(module.__file__).with_suffix(".pyi").name
         directory = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(module.__file__).parent
-        (directory / name).write_text(stub(module))
+        (directory / name).write_text(text)
 
 
 if __name__ == "__main__":

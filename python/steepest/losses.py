@@ -175,9 +175,9 @@ class Loss(Member):
 class RowLoss(Loss):
     """A loss of K scores per row.
 
-    ``raw_prediction`` has shape (n, K). Class labels may be of any type: y of shape (n,) holds K different ones, and
-    the scores are in their sorted order; whole numbers from 0 to K - 1 name their column themselves, so that not all of
-    them need occur. Other targets y have shape (n, K).
+    ``raw_prediction`` has shape (n, K). Class labels may be of any type, but numbers must be whole: y of shape (n,)
+    holds K different ones, and the scores are in their sorted order; whole numbers from 0 to K - 1 name their column
+    themselves, so that not all of them need occur. Other targets y have shape (n, K).
 
     The same attributes as `Loss`, with one convention for ``formula``: z are the scores and y the targets of a row,
     both along the last axis; for class labels y is 1 at the row's class and 0 elsewhere, for several binary targets -1

@@ -80,6 +80,7 @@ class Rule(Member):
     _state_numbers: ClassVar[int] = 0
     _live_vectors: ClassVar[int] = 0
     _decouples: ClassVar[bool] = True
+    _default_decoupled: ClassVar[bool] = False
     _steady: ClassVar[bool] = False
     _scaled: ClassVar[bool] = False
     _reported: ClassVar[int] = -1
@@ -112,6 +113,8 @@ class Rule(Member):
             raise TypeError(f"{type(self).__name__}: decoupled must be True or False, not {decoupled!r}")
         if decoupled and not self._decouples:
             raise ValueError(f"{type(self).__name__} has no place for decoupled weight decay; leave decoupled out")
+        if decoupled and not decay and not self._default_decoupled:
+            raise ValueError(f"{type(self).__name__}: decoupled=True is a kind of weight decay; pass weight_decay= too")
         self._weight_decay, self._decoupled = float(decay), decoupled
         self._tensors = [] if tensors is None else _checked_tensors(type(self), tensors)
         if self._tensors and self._lr is None and self.default_lr is None:
