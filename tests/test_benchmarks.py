@@ -117,6 +117,21 @@ def test_sparse_rows_are_compared_with_scikit_learn() -> None:
         assert re.search(rf"{name}, full: 10,000 columns [\d.]+ us a batch", output)
 
 
+def test_estimators_are_compared_with_scikit_learn(tmp_path: Path) -> None:
+    small = ["--rows", "2000", "--sparse-rows", "2000", "--columns", "500", "--repeats", "2"]
+    output = run("benchmarks/estimators.py", *small, "--json", tmp_path / "estimators.json")
+    found = json.loads((tmp_path / "estimators.json").read_text(encoding="utf-8"))
+    assert [(one["kind"], one["goal"]) for one in found if one["goal"]] == [
+        ("CSR", 3),
+        ("CSR", 5),
+        ("dense", 3),
+        ("dense", 10),
+    ]
+    for one in found:
+        assert re.search(rf"{one['kind']} +{one['name']} .* times.* by processor time, accuracy 0\.\d+", output)
+        assert 0.5 < one["accuracy"] < 0.95
+
+
 def test_proof_of_the_order_draws_its_picture(tmp_path: Path) -> None:
     small = ["--sizes", "90000x28", "--batch-sizes", "256", "--seeds", "2"]
     written = ["--figure", tmp_path / "order.png", "--json", tmp_path / "order.json"]

@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 import steepest as st
 from steepest.sklearn import LossClassifier, LossRegressor, SGDClassifier, SGDRegressor
+from steepest.sklearn._labels import classes_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 Array = NDArray[Any]
@@ -213,6 +214,22 @@ def test_labels_out_of_nowhere_are_refused() -> None:
         model.partial_fit(X, y)
     with pytest.raises(ValueError, match="y holds 20 in row"):
         SGDClassifier().partial_fit(X, y.astype(int), classes=[0, 10])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint64", "int64", "float32", "float64", "bool", "str"])
+@pytest.mark.parametrize("values", [[3, 7], [0, 1], [-5, 2, 9], [4]])
+def test_classes_are_those_of_numpy_whatever_their_type(dtype: str, values: list[int]) -> None:
+    if dtype[0] in "ub" and min(values) < 0:
+        values = [2 + value for value in values if value > 0]
+    y = np.random.default_rng(1).choice(np.array(values), 70_000).astype(dtype)
+    np.testing.assert_array_equal(classes_of(y), np.unique(y), strict=True)
+
+
+@pytest.mark.parametrize("fractions", [[1.0, 1.5, 2.0], [0.5, 1.0], [0.0, 0.5], [0.25, 0.75]])
+def test_numbers_that_are_no_labels_are_refused(fractions: list[float]) -> None:
+    y = np.resize(fractions, 100)
+    with pytest.raises(ValueError, match="Unknown label type"):
+        classes_of(y)
 
 
 def test_frames_keep_their_names() -> None:

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "steepest/registry.hpp"
@@ -27,6 +29,16 @@ constexpr Index least_block_rows = 8192;
 
 constexpr Index widest_register = 64;
 
+/// Whether all columns are 0 to features - 1. Without a branch for each of them the compiler reads a register at a time.
+template <class Index>
+bool in_range(const Index* columns, std::int64_t count, std::int64_t features) {
+  using Unsigned = std::make_unsigned_t<Index>;
+  const auto last = Unsigned(std::min<std::int64_t>(features - 1, std::numeric_limits<Index>::max()));
+  Unsigned signs = 0;
+  for (std::int64_t k = 0; k < count; ++k) signs |= Unsigned(columns[k]) | (last - Unsigned(columns[k]));
+  return Index(signs) >= 0;
+}
+
 }  // namespace
 
 template <class Index>
@@ -36,10 +48,12 @@ SparseFault fault_of(const Index* starts, const Index* indices, std::int64_t row
   for (std::int64_t row = 0; row < rows; ++row) {
     if (starts[row + 1] < starts[row]) return {SparseFault::Kind::order, row + 1, starts[row + 1]};
     if (starts[row + 1] > entries) return {SparseFault::Kind::end, row + 1, starts[row + 1]};
-    for (std::int64_t k = starts[row]; k < starts[row + 1]; ++k)
-      if (indices[k] < 0 || indices[k] >= features) return {SparseFault::Kind::column, row, indices[k]};
   }
-  return {};
+  if (in_range(indices + starts[0], starts[rows] - starts[0], features)) return {};
+  std::int64_t k = starts[0], row = 0;
+  while (indices[k] >= 0 && indices[k] < features) ++k;
+  while (starts[row + 1] <= k) ++row;
+  return {SparseFault::Kind::column, row, indices[k]};
 }
 
 template <class T>

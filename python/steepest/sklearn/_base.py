@@ -125,7 +125,7 @@ class LinearSGD(BaseEstimator):
             reset=reset,
         )
         # The core looks for what is not finite at the speed of memory; the complaint is scikit-learn's.
-        if scipy.sparse.issparse(X) or not _core.all_finite(X):
+        if not _core.all_finite(X.data if scipy.sparse.issparse(X) else X):
             assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
         return X, y
 

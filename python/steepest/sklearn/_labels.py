@@ -27,10 +27,13 @@ def classes_of(y: NDArray[Any]) -> NDArray[Any]:
     """
     if y.dtype.kind == "b":
         return np.array([label for label in (False, True) if (y == label).any()])
-    if y.dtype.kind in "iu" and len(y):
+    if y.dtype.kind in "iuf" and len(y):
         lowest, highest = y.min(), y.max()
-        if low_or_high(y, lowest, highest):
+        # Floats are labels where they are whole, which NaN and infinities are not.
+        whole = y.dtype.kind != "f" or (float(lowest).is_integer() and float(highest).is_integer())
+        if whole and low_or_high(y, lowest, highest):
             return np.array([lowest, highest] if lowest < highest else [lowest], dtype=y.dtype)
+    if y.dtype.kind in "iu" and len(y):
         low, high = int(lowest), int(highest)
         if high - low < MOST_COUNTED:
             # Subtracting in the labels' own type may overflow; in 64 bits the few that remain do not.
