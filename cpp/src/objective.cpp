@@ -29,6 +29,7 @@ DenseSum<T>::DenseSum(const RowData<T>& data, Index scores, const Cut& cut)
     data_.intercept = true;
   }
   chunk_rows_ = std::clamp(cut.chunk_bytes / (row_bytes_ + cut.scratch_bytes), least_chunk_rows, most_chunk_rows);
+  chunk_rows_ -= chunk_rows_ % least_chunk_rows;  // whole registers
   chunk_rows_ = std::max<Index>(1, std::min(chunk_rows_, data.rows.rows));
   partial_.resize(std::size_t(parts_of(data.rows.rows) * scores * (width_ + data_.intercept)));
   values_.resize(std::size_t(most_parts));

@@ -19,6 +19,8 @@
 #endif
 
 #define STEEPEST_INLINE [[gnu::always_inline]] inline
+/// After the parameters of a lambda, which take no other form of the attribute.
+#define STEEPEST_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace steepest::STEEPEST_LEVEL {
 
@@ -414,6 +416,40 @@ STEEPEST_INLINE void store_sums(Simd<T, N> a, Simd<T, N> b, Simd<T, N> c, Simd<T
     to[2] = c.sum();
     to[3] = d.sum();
   }
+}
+
+/// Of each `Group` lanes of two registers the blocks of `Block` lanes with even numbers, added to those with odd ones: what
+/// was in `a` comes first.
+template <int Group, int Block, class T, int N, int... Lane>
+STEEPEST_INLINE Simd<T, N> add_blocks(Simd<T, N> a, Simd<T, N> b, std::integer_sequence<int, Lane...>) {
+  constexpr auto source = [](int lane, int odd) {
+    const int from = lane % (Group / 2);
+    return lane / Group * Group + (from / Block * 2 + odd) * Block + from % Block + (lane % Group < Group / 2 ? 0 : N);
+  };
+  return Simd<T, N>(__builtin_shufflevector(a.v, b.v, source(Lane, 0)...)) +
+         Simd<T, N>(__builtin_shufflevector(a.v, b.v, source(Lane, 1)...));
+}
+
+/// The registers first, first + Step, ... , each folded to N / Count lanes, side by side in `Group` lanes.
+template <int Count, int Step, int Group, class V, class Registers>
+STEEPEST_INLINE V folded_together(const Registers& of, int first) {
+  if constexpr (Count == 1) {
+    return of(first);
+  } else {
+    const V a = folded_together<Count / 2, Step, Group, V>(of, first);
+    const V b = folded_together<Count / 2, Step, Group, V>(of, first + Count / 2 * Step);
+    return add_blocks<Group, Group / Count>(a, b, std::make_integer_sequence<int, V::size>());
+  }
+}
+
+/// The sums over the lanes of as many registers, `of(i)`, as there are lanes. They are those of `sum()`, bit for bit, for a
+/// third of the instructions: first across the sixteen bytes that shuffles cross slowly, then within them.
+template <class V, class Registers>
+STEEPEST_INLINE V sums(const Registers& of) {
+  constexpr int all = V::size, bytes = 16, within = bytes / int(sizeof(typename V::Scalar));
+  constexpr int side = all < within ? all : within;
+  return folded_together<side, 1, side, V>(
+      [&](int i) STEEPEST_INLINE_LAMBDA { return folded_together<all / side, side, all, V>(of, i); }, 0);
 }
 
 }  // namespace ops

@@ -1,5 +1,7 @@
-// The loops around the pointwise losses: once per loss and number type, vectors first, the rest by the same body on one lane.
+// The loops around the pointwise losses: once per loss and number type, in registers; the last one may be partial.
 #include "steepest/losses.hpp"
+
+#include <array>
 
 #include "level.hpp"
 
@@ -10,40 +12,52 @@ using Index = std::int64_t;
 
 template <class Loss, class T>
 struct LossLoops {
-  /// One step of V::size rows. Zero times the prediction joins the value, so that one that is not finite cannot hide
-  /// behind a loss that would clip it.
-  template <class V, bool Weighted>
-  STEEPEST_INLINE static V reduce_step(const Loss& loss, const T* y, const T* z, const T* weight, T* slope) {
-    const V prediction = V::load(z);
-    auto [value, gradient] = loss(V::load(y), prediction);
+  static constexpr int N = lanes<T>;
+  using V = Simd<T, N>;
+  static constexpr auto ones = [] {
+    std::array<T, std::size_t(N)> each{};
+    each.fill(T(1));
+    return each;
+  }();
+
+  /// One step of N rows. Zero times the prediction joins the value, so that one that is not finite cannot hide behind a
+  /// loss that would clip it.
+  template <bool Weighted>
+  STEEPEST_INLINE static ValueGradient<V> step(const Loss& loss, V y, V prediction, V weight) {
+    auto [value, gradient] = loss(y, prediction);
     value = prediction * V(0.0) + value;
     if constexpr (Weighted) {
-      const V w = V::load(weight);
-      value = value * w;
-      gradient = gradient * w;
+      value = value * weight;
+      gradient = gradient * weight;
     }
-    gradient.store(slope);
-    return value;
+    return {value, gradient};
   }
 
   /// The loss by value: parameters behind a reference would be loaded anew after every slope stored.
   template <bool Weighted>
   STEEPEST_INLINE static double reduce_all(Loss loss, Index n, const T* y, const T* z, const T* weight, T* slope) {
-    constexpr int N = lanes<T>;
-    using V = Simd<T, N>;
     double total = 0;
     Index i = 0;
     while (i + N <= n) {
       // A lane of float adds at most this many values before they move on to double.
       const Index stop = n - i > 64 * N ? i + 64 * N : n;
       V sum(0.0);
-      for (; i + N <= stop; i += N)
-        sum = sum + reduce_step<V, Weighted>(loss, y + i, z + i, Weighted ? weight + i : weight, slope + i);
+      for (; i + N <= stop; i += N) {
+        const auto [value, gradient] =
+            step<Weighted>(loss, V::load(y + i), V::load(z + i), Weighted ? V::load(weight + i) : V(1.0));
+        gradient.store(slope + i);
+        sum = sum + value;
+      }
       total += double(sum.sum());
     }
-    for (; i < n; ++i)
-      total +=
-          double(reduce_step<Simd<T, 1>, Weighted>(loss, y + i, z + i, Weighted ? weight + i : weight, slope + i).v);
+    if (const Index rest = n - i; rest > 0) {
+      // What a loss makes of the zeros behind the last row is nobody's.
+      const V some = V::load_first(ones.data(), rest);
+      const auto [value, gradient] = step<Weighted>(loss, V::load_first(y + i, rest), V::load_first(z + i, rest),
+                                                    Weighted ? V::load_first(weight + i, rest) : some);
+      gradient.store_first(slope + i, rest);
+      total += double(ops::select(some > V(0.0), value, V(0.0)).sum());
+    }
     return total;
   }
 
@@ -92,11 +106,11 @@ struct LossLoops {
 
     /// How far the step of a row goes along it.
     STEEPEST_INLINE T step(Index i, Index row, T prediction) {
-      using V = Simd<T, 1>;
+      using One = Simd<T, 1>;
       y[count] = d.y[row];
       z[count] = prediction;
       weight[count] = d.weight ? T(double(d.weight[row]) / d.mean_weight) : T(1);
-      const T limit = T(d.held.slope_limit), given = loss(V(y[count]), V(prediction)).gradient.v;
+      const T limit = T(d.held.slope_limit), given = loss(One(y[count]), One(prediction)).gradient.v;
       const T move = d.step[i] * weight[count] * (given > limit ? limit : given < -limit ? -limit : given);
       if (++count == most) flush();
       return move;
@@ -112,10 +126,7 @@ struct LossLoops {
     }
   };
 
-  template <class V>
-  STEEPEST_INLINE static V soft_threshold(V w, V threshold) {
-    return w - ops::max(ops::min(w, threshold), -threshold);
-  }
+  STEEPEST_INLINE static V soft_threshold(V w, V threshold) { return w - ops::max(ops::min(w, threshold), -threshold); }
 
   /// One row waits for the step of the row before. What of its prediction does not depend on that step is computed while
   /// the step is: (w - move x) . next = w . next - move (x . next), so the sums over lanes leave the chain. A soft threshold
@@ -123,8 +134,6 @@ struct LossLoops {
   template <int Registers, bool Thresholds>
   static double descend_in_registers(const Loss& loss, const DenseRows<T>& rows, const Segment& segment,
                                      const SingleRows<T>& d) {
-    constexpr int N = lanes<T>;
-    using V = Simd<T, N>;
     const Index last = rows.features - (Registers - 1) * N;
     const auto load = [&](const T* from, V* x) {
       for (int k = 0; k < Registers - 1; ++k) x[k] = V::load(from + k * N);
@@ -182,8 +191,6 @@ struct LossLoops {
 
   static double descend_in_memory(const Loss& loss, const DenseRows<T>& rows, const Segment& segment,
                                   const SingleRows<T>& d) {
-    constexpr int N = lanes<T>;
-    using V = Simd<T, N>;
     const Index features = rows.features, whole = features / N * N, rest = features - whole;
     T* w = d.x;
     const T pace = T(d.held.intercept_pace);
@@ -221,21 +228,25 @@ struct LossLoops {
     return met.total + total;
   }
 
-  template <class V>
-  STEEPEST_INLINE static void pointwise_step(const Loss& loss, const T* y, const T* z, T* value, T* slope) {
-    const V prediction = V::load(z);
-    const auto result = loss(V::load(y), prediction);
+  STEEPEST_INLINE static ValueGradient<V> pointwise_step(const Loss& loss, V y, V prediction) {
+    const auto [value, gradient] = loss(y, prediction);
     const auto number = prediction == prediction;  // what is not a number stays none, whatever the loss would clip
-    ops::select(number, result.value, prediction).store(value);
-    ops::select(number, result.gradient, prediction).store(slope);
+    return {ops::select(number, value, prediction), ops::select(number, gradient, prediction)};
   }
 
   static void pointwise(const double* params, Index n, const T* y, const T* z, T* value, T* slope) {
-    constexpr int N = lanes<T>;
     const Loss loss = make_loss<Loss>(params);
     Index i = 0;
-    for (; i + N <= n; i += N) pointwise_step<Simd<T, N>>(loss, y + i, z + i, value + i, slope + i);
-    for (; i < n; ++i) pointwise_step<Simd<T, 1>>(loss, y + i, z + i, value + i, slope + i);
+    for (; i + N <= n; i += N) {
+      const auto [v, s] = pointwise_step(loss, V::load(y + i), V::load(z + i));
+      v.store(value + i);
+      s.store(slope + i);
+    }
+    if (const Index rest = n - i; rest > 0) {
+      const auto [v, s] = pointwise_step(loss, V::load_first(y + i, rest), V::load_first(z + i, rest));
+      v.store_first(value + i, rest);
+      s.store_first(slope + i, rest);
+    }
   }
 };
 

@@ -47,15 +47,20 @@ void predict_narrow(const Reader& row, Index d, const Segment& segment, const T*
   Vector<T> w[Registers];
   load_row<Registers>(coef, last, w);
   const Vector<T> zero(0.0);
-  for (Index i = 0; i < n; ++i) {
+  const auto product = [&](Index i) STEEPEST_INLINE_LAMBDA {
     if (row.gathers())
       if (i + prefetch_rows < reachable) prefetch_row(row(i + prefetch_rows), d);
     Vector<T> x[Registers];
     load_row<Registers>(row(i), last, x);
-    Vector<T> product = w[0] * x[0] + zero;
-    for (int k = 1; k < Registers; ++k) product = w[k] * x[k] + product;
-    z[i] = product.sum() + intercept;
-  }
+    Vector<T> sum = w[0] * x[0] + zero;
+    for (int k = 1; k < Registers; ++k) sum = w[k] * x[k] + sum;
+    return sum;
+  };
+  Index i = 0;
+  for (; i + N <= n; i += N)
+    (ops::sums<Vector<T>>([&](int k) STEEPEST_INLINE_LAMBDA { return product(i + k); }) + Vector<T>(intercept))
+        .store(z + i);
+  for (; i < n; ++i) z[i] = product(i).sum() + intercept;
 }
 
 template <class T, class Reader>
