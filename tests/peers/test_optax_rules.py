@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+import test_torch_rules
 
 import steepest as st
 
@@ -42,6 +43,12 @@ CASES: dict[str, tuple[Callable[[Any], st.optim.Rule], optax.GradientTransformat
         lambda W: st.optim.ScheduleFreeAdamW(W, beta1=0.7, beta2=0.9, eps=1e-6, lr=0.05),
         optax.contrib.schedule_free(optax.adam(0.05, b1=0.0, b2=0.9, eps=1e-6), learning_rate=0.05, b1=0.7),
     ),
+    "dog": (lambda W: st.optim.DoG(W, reps_rel=0.02, lr=0.5), optax.contrib.dog(0.5, ("heuristic", 0.02))),
+    # Where nothing but gradients pulls, following the leader is AdaGrad.
+    "ftrl": (
+        lambda W: st.optim.FTRL(W, beta=0.0, lr=0.2),
+        optax.adagrad(0.2, initial_accumulator_value=0.0, eps=TINY),
+    ),
     "clip_norm": (
         lambda W: st.optim.Momentum(W, momentum=0.9, lr=0.1, clip_norm=0.2),
         optax.chain(optax.clip_by_global_norm(0.2), optax.sgd(0.1, momentum=0.9)),
@@ -51,6 +58,13 @@ CASES: dict[str, tuple[Callable[[Any], st.optim.Rule], optax.GradientTransformat
         optax.chain(optax.clip(0.05), optax.adam(0.1)),
     ),
 }
+
+
+def test_every_rule_is_compared_with_a_peer() -> None:
+    ours = {make([st.tensor([0.0], requires_grad=True)]).name for make, _ in CASES.values()}
+    compared = ours | {rule.name for rule, _ in test_torch_rules.CASES.values()}
+    # Vowpal Wabbit's is in neither.
+    assert set(st.optim.available()) - compared == {"normalized_adaptive_invariant"}
 
 
 @pytest.mark.parametrize("name", CASES)
