@@ -13,6 +13,7 @@ import members
 import steepest as st
 from members import Array
 from steepest import _gap
+from steepest._gap_refined import Point, newton
 from tolerances import DTYPES
 
 SMOOTH = [
@@ -290,6 +291,40 @@ def test_conjugates_are_conjugates() -> None:
             assert most <= found + 1e-12, name
             assert found - most < 1e-3 * max(1.0, abs(found)), name
             assert math.isfinite(found)
+
+
+@pytest.mark.parametrize("d", [1, 4, 30])
+def test_newtons_steps(d: int) -> None:
+    """From far away, where full steps go wrong, to a short gradient; then no step is taken that brings nothing."""
+    source = members.random(d)
+    A, b = source.normal(size=(3 * d, d)), source.normal(size=3 * d)
+
+    def evaluate(x: Array) -> tuple[float, Array]:
+        z = A @ x - b
+        return float(np.sum(np.logaddexp(z, -z)) + 0.01 * x @ x), A.T @ np.tanh(z) + 0.02 * x
+
+    def hessp(x: Array, v: Array) -> Array:
+        return A.T @ ((1 - np.tanh(A @ x - b) ** 2) * (A @ v)) + 0.02 * v
+
+    far = source.normal(size=d) * 3
+    start = Point(far, *evaluate(far))
+    found = newton(evaluate, hessp, start, 1e-4 * float(np.linalg.norm(start.gradient)))
+    assert np.linalg.norm(found.gradient) <= 1e-4 * np.linalg.norm(start.gradient)
+    assert found.value < start.value
+    exact = newton(evaluate, hessp, start, 0.0)
+    assert np.linalg.norm(exact.gradient) < 1e-14 * np.linalg.norm(start.gradient)
+    np.testing.assert_allclose(newton(evaluate, hessp, exact, 0.0).x, exact.x, rtol=1e-12, atol=1e-13)
+
+
+def test_bounds_by_the_gradient_copy_no_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[_gap.Dual] = []
+    init = _gap.Dual.__init__
+    monkeypatch.setattr(_gap.Dual, "__init__", lambda self, *given: made.append(self) or init(self, *given))
+    X, y = draw("log_loss", members.random("copies"), 50, 3)
+    for intercept, copied in ((False, False), (True, True)):
+        result = st.minimize("log_loss", (X, y), penalty=st.L2(0.1), fit_intercept=intercept, epochs=5)
+        assert result.gap >= 0
+        assert ("_y" in vars(made[-1])) is copied
 
 
 def test_next_to_no_curvature_is_no_error() -> None:

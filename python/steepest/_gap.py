@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from steepest import penalties
 from steepest._data import Data
 from steepest._gap_penalties import Conjugate as PenaltyConjugate
 from steepest._gap_penalties import Elastic, conjugate_of, finite_everywhere
+from steepest._gap_refined import Point, refined
 from steepest._model import Model
 from steepest._results import Interrupted, Result, Status
 from steepest._scipy import SmoothObjective, split, unsplit
@@ -91,7 +92,6 @@ KINKS: dict[str, Callable[[Array, Array, Any], tuple[Array, Any]]] = {
     "hinge": lambda z, y, loss: (z - y, (np.minimum(-y, 0.0), np.maximum(-y, 0.0))),
     "perceptron": lambda z, y, loss: (z, (np.minimum(-y, 0.0), np.maximum(-y, 0.0))),
 }
-TRUST = {"maxiter": 20, "initial_trust_radius": 10.0, "max_trust_radius": 1e6}
 WIDTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # over which kinks are rounded off, of the size of the targets
 
 
@@ -116,10 +116,19 @@ class Dual:
         read = self._data.trained * self._data.width if shifted else model.numbers
         self.numbers = max(read, PASSES * model.start.size)
         self.by_gradient = finite_everywhere(conjugate) and not fit_intercept
-        rows = self._data.at(slice(None))
-        self._y = self._data.y[rows].astype(np.float64)
-        weight = np.ones(len(self._y)) if self._data.weight is None else self._data.weight[rows].astype(np.float64)
-        self._share = weight / weight.sum()  # of each row in the mean
+
+    @cached_property
+    def _y(self) -> Array:
+        """The targets of the rows that are trained on: a copy, which bounds by the gradient do without."""
+        return self._data.y[self._data.at(slice(None))].astype(np.float64)
+
+    @cached_property
+    def _share(self) -> Array:
+        """The share of each of these rows in the mean."""
+        if self._data.weight is None:
+            return np.full(self._data.trained, 1.0 / self._data.trained)
+        weight = self._data.weight[self._data.at(slice(None))].astype(np.float64)
+        return np.asarray(weight / weight.sum())
 
     @property
     def refines_quickly(self) -> bool:
@@ -156,20 +165,22 @@ class Dual:
     def refined_gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
         """Return the bound from a better point nearby, which costs a few dozen passes over the data."""
         gap = self.gap(x, fun, jac)
-        with one_blas_thread():
-            return min(gap, self._refined_gap(x, fun, jac))
+        if gap <= 2 * self._rounding(fun):
+            return gap
+        return min(gap, self._refined_gap(x, fun, jac))
 
     def _refined_gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
         if self._elastic is None:
             return math.inf
         if not self._loss.smooth:
-            return self._with_rounding(fun - self._rounded_bound(x, self._elastic), fun)
-        better = self._refined(x, jac, self._elastic.l1)
-        if not self.by_gradient:
-            return self._with_rounding(fun - self.bound(better), fun)
+            with one_blas_thread():
+                return self._with_rounding(fun - self._rounded_bound(x, self._elastic), fun)
         smooth = SmoothObjective(self._model, self._penalty)
-        value, slope = smooth.value_and_gradient(better)
-        lower = value + smooth.kinks(better) - self._lack(better, slope)
+        start = Point(x.astype(np.float64), fun - smooth.kinks(x), jac)
+        better = refined(smooth, start, self._elastic.l1)
+        if not self.by_gradient:
+            return self._with_rounding(fun - self.bound(better.x), fun)
+        lower = better.value + smooth.kinks(better.x) - self._lack(better.x, better.gradient)
         return self._with_rounding(fun - lower, fun)
 
     def _lack(self, x: NDArray[Any], jac: Array) -> float:
@@ -185,7 +196,10 @@ class Dual:
         """Add what rounding may have taken, most of it in sums over the rows in the dtype of the data."""
         if not math.isfinite(gap):
             return math.inf
-        return max(gap, 0.0) + 16 * self._eps * abs(fun)
+        return max(gap, 0.0) + self._rounding(fun)
+
+    def _rounding(self, fun: float) -> float:
+        return 16 * self._eps * abs(fun)
 
     def bound(self, x: NDArray[Any]) -> float:
         """Return a lower bound of the optimum from the slopes at x."""
@@ -284,64 +298,6 @@ class Dual:
         conjugate = CONJUGATES[SEPARABLE.get(self._loss.name, self._loss.name)]
         y = self._y.reshape(len(slopes), -1)
         return np.asarray(conjugate(slopes, y, self._loss).sum(axis=1))
-
-    def _refined(self, x: NDArray[Any], jac: Array, l1: Array) -> NDArray[Any]:
-        """Go on from x by a few steps of a method of second order, or nearly so."""
-        smooth = SmoothObjective(self._model, self._penalty)
-        start = x.astype(np.float64)
-        if not l1.any():
-            goal = max(1e-4 * float(np.linalg.norm(jac)), 1e-300)
-            try:
-                found = scipy.optimize.minimize(
-                    smooth.value_and_gradient,
-                    start,
-                    jac=True,
-                    hessp=smooth.hessp,
-                    method="trust-ncg",
-                    options={**TRUST, "gtol": goal},
-                )
-            except ValueError:
-                # Where there is next to no curvature, SciPy's step along it leaves the numbers.
-                return start
-            return np.asarray(found.x)
-        found = scipy.optimize.minimize(
-            smooth.split_value_and_gradient,
-            split(start, smooth.penalised),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=smooth.split_bounds(start.size),
-            options={"gtol": 1e-14, "ftol": 1e-16, "maxiter": 100, "maxcor": 20},
-        )
-        return self._newton_on_support(smooth, unsplit(found.x, smooth.penalised), l1)
-
-    def _newton_on_support(self, smooth: SmoothObjective, x: Array, l1: Array) -> Array:
-        """Where coefficients that are zero stay so, and the others keep their signs, the objective has no kinks."""
-        pulls = np.zeros_like(x)
-        pulls[: smooth.penalised] = l1 * np.sign(x[: smooth.penalised])
-        free = x != 0
-        free[smooth.penalised :] = True
-        pull = pulls[free]
-
-        def at(u: Array) -> Array:
-            full = np.zeros_like(x)
-            full[free] = u
-            return full
-
-        def evaluate(u: Array) -> tuple[float, Array]:
-            value, gradient = smooth.value_and_gradient(at(u))
-            return value + float(pull @ u), gradient[free] + pull
-
-        if not free.any():
-            return x
-        found = scipy.optimize.minimize(
-            evaluate,
-            x[free],
-            jac=True,
-            hessp=lambda u, v: smooth.hessp(at(u), at(v))[free],
-            method="trust-ncg",
-            options={**TRUST, "gtol": 1e-15},
-        )
-        return at(found.x) if np.array_equal(np.sign(found.x) * (pull != 0), np.sign(pull)) else x
 
     def _rounded_bound(self, x: NDArray[Any], penalty: Elastic) -> float:
         """Round the kink off, ever less, and take the slopes at the optimum of that."""

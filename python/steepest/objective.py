@@ -291,7 +291,7 @@ def hessian_product(problem: Any, x: NDArray[Any], v: NDArray[np.float64]) -> ND
 
 def penalty_bend(penalty: penalties.Penalty, v: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the Hessian of the smooth part of a penalty times v: smooth parts are quadratic."""
-    return penalty.smooth_gradient(v) - penalty.smooth_gradient(np.zeros_like(v))
+    return penalty.smooth_gradient(v)
 
 
 def penalty_curvature(penalty: penalties.Penalty) -> float:
