@@ -106,7 +106,7 @@ def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         assert ended.value.code == 1
         message = capsys.readouterr().err
         assert message.count("\n") == 1
-        assert "pip install steepest[cli]" in message
+        assert "pip install '.[cli]'" in message
         assert module in message
 
 
@@ -320,7 +320,7 @@ def damaged_files() -> None:
         ("rows.npy -t -5", "no column '-5'"),
         ("rows.npy -t 3 -l log_loss", "log_loss takes two classes; y holds 20"),
         ("nowhere.npy -t 0", "nowhere.npy: No such file"),
-        ("folder.csv -t 0", "folder.csv: "),
+        ("folder.csv -t 0", "folder.csv is a directory"),
         ("rows.txt -t 0", ".txt is none of .csv, .tsv"),
         ("cube.npy -t 0", "shape (2, 2, 2)"),
         ("empty.npy -t 0", "shape (0, 3)"),
@@ -341,7 +341,7 @@ def damaged_files() -> None:
         ("text.csv -t y -l log_loss", "text.csv, line 3: column 'b' holds 'two', not a number"),
         ("gap.csv -t y", "gap.csv, line 3: column 'b' holds nothing; --drop-missing leaves out such rows"),
         ("ragged.csv -t y", "ragged.csv, line 4: 2 columns, the first line has 3"),
-        ("three.csv -t y", "three.csv, line 2: column 'y' holds 'x', not a number"),
+        ("three.csv -t y", "three.csv: the target 'y' holds texts, and this loss takes numbers"),
         ("three.csv -t y -l log_loss", "log_loss takes two classes; y holds 3: 'x', 'y', 'z'"),
     ],
 )
@@ -459,7 +459,7 @@ def test_demo_without_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     shown = run("demo", "--rows", 1000)
     assert (shown.exit_code, shown.stderr.count("\n")) == (1, 1)
-    assert "pip install steepest[plot]" in shown.stderr
+    assert "pip install '.[plot]'" in shown.stderr
 
 
 def test_normalized_columns_are_fitted_in_few_epochs_and_told_as_they_are() -> None:

@@ -11,20 +11,37 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import steepest
 from steepest import methods, optim
 from steepest._config import describe
 from steepest._errors import Refused, check_file, complain, print_json, shows_progress
 from steepest._fit import Plan, run_fit
-from steepest._options import DataFiles, DataOptions, FileOptions, LossOptions, known, one_of, spread
+from steepest._options import DataFiles, DataOptions, FileOptions, LossOptions, known, one_of, seed_of, spread
+from steepest._saved import FULL
 
 METHODS = ("gd", *optim.available())
 FIT_METHODS = (*METHODS, *methods.available())
 
 
-class OneLine(TyperGroup):
+class Plain:
+    """A command whose flags are shown without the kind of a value, which they do not take."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return arguments and options."""
+        found: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for parameter in found:
+            if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+                parameter.metavar = ""
+        return found
+
+
+class PlainCommand(Plain, TyperCommand):
+    """One of the commands."""
+
+
+class OneLine(Plain, TyperGroup):
     """A group of commands whose errors are one line on standard error."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -63,11 +80,18 @@ class OneLine(TyperGroup):
                 code = complain(say(), getattr(error, "exit_code", 2))
             else:
                 known_kind = isinstance(error, (ImportError, OSError))
-                told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
+                told = _told(error) if isinstance(error, OSError) else error
                 code = complain(str(told) if known_kind else f"{type(error).__name__}: {error}", 1)
             if isinstance(error, OSError):
                 _forget_output()
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _told(error: OSError) -> str:
+    """Say which file is meant: what fills up and has no name is standard output."""
+    if error.filename is None and error.errno in FULL:
+        return f"standard output: {error.strerror}"
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
 
 def _forget_output() -> None:
@@ -104,7 +128,7 @@ def root(
         typer.echo(context.get_help())
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the picture.")] = Path(
         "steepest-demo.png"
@@ -139,7 +163,7 @@ Progress = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 @spread
 def fit(
     data: DataFiles,
@@ -165,21 +189,17 @@ def fit(
     tol: Annotated[
         float | None, _descent("--tol", metavar="NUMBER", help="Relative distance from the optimum to stop at.")
     ] = None,
-    normalize: Annotated[
-        bool,
-        _descent(
-            "--normalize",
-            help="Descend over columns of mean 0 and deviation 1: far faster where their units differ. Penalties then "
-            "weigh those.",
-        ),
-    ] = False,
     seed: Annotated[
         int | None,
         _descent("--seed", "-s", metavar="NUMBER", help="Decides the order of the rows, and which are held out."),
     ] = None,
     validation: Annotated[
         float,
-        _descent("--validation", metavar="SHARE", help="Hold out so many of the rows, such as 0.2, and try the model."),
+        _descent(
+            "--validation",
+            metavar="SHARE",
+            help="Hold out about this share of the rows, such as 0.2, drawn by the seed, and try the model on them.",
+        ),
     ] = 0.0,
     output: Annotated[
         Path,
@@ -199,12 +219,12 @@ def fit(
     Columns other than the target are the features. A file of a single column is fitted by a constant. Ctrl-C stops and
     keeps what was reached.
     """
+    seed = seed_of(seed)
     plan = Plan(
         request=columns.table_request(data, validation, seed),
         model=model,
         step_size=step_size,
-        options={"method": method, "batch_size": batch_size, "epochs": epochs, "tol": tol, "seed": seed}
-        | ({"normalize": True} if normalize else {}),
+        options={"method": method, "batch_size": batch_size, "epochs": epochs, "tol": tol, "seed": seed},
         output=None if str(output) == "-" else output,
         json=json,
         progress=progress,
@@ -215,7 +235,7 @@ def fit(
         raise typer.Exit(code)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 @spread
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="What `steepest fit` wrote.")],
@@ -250,7 +270,7 @@ def predict(
     run_predict(model, request, None if str(output) == "-" else output, kind, unknown, json)
 
 
-@app.command("sweep")
+@app.command("sweep", cls=PlainCommand)
 @spread
 def sweep_command(
     data: DataFiles,
@@ -312,7 +332,7 @@ def sweep_command(
         raise typer.Exit(code)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 @spread
 def landscape(
     data: DataFiles,
@@ -347,6 +367,7 @@ def landscape(
     """
     from steepest._landscape_command import run_landscape
 
+    seed = seed_of(seed)
     run_landscape(
         columns.table_request(data, seed=seed),
         model,
@@ -361,7 +382,7 @@ def landscape(
     )
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def info(json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
     """Print the version, the compiler, the CPU level in use, the threads and the BLAS."""
     if json:

@@ -19,7 +19,9 @@ from scipy.optimize import minimize as scipy_minimize
 import steepest as st
 from steepest import _core, reference
 from steepest._extras import require
+from steepest._picture import new_picture, save_picture
 from steepest._threads import default_threads
+from steepest.plot._axes import finish, in_seconds
 
 SIZES = (1, 16, 32, 64, 128, 256, 1024, 4096)
 FEATURES = 28
@@ -88,7 +90,7 @@ def run_demo(console: Console, output: Path, rows: int) -> bool:
     ImportError
         Where matplotlib is missing.
     """
-    require("matplotlib.figure", extra="plot")
+    figure = new_picture("--output", output, (10, 6), 160)
     began = time.perf_counter()
     measured: list[Measured] = []
     lowest = np.nan
@@ -107,7 +109,7 @@ def run_demo(console: Console, output: Path, rows: int) -> bool:
         console.print("Interrupted; this is what was measured until then.")
     if measured:
         console.print(_table(measured, rows, lowest))
-        _draw(measured, rows, lowest, output)
+        _draw(figure, measured, rows, lowest, output)
         console.print(f"Loss against time per batch size: {output}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"The demo took {time.perf_counter() - began:.0f} s.", highlight=False)
     return finished
@@ -287,11 +289,9 @@ def _threads() -> str:
     return "1 thread" if count == 1 else f"up to {count} threads"
 
 
-def _draw(measured: Sequence[Measured], rows: int, lowest: float, output: Path) -> None:
+def _draw(figure: Any, measured: Sequence[Measured], rows: int, lowest: float, output: Path) -> None:
     """Draw the loss against time, a line per batch size."""
     matplotlib = require("matplotlib", extra="plot")
-    figure_class = require("matplotlib.figure", extra="plot").Figure
-    figure = figure_class(figsize=(10, 6), dpi=160, layout="constrained")
     axes = figure.add_subplot()
     colors = matplotlib.colormaps["turbo"](np.linspace(0.08, 0.95, len(measured)))
     for one, color in zip(measured, colors, strict=True):
@@ -307,11 +307,8 @@ def _draw(measured: Sequence[Measured], rows: int, lowest: float, output: Path) 
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(bottom=DEEPEST)
-    axes.set_xlabel("time of descent (seconds)")
-    axes.set_ylabel("mean log loss above its minimum (nats)")
-    axes.set_title(f"Loss against time by batch size: log loss, {rows:,} × {FEATURES} float32 rows", loc="left", pad=12)
-    axes.grid(which="major", color="0.9", lw=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    in_seconds(axes)
+    title = f"Loss against time by batch size: log loss, {rows:,} × {FEATURES} float32 rows"
+    finish(axes, "time of descent", "mean log loss above its minimum (nats)", title)
     figure.legend(*axes.get_legend_handles_labels(), title="batch size", loc="outside right upper", frameon=False)
-    figure.savefig(output)
+    save_picture(figure, output)

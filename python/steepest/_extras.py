@@ -29,14 +29,15 @@ def require(module: str, extra: str) -> ModuleType:
     >>> from steepest._extras import require
     >>> require("os.path", extra="plot").basename("a/b")
     'b'
-    >>> require("not_installed", extra="plot")
+    >>> require("absent", extra="plot")
     Traceback (most recent call last):
     ...
-    ImportError: not_installed is missing or broken (No module named 'not_installed'); pip install steepest[plot]
+    ImportError: absent is missing or broken (No module named 'absent'); in steepest's sources: pip install '.[plot]'
     """
     try:
         return import_module(module)
     except ImportError as error:
         raise ImportError(
-            f"{module} is missing or broken ({error}); pip install steepest[{extra}]", name=error.name
+            f"{module} is missing or broken ({error}); in steepest's sources: pip install '.[{extra}]'",
+            name=error.name,
         ) from error

@@ -22,6 +22,7 @@ from steepest import losses, penalties
 from steepest._errors import Refused, check_file, complain, print_json, refusal, shows_progress
 from steepest._lists import Member
 from steepest._minimize import minimize
+from steepest._normalize import normalized_rows
 from steepest._options import LossOptions, number
 from steepest._results import Interrupted, Result, Status
 from steepest._saved import FORMAT, SUFFIXES, save_model
@@ -108,6 +109,15 @@ def load(request: Request, loss: losses.Loss, progress: bool) -> Table:
     return table
 
 
+def rows_seen(table: Table, model: LossOptions) -> Any:
+    """Return the data of a table as a loss takes it, its columns normalised if that was asked for."""
+    if table.X is None and model.normalize:
+        raise ValueError("--normalize needs features; the constant model has none")
+    if table.X is None:
+        return table.y
+    return normalized_rows(table.X) if model.normalize else table.X, table.y
+
+
 def _is_device(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
@@ -126,6 +136,7 @@ def _descend(
                 penalty=penalty,
                 step_size=step_size,
                 fit_intercept=plan.model.intercept and table.X is not None,
+                normalize=plan.model.normalize,
                 progress=shows_progress(plan.progress, plan.quiet),
                 **plan.options,
             )
@@ -135,6 +146,8 @@ def _descend(
             raise Refused(str(error)) from None
     for warning in caught:
         complain(f"warning: {warning.message}", 0)
+    if not result.success and table.X is not None and code == 0 and not plan.model.normalize:
+        complain("where the units of columns differ, --normalize takes far fewer epochs", 0)
     return result, code if result.success or code else 1
 
 

@@ -10,11 +10,11 @@ import numpy as np
 from rich.console import Console
 
 from steepest import _results
-from steepest._errors import Refused, check_file, print_json, refusal, shows_progress
-from steepest._extras import require
-from steepest._fit import load
+from steepest._errors import Refused, print_json, refusal, shows_progress
+from steepest._fit import load, rows_seen
 from steepest._minimize import minimize
 from steepest._options import LossOptions
+from steepest._picture import new_picture, save_picture
 from steepest._table import Request
 
 SIZE = (7.2, 5.4)
@@ -40,8 +40,7 @@ def run_landscape(
     Refused
         For bad usage and bad data, before any work.
     """
-    check_file("--output", output)
-    figure = require("matplotlib.figure", extra="plot").Figure(figsize=SIZE, dpi=140, layout="constrained")
+    figure = new_picture("--output", output, SIZE, 140)
     if around not in ("minimum", "zeros"):
         raise Refused(f"--around takes minimum or zeros, not {around!r}")
     if points is not None and points < 2:
@@ -51,9 +50,9 @@ def run_landscape(
     try:
         loss, penalty = model.made()
         table = load(request, loss, shows_progress(None, as_json))
-        X, y = _sample(table.X, table.y, most_rows, seed)
-        data: Any = y if X is None else (X, y)
-        problem: dict[str, Any] = {"penalty": penalty, "fit_intercept": model.intercept and X is not None}
+        table.X, table.y = _sample(table.X, table.y, most_rows, seed)
+        data = rows_seen(table, model)
+        problem: dict[str, Any] = {"penalty": penalty, "fit_intercept": model.intercept and table.X is not None}
         x0 = None
         if around == "minimum":
             with warnings.catch_warnings():
@@ -61,21 +60,24 @@ def run_landscape(
                 warnings.simplefilter("ignore", _results.ConvergenceWarning)
                 x0 = minimize(loss, data, seed=seed, **problem).x
         ax = figure.add_subplot()
-        if ray or (X is None and not problem["fit_intercept"]):
+        if ray or (table.X is None and not problem["fit_intercept"]):
             plot.ray(loss, data, x0, span=span, ax=ax, seed=seed, **problem)
             if points is not None:
                 raise ValueError("--points goes with a plane, not with --ray")
         else:
             plot.plane(loss, data, x0, span=span, ax=ax, seed=seed, points=points or 51, **problem)
         where = "the minimum" if around == "minimum" else "zeros"
-        ax.set_title(f"{ax.get_title(loc='left')}\naround {where}", loc="left", pad=10)
-        figure.savefig(output)
+        columns = ", columns normalised" if model.normalize else ""
+        ax.set_title(f"{ax.get_title(loc='left')}\naround {where}{columns}", loc="left", pad=10)
     except (ValueError, TypeError) as error:
         raise Refused(str(error)) from None
     except FileNotFoundError as error:
         raise refusal(error) from None
+    save_picture(figure, output)
     if as_json:
-        print_json({"picture": str(output), "rows": len(y), "around": None if x0 is None else np.asarray(x0).tolist()})
+        print_json(
+            {"picture": str(output), "rows": len(table.y), "around": None if x0 is None else np.asarray(x0).tolist()}
+        )
     else:
         Console().print(f"Landscape: {output}", markup=False, highlight=False, soft_wrap=True)
     return 0

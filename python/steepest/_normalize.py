@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest._data import Data, require_finite_rows
+from steepest._data import Data, as_any_rows, computed_in, require_finite_rows
+from steepest._scaled import Scaled
 from steepest._sparse import SparseRows
 
 BLOCK_NUMBERS = 1 << 15  # a quarter of a megabyte of doubles: what is summed is still in the cache
@@ -98,6 +99,14 @@ def normalized(data: Data, by: Normalization | None) -> Data:
             "cannot be normalised"
         )
     return data._replace(scale=scale, shift=shift if shift.any() else None)
+
+
+def normalized_rows(X: Any) -> Scaled:
+    """Return rows whose columns are seen with mean 0 and deviation 1, for what takes no ``normalize=`` itself."""
+    rows = as_any_rows(X)
+    data = Data(rows, np.zeros(len(rows), computed_in(rows.dtype)), None, 1.0, None)
+    seen: Scaled = normalized(data, _normalization(data, None, 0.0, True)).as_given
+    return seen
 
 
 def of_original_columns(

@@ -11,6 +11,8 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from steepest import losses, penalties
+from steepest._arguments import resolve_seed
+from steepest._errors import Refused
 from steepest._reading import FORMATS
 from steepest._table import Request
 
@@ -169,7 +171,7 @@ class DataOptions:
     form: Form = None
     header: Header = None
 
-    def table_request(self, paths: Sequence[str], validation: float = 0.0, seed: int | None = None) -> Request:
+    def table_request(self, paths: Sequence[str], validation: float = 0.0, seed: int = 0) -> Request:
         """Return what is to be read to fit."""
         return Request(
             paths,
@@ -181,7 +183,7 @@ class DataOptions:
             self.header,
             self.drop_missing,
             validation,
-            seed or 0,
+            seed,
             self.dtype,
         )
 
@@ -222,6 +224,14 @@ class LossOptions:
     lower: Annotated[float | None, model_option("--lower", metavar="NUMBER", help="Lower bound of a box.")] = None
     upper: Annotated[float | None, model_option("--upper", metavar="NUMBER", help="Upper bound of a box.")] = None
     intercept: Annotated[bool, model_option("--intercept/--no-intercept", help="Whether to fit an intercept.")] = True
+    normalize: Annotated[
+        bool,
+        model_option(
+            "--normalize",
+            help="Descend over columns of mean 0 and deviation 1: far faster where their units differ. Penalties then "
+            "weigh those.",
+        ),
+    ] = False
 
     def made(self) -> tuple[losses.Loss, penalties.Penalty | None]:
         """Return the loss and the penalty with their parameters.
@@ -252,6 +262,14 @@ class LossOptions:
                 goes = f"{option} goes with --penalty"
                 raise ValueError(goes + (f"; {self.penalty} has none" if self.penalty else ""))
         return None if self.penalty is None else penalties.get(self.penalty, **given)
+
+
+def seed_of(given: int | None) -> int:
+    """Return the seed asked for, otherwise a drawn one: a report that tells it tells which rows were held out."""
+    try:
+        return resolve_seed(given, None)
+    except ValueError as error:
+        raise Refused(f"--{error}") from None
 
 
 def number(text: str, option: str) -> float:

@@ -84,6 +84,10 @@ class Source:
     def __init__(self, path: str, form: str | None) -> None:
         self.path = path
         self.name = "standard input" if path == STDIN else path
+        if path != STDIN and os.path.isdir(path):
+            raise ValueError(
+                f"{path} is a directory; a pattern such as '{os.path.join(path, '*.csv')}' names its files"
+            )
         if form is None:
             suffix = Path(path).suffix.lower()
             known = {suffix: name for name, suffixes in FORMATS.items() for suffix in suffixes}

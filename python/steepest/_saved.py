@@ -5,6 +5,7 @@ They are written beside the old file and then take its place: a full disk or Ctr
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -24,6 +25,8 @@ from steepest._table import Column, feature_names
 
 FORMAT = 1
 SUFFIXES = (".safetensors", ".json")
+# What only writing can meet; the system does not say in which file.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Saved(NamedTuple):
@@ -149,7 +152,24 @@ def _said(error: Exception) -> str:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes the place of `path` when all went well, and vanishes otherwise."""
+    """Open a file for writing that takes the place of `path` when all went well, and vanishes otherwise.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be written, with the name that was given.
+    """
+    try:
+        with _beside(path) as file:
+            yield file
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[BinaryIO]:
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         # A device or a pipe cannot be replaced.

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from steepest._errors import Refused, check_file, complain, refusal
-from steepest._extras import require
-from steepest._fit import load
+from steepest._fit import load, rows_seen
 from steepest._options import LossOptions, number
+from steepest._picture import new_picture, save_picture
 from steepest._results import Interrupted
+from steepest._saved import replacing
 from steepest._sweep import sweep
 from steepest._sweep_result import SweepResult
 from steepest._table import Request
@@ -48,8 +49,7 @@ def run_sweep(
         files = {**files, "--json": None}
     for option, path in files.items():
         check_file(option, path)
-    if files["--figure"] is not None:
-        require("matplotlib.figure", extra="plot")
+    figure = None if files["--figure"] is None else new_picture("--figure", files["--figure"], (9, 5.4), 160)
     try:
         loss, penalty = model.made()
         candidates: dict[str, Any] = {
@@ -58,6 +58,7 @@ def run_sweep(
             "methods": _split(lists.methods, "--methods", lambda name, option: name),
         }
         table = load(request, loss, progress)
+        data = rows_seen(table, model)
     except (ValueError, TypeError) as error:
         raise Refused(str(error)) from None
     except OSError as error:
@@ -68,7 +69,7 @@ def run_sweep(
         try:
             result = sweep(
                 loss,
-                table.y if table.X is None else (table.X, table.y),
+                data,
                 penalty=penalty,
                 fit_intercept=model.intercept and table.X is not None,
                 progress=progress,
@@ -84,33 +85,24 @@ def run_sweep(
     console.print(result)
     if printed:
         print(result._json())
-    _write(console, result, files)
+    _write(console, result, files, figure)
     if code == 0 and result.best is not None and result.best["diverged"]:
         return 1
     return code
 
 
-def _write(console: Console, result: SweepResult, files: Mapping[str, Path | None]) -> None:
-    writers: dict[str, Callable[[SweepResult, Path], None]] = {
-        "--csv": SweepResult.to_csv,
-        "--json": SweepResult.to_json,
-        "--figure": _draw,
-    }
+def _write(console: Console, result: SweepResult, files: Mapping[str, Path | None], figure: Any) -> None:
     for option, path in files.items():
         if path is None or (option == "--figure" and not result.table):
             continue
-        writers[option](result, path)
+        if option == "--figure":
+            result.plot(figure.add_subplot())
+            save_picture(figure, path)
+        else:
+            with replacing(path) as file:
+                file.write((result._csv() if option == "--csv" else result._json() + "\n").encode())
         what = {"--csv": "Table", "--json": "Everything measured", "--figure": "Picture"}[option]
         console.print(f"{what}: {path}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _draw(result: SweepResult, path: Path) -> None:
-    figure = require("matplotlib.figure", extra="plot").Figure(figsize=(9, 5.4), dpi=160, layout="constrained")
-    result.plot(figure.add_subplot())
-    try:
-        figure.savefig(path)
-    except ValueError as error:
-        raise Refused(f"--figure {path}: {error}") from None
 
 
 def _split(text: str | None, option: str, read: Callable[[str, str], Any]) -> list[Any] | None:

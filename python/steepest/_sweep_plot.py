@@ -9,6 +9,7 @@ import numpy as np
 
 from steepest._extras import require
 from steepest._sweep_result import MOST_NAMED, SweepResult, find_best, method_name, shown_step
+from steepest.plot._axes import finish, in_seconds, legend_beside, new_axes
 
 # Candidates whose first epochs differ by more than this factor in time share no linear axis.
 MUCH_SLOWER = 8.0
@@ -18,18 +19,12 @@ SMALLEST_SHARE = 1e-5
 
 def draw(result: SweepResult, ax: Any, against: str) -> Any:
     """Draw a sweep and return the axes."""
-    matplotlib = require("matplotlib", extra="plot")
-    if ax is None:
-        pyplot = require("matplotlib.pyplot", extra="plot")
-        ax = pyplot.subplots(figsize=(9, 5.4), dpi=120, layout="constrained")[1]
-    colors = matplotlib.colormaps["turbo"]
+    ax = new_axes(ax, (9, 5.4))
+    colors = require("matplotlib", extra="plot").colormaps["turbo"]
     if against == "step_size":
         _draw_steps(result, ax, colors)
     else:
         _draw_curves(result, ax, colors, against)
-    ax.grid(which="major", color="0.92", lw=0.8)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
@@ -108,14 +103,16 @@ def _draw_curves(result: SweepResult, ax: Any, colors: Any, against: str) -> Non
     ax.set_yscale("log")
     if left.size:
         ax.set_ylim(floor / 1.2, left.max() * 1.6)
-    ax.set_ylabel(f"objective above the lowest reached ({lowest:.5g})" if reached else "objective over all rows")
     if wide:
         ax.set_xscale("log")
     elif against == "time":
         ax.set_xlim(left=0)
-    ax.set_xlabel("time of descent (seconds)" if against == "time" else "epochs")
-    ax.set_title(f"Loss against {against}: a point per epoch, {result.rows:,} rows", loc="left", pad=12)
-    _legend(ax, _legend_title(result))
+    if against == "time":
+        in_seconds(ax)
+    y = f"objective above the lowest reached ({lowest:.5g})" if reached else "objective over all rows"
+    title = f"Loss against {against}: a point per epoch, {result.rows:,} rows"
+    finish(ax, "time of descent" if against == "time" else "epochs", y, title)
+    legend_beside(ax, _legend_title(result))
 
 
 def _draw_steps(result: SweepResult, ax: Any, colors: Any) -> None:
@@ -144,11 +141,5 @@ def _draw_steps(result: SweepResult, ax: Any, colors: Any) -> None:
     ax.margins(y=0.1)
     if ends.size and ends.min() > 0 and ends.max() > DECADES * ends.min():
         ax.set_yscale("log")
-    ax.set_xlabel("step size")
-    ax.set_ylabel("objective over all rows")
-    ax.set_title(f"Objective reached by step size, {result.rows:,} rows", loc="left", pad=12)
-    _legend(ax, "batch size, method" if several else "batch size")
-
-
-def _legend(ax: Any, title: str) -> None:
-    ax.legend(title=title, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, alignment="left")
+    finish(ax, "step size", "objective over all rows", f"Objective reached by step size, {result.rows:,} rows")
+    legend_beside(ax, "batch size, method" if several else "batch size")

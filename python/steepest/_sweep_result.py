@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -143,11 +144,15 @@ class SweepResult:
         ...     print(file.readline(), end="")
         batch_size,step_size,method,rows_per_second,seconds,objective,time_to_target,noise_scale,diverged,epochs
         """
-        with Path(path).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            for row in self.table:
-                writer.writerow([_written(row[name]) for name in COLUMNS])
+        Path(path).write_text(self._csv(), encoding="utf-8", newline="")
+
+    def _csv(self) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in self.table:
+            writer.writerow([_written(row[name]) for name in COLUMNS])
+        return text.getvalue()
 
     def to_json(self, path: str | Path) -> None:
         """Write everything, curves included; what is infinite or no number is null.
@@ -204,7 +209,7 @@ class SweepResult:
         >>> import steepest as st
         >>> axes = st.sweep("mse", [12.1, 12.8, 14.9, 16.3, 17.2], seed=0).plot()
         >>> axes.get_xlabel()
-        'time of descent (seconds)'
+        'time of descent'
         """
         from steepest._sweep_plot import draw
 

@@ -268,6 +268,11 @@ def _gather(sources: Sequence[Source], request: Request, labels: bool) -> Table:
             at, features = choose_columns(names, request, source.name)
             categorical = {find_column(names, name, source.name, "--categorical") for name in request.categorical}
             text = (reader.textual | categorical) & ({*features, at} if labels else set(features))
+            if not labels and at in reader.textual:
+                raise ValueError(
+                    f"{source.name}: the target {names[at]!r} holds texts, and this loss takes numbers; labels go with "
+                    "--loss log_loss where there are two, otherwise with --loss softmax"
+                )
             if not labels and at in categorical:
                 raise ValueError(f"--categorical {names[at]} is the target, which this loss takes as a number")
             values = {i: Values() for i in sorted(text)}

@@ -33,10 +33,13 @@ def main() -> None:
     except ImportError as error:
         print(f"steepest: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    from steepest._commands import app
-
     try:
+        from steepest._commands import app
+
         app(prog_name="steepest")
+    except KeyboardInterrupt:
+        # What the commands need is still being imported.
+        raise SystemExit(130) from None
     except SystemExit as ended:
         if ended.code:
             # Threads may still wait for standard input, which Python does not survive when it ends in its usual way.

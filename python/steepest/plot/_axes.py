@@ -41,6 +41,11 @@ def finish(ax: Any, x: str, y: str, title: str | None = None, grid: bool = True)
     return ax
 
 
+def in_seconds(ax: Any) -> None:
+    """Write the ticks below as times in the unit that suits each: microseconds of a few rows, seconds of many."""
+    ax.xaxis.set_major_formatter(require("matplotlib.ticker", extra="plot").EngFormatter(unit="s"))
+
+
 def series(count: int) -> list[Any]:
     """Return colours for so many lines: distinct ones for a few, a scale for many."""
     if count <= len(SERIES):

@@ -48,9 +48,10 @@ class Ground(Surface):
         super().__init__(loss, data, penalty, sample_weight, fit_intercept, x0)
         self.loss, self.data = loss, data
         self._penalty = resolve_penalty(penalty) if self._objective is None else self._objective.penalty
-        parts = data if isinstance(data, tuple) else (data,)
+        known = None if self._objective is None else self._objective._data
+        first = known.y if known is not None else data[0] if isinstance(data, tuple) else data
         # Sparse rows have a length only as a shape.
-        self.rows = int((parts[0] if hasattr(parts[0], "shape") else as_array(parts[0], "data")).shape[0])
+        self.rows = int((first if hasattr(first, "shape") else as_array(first, "data")).shape[0])
         self.name = loss_name(loss)
 
     def counted(self) -> str:

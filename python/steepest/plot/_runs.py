@@ -13,7 +13,7 @@ from steepest import schedules as _schedules
 from steepest._results import Result
 from steepest._sweep_result import SweepResult
 from steepest.autodiff._draw import graph as _graph
-from steepest.plot._axes import LOSS, QUIET, SLOPE, finish, legend_beside, new_axes, series
+from steepest.plot._axes import LOSS, QUIET, SLOPE, finish, in_seconds, legend_beside, new_axes, series
 from steepest.plot._ground import Ground
 
 # Decades that the search for the explosion looks at, and how many below it are drawn.
@@ -176,7 +176,9 @@ def learning_curves(
     y = "running objective" if running else "objective over all rows"
     if lowest is not None:
         y += f" above {lowest:.5g}"
-    return finish(ax, "epochs" if against == "epochs" else "time of descent (seconds)", y, "Learning curves")
+    if against == "time":
+        in_seconds(ax)
+    return finish(ax, "epochs" if against == "epochs" else "time of descent", y, "Learning curves")
 
 
 def gradient_noise(
