@@ -28,8 +28,9 @@ from steepest._gap_penalties import Conjugate as PenaltyConjugate
 from steepest._gap_penalties import Elastic, conjugate_of, finite_everywhere
 from steepest._gap_refined import Point, refined
 from steepest._model import Model
+from steepest._precondition import Split
 from steepest._results import Interrupted, Result, Status
-from steepest._scipy import SmoothObjective, split, unsplit
+from steepest._scipy import SmoothObjective
 from steepest._sparse import SparseRows
 from steepest._threads import one_blas_thread
 
@@ -313,21 +314,19 @@ class Dual:
                 np.hstack([rows, ones]) if isinstance(rows, np.ndarray) else scipy.sparse.hstack([rows, ones]).tocsr()
             )
 
+        view = Split(l1, x.size)
+
         def evaluate(parts: Array, rounding: float) -> tuple[float, Array]:
-            at = unsplit(parts, width)
+            at = view.x(parts)
             excess, (low, high) = kink(rows @ at, self._y, self._loss)
             slope = np.clip(excess / rounding, low, high)
             w = at[:width]
             value = share @ (slope * (excess - 0.5 * rounding * slope)) + 0.5 * (l2 @ w**2)
             gradient = rows.T @ (share * slope)
             gradient[:width] += l2 * w
-            sizes = float(l1 @ (parts[:width] + parts[-width:]))
-            return float(value) + sizes, np.concatenate(
-                [gradient[:width] + l1, gradient[width:], l1 - gradient[:width]]
-            )
+            return view.seen(parts, float(value), gradient)
 
-        best, parts = -math.inf, split(x.astype(np.float64), width)
-        bounds = [(0, None)] * width + [(None, None)] * (x.size - width) + [(0, None)] * width
+        best, parts = -math.inf, view.of(x.astype(np.float64))
         for share_of_size in WIDTHS:
             rounding = share_of_size * size
             found = scipy.optimize.minimize(
@@ -336,11 +335,11 @@ class Dual:
                 args=(rounding,),
                 jac=True,
                 method="L-BFGS-B",
-                bounds=bounds,
+                bounds=view.bounds,
                 options={"maxiter": 100, "maxcor": 20, "gtol": 1e-12, "ftol": 1e-16},
             )
             parts = found.x
-            at = unsplit(parts, width)
+            at = view.x(parts)
             excess, (low, high) = kink(rows @ at, self._y, self._loss)
             slope = np.clip(excess / rounding, low, high).reshape(-1, 1)
             best = max(best, self.bound_of_slopes(partial(_part_of, slope)))

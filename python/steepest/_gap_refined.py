@@ -14,7 +14,8 @@ import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
 
-from steepest._scipy import SmoothObjective, split, unsplit
+from steepest._precondition import Split
+from steepest._scipy import SmoothObjective
 from steepest._threads import one_blas_thread
 
 Array = NDArray[np.float64]
@@ -37,16 +38,17 @@ def refined(smooth: SmoothObjective, start: Point, l1: Array) -> Point:
     if not l1.any():
         goal = max(1e-4 * float(np.linalg.norm(start.gradient)), 1e-300)
         return newton(smooth.value_and_gradient, smooth.hessp, start, goal)
+    view = Split(l1, start.x.size)
     with one_blas_thread():
         found = scipy.optimize.minimize(
-            smooth.split_value_and_gradient,
-            split(start.x, smooth.penalised),
+            lambda parts: view.seen(parts, *smooth.value_and_gradient(view.x(parts))),
+            view.of(start.x),
             jac=True,
             method="L-BFGS-B",
-            bounds=smooth.split_bounds(start.x.size),
+            bounds=view.bounds,
             options={"gtol": 1e-14, "ftol": 1e-16, "maxiter": 100, "maxcor": 20},
         )
-    x = _newton_on_support(smooth, unsplit(found.x, smooth.penalised), l1)
+    x = _newton_on_support(smooth, view.x(found.x), l1)
     return Point(x, *smooth.value_and_gradient(x))
 
 

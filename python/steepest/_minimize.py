@@ -89,8 +89,9 @@ def minimize(
         from a schedule or computed beforehand, bit for bit as one longer run.
     method : str, Rule or Method, optional
         "gd" (full batches), "sgd", a rule of ``st.optim``, or a method of ``st.methods``, as a name or an object. For
-        SciPy's, such as "L-BFGS-B", an epoch is an iteration, and without ``tol`` SciPy decides when to stop. By
-        default small data is descended as a whole and large data in mini-batches, until progress ends.
+        SciPy's, such as "L-BFGS-B", an epoch is an iteration, and without ``tol`` SciPy decides when to stop; where a
+        numeric ``tol`` does, they are preconditioned by the columns' Gram matrix if it is worth it. By default small
+        data is descended as a whole and large data in mini-batches, until progress ends.
     step_size : float, "auto", Schedule or callable, optional
         A number, a schedule of ``st.schedules`` or a function of the time in epochs. By default rules with a
         ``default_lr`` take that; for the others it is computed: for full batches 1/L from the loss's curvature where

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from steepest._data import require_finite_rows
 from steepest._model import Model
 from steepest._outcome import make_result, raise_failure
 from steepest._outside import evaluate
+from steepest._precondition import Plain, Split, View, rounded
 from steepest._progress import Watcher, make_reporter
 from steepest._results import ConvergenceWarning, Result, Status
 from steepest._threads import one_blas_thread
@@ -68,7 +69,8 @@ def minimize_by_scipy(
     watcher = Watcher(callback, reporter) if callback is not None or reporter is not None else None
     smooth = SmoothObjective(model, penalty)
     _check(method, model, penalty, smooth)
-    run = _Run(smooth, limits, watcher, model.start)
+    view = rounded(method, model, penalty, limits.tolerance > 0) or _view_of(smooth, model.start.size)
+    run = _Run(smooth, limits, watcher, model.start, view)
     try:
         failure, message = run.through(method, iterations)
     finally:
@@ -132,37 +134,18 @@ class SmoothObjective:
             product[: self.penalised] += penalty_bend(self._penalty, v[: self.penalised])
         return product
 
-    def split_value_and_gradient(self, parts: Array) -> tuple[float, Array]:
-        """Evaluate all of the objective where coefficients are the differences of two parts that are not negative."""
-        return self.of_parts(parts, *self.value_and_gradient(unsplit(parts, self.penalised)))
-
-    def of_parts(self, parts: Array, value: float, gradient: Array) -> tuple[float, Array]:
-        """Return value and gradient by the parts, from those by the parameters."""
-        k, l1 = self.penalised, self.l1
-        assert l1 is not None
-        sizes = float(l1 @ parts[:k] + l1 @ parts[-k:])
-        return value + sizes, np.concatenate([gradient[:k] + l1, gradient[k:], l1 - gradient[:k]])
-
-    def split_bounds(self, parameters: int) -> Sequence[tuple[float | None, float | None]]:
-        """Return SciPy's bounds of the parts."""
-        k = self.penalised
-        return [(0, None)] * k + [(None, None)] * (parameters - k) + [(0, None)] * k
-
     def kinks(self, x: Array) -> float:
         """Return the part of the objective that is not smooth."""
         return 0.0 if self.l1 is None else float(self.l1 @ np.abs(x[: self.penalised]))
 
 
-def split(x: Array, k: int) -> Array:
-    """Return the positive parts of the first k parameters, the other parameters, and the negative parts."""
-    return np.concatenate([np.maximum(x[:k], 0), x[k:], np.maximum(-x[:k], 0)])
-
-
-def unsplit(parts: Array, k: int) -> Array:
-    """Return the parameters again."""
-    joined = np.array(parts[:-k])
-    joined[:k] -= parts[-k:]
-    return joined
+def _view_of(smooth: SmoothObjective, parameters: int) -> View:
+    """Return how SciPy's method sees parameters that it searches as they are."""
+    if smooth.l1 is not None:
+        return Split(smooth.l1, parameters)
+    if smooth.bounds is None:
+        return Plain(None)
+    return Plain([*zip(*smooth.bounds, strict=True), *[(None, None)] * (parameters - smooth.penalised)])
 
 
 def l1_strengths(penalty: penalties.Penalty | None, k: int) -> Array | None:
@@ -217,9 +200,15 @@ class _Run:
     """What is met on the way."""
 
     def __init__(
-        self, smooth: SmoothObjective, limits: Limits, watcher: Callable[..., bool] | None, start: NDArray[Any]
+        self,
+        smooth: SmoothObjective,
+        limits: Limits,
+        watcher: Callable[..., bool] | None,
+        start: NDArray[Any],
+        view: View,
     ) -> None:
         self._smooth = smooth
+        self._view = view
         self._limits = limits
         self._watcher = watcher
         self.x: Array = start.astype(np.float64)
@@ -236,20 +225,16 @@ class _Run:
     def through(self, method: SciPyMethod, iterations: int) -> tuple[BaseException | None, str | None]:
         """Run SciPy's method; return what stopped it, and what SciPy said in the end."""
         options: dict[str, Any] = {**method.options, "maxiter": iterations}
+        options.pop("precondition", None)
         if self._limits.tolerance > 0 or self._limits.step_tolerance >= 0:
             options |= _never(method)
         if method.name == "L-BFGS-B":
             options["maxfun"] = 20 * iterations
-        start, k = self.x, self._smooth.penalised
-        bounds: Sequence[tuple[float | None, float | None]] | None = None
-        objective: Callable[[Array], tuple[float, Array]] = self.evaluate
+        bounds = self._view.bounds
         if self._smooth.bounds is not None:
-            free = [(None, None)] * (self.x.size - k)
-            bounds = [*zip(*self._smooth.bounds, strict=True), *free]
-            start[:k] = np.clip(start[:k], *self._smooth.bounds)
-        if self._smooth.l1 is not None:
-            start, bounds = split(start, k), self._smooth.split_bounds(start.size)
-            objective = self.evaluate_split
+            k = self._smooth.penalised
+            self.x[:k] = np.clip(self.x[:k], *self._smooth.bounds)
+        start = self._view.of(self.x)
         try:
             self.begin()
             with warnings.catch_warnings(), one_blas_thread() if self._smooth.inside else nullcontext():
@@ -264,7 +249,7 @@ class _Run:
                         reached, start = found.fun, found.x
                         options["maxiter"] = iterations - len(self._rows)
                     found = scipy.optimize.minimize(
-                        objective,
+                        self.evaluate_seen,
                         start,
                         jac=True,
                         method=method.name,
@@ -341,18 +326,15 @@ class _Run:
         value, gradient = self._seen[key]
         return value, gradient.copy()
 
-    def evaluate_split(self, parts: Array) -> tuple[float, Array]:
-        return self._smooth.of_parts(parts, *self.evaluate(self._joined(parts)))
+    def evaluate_seen(self, u: Array) -> tuple[float, Array]:
+        return self._view.seen(u, *self.evaluate(self._view.x(u)))
 
-    def hessp(self, x: Array, v: Array) -> Array:
+    def hessp(self, u: Array, v: Array) -> Array:
         self._evaluations += 1
-        return self._smooth.hessp(x, v)
+        return self._view.seen(v, 0.0, self._smooth.hessp(self._view.x(u), self._view.x(v)))[1]
 
-    def _joined(self, x: Array) -> Array:
-        return np.array(x, dtype=np.float64) if self._smooth.l1 is None else unsplit(x, self._smooth.penalised)
-
-    def after_iteration(self, x: Array) -> None:
-        before, self.x = self.x, self._joined(x)
+    def after_iteration(self, u: Array) -> None:
+        before, self.x = self.x, self._view.x(u)
         value, self._jac = self.evaluate(self.x)
         self._fun = value + self._smooth.kinks(self.x)
         number, seconds = len(self._rows) + 1, time.perf_counter() - self._started
@@ -388,7 +370,7 @@ class _Run:
 
     def end(self, found: Any) -> None:
         """Take over what SciPy returned."""
-        self.x = self._joined(found.x)
+        self.x = self._view.x(found.x)
         value, self._jac = self.evaluate(self.x)
         self._fun = value + self._smooth.kinks(self.x)
         if not math.isfinite(self._fun):

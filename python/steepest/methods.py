@@ -107,13 +107,14 @@ SECOND_ORDER = ("Newton-CG", "trust-krylov", "trust-ncg")
 BOUNDED = ("L-BFGS-B",)
 _LINE_SEARCH = ("c1", "c2")
 _TRUST = ("initial_trust_radius", "max_trust_radius", "eta", "gtol")
+_OURS = ("maxiter", "precondition")
 _SCIPY: dict[str, tuple[str, ...]] = {
-    "BFGS": ("maxiter", "gtol", "norm", "xrtol", *_LINE_SEARCH),
-    "CG": ("maxiter", "gtol", "norm", *_LINE_SEARCH),
-    "L-BFGS-B": ("maxiter", "maxcor", "maxls", "ftol", "gtol"),
-    "Newton-CG": ("maxiter", "xtol", *_LINE_SEARCH),
-    "trust-krylov": ("maxiter", "gtol", "inexact"),
-    "trust-ncg": ("maxiter", *_TRUST),
+    "BFGS": (*_OURS, "gtol", "norm", "xrtol", *_LINE_SEARCH),
+    "CG": (*_OURS, "gtol", "norm", *_LINE_SEARCH),
+    "L-BFGS-B": (*_OURS, "maxcor", "maxls", "ftol", "gtol"),
+    "Newton-CG": (*_OURS, "xtol", *_LINE_SEARCH),
+    "trust-krylov": (*_OURS, "gtol", "inexact"),
+    "trust-ncg": (*_OURS, *_TRUST),
 }
 _REDUCED: dict[str, tuple[str, ...]] = {"saga": (), "svrg": ("every",)}
 _COUNTS = ("maxiter", "maxcor", "maxls")
@@ -140,8 +141,11 @@ def get(name: str, **params: Any) -> Method:
     name : str
         One of ``available()``, in any case.
     **params
-        For SciPy's methods the options SciPy has for them, such as ``maxiter``, ``gtol``, ``maxcor``. For "svrg"
-        ``every``: how many passes over the rows lie between two full gradients, on average (1.0).
+        For SciPy's methods the options SciPy has for them, such as ``maxiter``, ``gtol``, ``maxcor``, and
+        ``precondition``: whether they search in coordinates in which the columns' Gram matrix is round, for smooth
+        objectives of linear scores. They then need a fraction of the iterations where columns are related; SciPy's own
+        tolerances mean gradients in those coordinates. By default so where a numeric ``tol`` decides instead of them.
+        For "svrg" ``every``: how many passes over the rows lie between two full gradients, on average (1.0).
 
     Raises
     ------
@@ -183,9 +187,9 @@ def _restore(name: str, options: dict[str, Any]) -> Method:
 
 def _check(method: str, option: str, value: Any) -> None:
     """Refuse what no option can be: SciPy would meet it deep inside, or not at all."""
-    if option == "inexact":
+    if option in ("inexact", "precondition"):
         if not isinstance(value, bool):
-            raise TypeError(f"{method}: inexact must be True or False, not {value!r}")
+            raise TypeError(f"{method}: {option} must be True or False, not {value!r}")
         return
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"{method}: {option} must be a number, not {value!r}")

@@ -306,18 +306,8 @@ def gram_bound(data: Data, fit_intercept: bool, rows: int | None = None) -> floa
     """
     if data.X is None:
         return 1.0
-    n = data.trained if rows is None else min(rows, data.trained)
-    weight = None if data.weight is None else data.weight[data.at(slice(0, n))]
-    total = float(n) if weight is None else float(weight.sum(dtype=np.float64))
-    if total == 0:
-        weight, total = None, float(n)
     d = data.width + fit_intercept
-    if isinstance(data.X, SparseRows):
-        gram, squares, crossed = gram_parts(
-            data.X, data.at(slice(0, n)), weight, data.scale, data.shift, fit_intercept, d <= GRAM_COLUMNS
-        )
-    else:
-        gram, squares, crossed = _dense_gram_parts(data, n, weight, fit_intercept)
+    gram, squares, crossed, total = _gram_parts(data, fit_intercept, rows)
     if not np.isfinite(squares).all() if gram is None else not np.isfinite(gram).all():
         return math.nan
     if gram is not None:
@@ -325,6 +315,30 @@ def gram_bound(data: Data, fit_intercept: bool, rows: int | None = None) -> floa
         # Rounding in the sum and the solver must not turn the bound into an estimate.
         return float(max(largest, 0.0) / total * (1 + 1e-10 * d))
     return min(float(squares.sum()), float(crossed.max())) / total * (1 + 1e-10)
+
+
+def gram_matrix(data: Data, fit_intercept: bool) -> NDArray[np.float64]:
+    """Return ``sum(w_i x_i x_i^T) / sum(w_i)`` of at most `GRAM_COLUMNS` columns."""
+    gram, _, _, total = _gram_parts(data, fit_intercept, None)
+    assert gram is not None
+    return (np.triu(gram) + np.triu(gram, 1).T) / total
+
+
+def _gram_parts(
+    data: Data, fit_intercept: bool, rows: int | None
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64], NDArray[np.float64], float]:
+    """Return the Gram matrix (None for many columns), its diagonal, its absolute row sums, and the sum of weights."""
+    n = data.trained if rows is None else min(rows, data.trained)
+    weight = None if data.weight is None else data.weight[data.at(slice(0, n))]
+    total = float(n) if weight is None else float(weight.sum(dtype=np.float64))
+    if total == 0:
+        weight, total = None, float(n)
+    if isinstance(data.X, SparseRows):
+        few = data.width + fit_intercept <= GRAM_COLUMNS
+        parts = gram_parts(data.X, data.at(slice(0, n)), weight, data.scale, data.shift, fit_intercept, few)
+    else:
+        parts = _dense_gram_parts(data, n, weight, fit_intercept)
+    return *parts, total
 
 
 def _dense_gram_parts(
