@@ -312,8 +312,45 @@ def test_a_loss_of_ones_own_is_traced() -> None:
     np.testing.assert_allclose(weights.coef_, expected, atol=1e-5)
     with pytest.raises(ValueError, match="has no place for an intercept"):
         LossRegressor(lambda w, x, y: (x @ w - y) ** 2).fit(X, y)
-    with pytest.raises(TypeError, match="sparse"):
-        LossRegressor(lambda y, z: (z - y) ** 2).fit(scipy.sparse.csr_matrix(X), y)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("penalty", [None, st.L2(0.05), st.L1(0.1), st.ElasticNet([0.1, 0.0, 0.2, 0.1], 0.5)], ids=str)
+def test_losses_of_ones_own_take_sparse_rows_and_penalties_by_name(penalty: Any, fit_intercept: bool) -> None:
+    draw = np.random.default_rng(5)
+    X = draw.normal(size=(300, 4)) * (draw.random((300, 4)) < 0.4)
+    y = X @ [1.0, 0.0, 0.0, -2.0] + 0.7 + 0.1 * draw.normal(size=300)
+    options: dict[str, Any] = {"penalty": penalty, "fit_intercept": fit_intercept, "random_state": 0, "tol": 1e-10}
+    dense, sparse, built_in = (
+        LossRegressor(loss, **options).fit(rows, y)
+        for loss, rows in (
+            (lambda y, z: 0.5 * (z - y) ** 2, X),
+            (lambda y, z: 0.5 * (z - y) ** 2, scipy.sparse.csr_matrix(X)),
+            ("squared_error", X),
+        )
+    )
+    for model in (dense, sparse):
+        np.testing.assert_allclose(model.coef_, built_in.coef_, atol=1e-4)
+        np.testing.assert_allclose(model.intercept_, built_in.intercept_, atol=1e-4)
+        np.testing.assert_array_equal(model.coef_ == 0, built_in.coef_ == 0)
+    assert (built_in.coef_ == 0).any() == (penalty is not None and penalty.name != "l2")
+    np.testing.assert_allclose(sparse.predict(scipy.sparse.csr_matrix(X)), built_in.predict(X), atol=1e-3)
+
+
+def test_losses_of_ones_own_name_what_they_cannot_do() -> None:
+    X, y = rows()
+
+    def squares(w: Any, x: Any, y: Any) -> Any:
+        return ((x * w).sum(axis=1) - y) ** 2
+
+    with pytest.raises(TypeError, match=r"squares reads .* number by number.*x @ w"):
+        LossRegressor(squares, fit_intercept=False).fit(scipy.sparse.csr_matrix(X), y)
+    with pytest.raises(ValueError, match=r"takes L1, L2 or ElasticNet, not NonNegative.*fit_intercept=False"):
+        LossRegressor(lambda y, z: (z - y) ** 2, penalty="non_negative").fit(X, y)
+    with pytest.raises(ValueError, match="alpha"):
+        LossRegressor(lambda y, z: (z - y) ** 2, penalty=st.L2([1.0, 2.0])).fit(X, y)
+    model = LossRegressor(lambda y, z: (z - y) ** 2, penalty="non_negative", fit_intercept=False).fit(X, y)
+    assert model.coef_.min() >= 0
 
 
 @pytest.mark.parametrize("loss", ["log_loss", "exponential", "softmax", lambda y, z: st.softplus(-y * z)], ids=named)

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import joblib
 import numpy as np
-import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -19,7 +18,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from steepest import losses, penalties
 from steepest._minimize import minimize
 from steepest._results import Interrupted, Result
-from steepest.autodiff import _functions
 from steepest.autodiff._loss import TracedLoss
 from steepest.sklearn._base import SEEDS, flat
 from steepest.sklearn._labels import classes_of, signs
@@ -71,16 +69,17 @@ class LossModel(BaseEstimator):
             options |= {"x0": start, "penalty": self.penalty, "fit_intercept": self.fit_intercept}
             return minimize(loss, (X, y), **options)
         composed, at_start = self._composed(loss, X, start)
-        result = minimize(composed, (X, y), x0=at_start, **options)
+        penalty = penalties.resolve(self.penalty)
+        if penalty is not None and self.fit_intercept:
+            penalty = sparing_the_last(penalty, X.shape[1])
+        result = minimize(composed, (X, y), x0=at_start, penalty=penalty, **options)
         d = X.shape[1]
         result["coef"], result["intercept"] = result.x[:d], result.x[d:].reshape(()) if self.fit_intercept else 0.0
         return result
 
     def _composed(self, function: Any, X: Any, start: NDArray[Any] | None) -> tuple[TracedLoss, Any]:
         """Return a traced loss of the parameters for the user's function, and where they start."""
-        if scipy.sparse.issparse(X):
-            raise TypeError("X is sparse; functions are traced over dense rows: pass X.toarray(), or name a loss")
-        penalty, d = penalties.resolve(self.penalty), X.shape[1]
+        d = X.shape[1]
         given = start if start is not None else np.zeros(d + self.fit_intercept, dtype=X.dtype)
         arguments = len(inspect.signature(function).parameters)
         if arguments not in (2, 3):
@@ -93,9 +92,10 @@ class LossModel(BaseEstimator):
 
         def composed(parameters: Any, X: Any, y: Any) -> Any:
             w = parameters["coef"]
-            value = function(w, X, y) if arguments == 3 else function(y, X @ w + parameters.get("intercept", 0.0))
-            return value if penalty is None else value + penalty_of(penalty, w)
+            return function(w, X, y) if arguments == 3 else function(y, X @ w + parameters.get("intercept", 0.0))
 
+        # What goes wrong is told of the user's function.
+        composed.__name__ = getattr(function, "__name__", "loss")
         parameters = {"coef": given[:d]}
         if self.fit_intercept:
             parameters["intercept"] = given[d]
@@ -116,17 +116,20 @@ class LossModel(BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = isinstance(self.loss, (str, losses.Loss))
+        tags.input_tags.sparse = True
         return tags
 
 
-def penalty_of(penalty: penalties.Penalty, w: Any) -> Any:
-    """Return an elastic penalty as an expression of traced parameters."""
-    traced: Any = _functions  # most of its functions are made from the core's list
+def sparing_the_last(penalty: penalties.Penalty, features: int) -> penalties.Penalty:
+    """Return a penalty on all parameters of a traced loss but the last, the intercept."""
     if penalty.name not in ("l1", "l2", "elastic_net"):
-        raise ValueError(f"a function as the loss takes L1, L2 or ElasticNet, not {penalty!r}: take a loss by name")
-    ratio = {"l1": 1.0, "l2": 0.0}.get(penalty.name, penalty.params.get("l1_ratio", 0.0))
-    return traced.sum((ratio * traced.abs(w) + 0.5 * (1 - ratio) * w * w) * penalty.params["alpha"])
+        raise ValueError(
+            f"a function as the loss with an intercept takes L1, L2 or ElasticNet, not {penalty!r}: name a loss, or "
+            "pass fit_intercept=False"
+        )
+    penalty.on((features,))
+    alpha = np.append(np.broadcast_to(np.asarray(penalty.params["alpha"], dtype=np.float64), features), 0.0)
+    return type(penalty)(**{**penalty.params, "alpha": alpha})
 
 
 class LossRegressor(RegressorMixin, LossModel):
