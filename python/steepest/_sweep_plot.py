@@ -9,7 +9,7 @@ import numpy as np
 
 from steepest._extras import require
 from steepest._sweep_result import MOST_NAMED, SweepResult, find_best, method_name, shown_step
-from steepest.plot._axes import finish, in_seconds, legend_beside, new_axes
+from steepest.plot._axes import finish, in_epochs, in_seconds, legend_beside, new_axes
 
 # Candidates whose first epochs differ by more than this factor in time share no linear axis.
 MUCH_SLOWER = 8.0
@@ -107,8 +107,7 @@ def _draw_curves(result: SweepResult, ax: Any, colors: Any, against: str) -> Non
         ax.set_xscale("log")
     elif against == "time":
         ax.set_xlim(left=0)
-    if against == "time":
-        in_seconds(ax)
+    (in_seconds if against == "time" else in_epochs)(ax)
     y = f"objective above the lowest reached ({lowest:.5g})" if reached else "objective over all rows"
     title = f"Loss against {against}: a point per epoch, {result.rows:,} rows"
     finish(ax, "time of descent" if against == "time" else "epochs", y, title)

@@ -15,6 +15,8 @@ THETA = "#2f9e44"
 SLOPE = "#d9480f"
 QUIET = "0.55"
 SERIES = ("#2b6cb0", "#d9480f", "#2f9e44", "#9c36b5", "#b08900", "#0b7285", "#c2255c", "#495057")
+# Lines that lie on one another are told apart by these.
+STYLES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1)), (0, (4, 1, 1, 1)))
 # Blue is low and red is high, as in the sources.
 MAP = "RdYlBu_r"
 
@@ -44,6 +46,12 @@ def finish(ax: Any, x: str, y: str, title: str | None = None, grid: bool = True)
 def in_seconds(ax: Any) -> None:
     """Write the ticks below as times in the unit that suits each: microseconds of a few rows, seconds of many."""
     ax.xaxis.set_major_formatter(require("matplotlib.ticker", extra="plot").EngFormatter(unit="s"))
+
+
+def in_epochs(ax: Any) -> None:
+    """Mark whole epochs below, which are what there are points of."""
+    locator = require("matplotlib.ticker", extra="plot").MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True)
+    ax.xaxis.set_major_locator(locator)
 
 
 def series(count: int) -> list[Any]:

@@ -307,17 +307,19 @@ def paths(
     ax = new_axes(ax, (7.6, 4.9))
     contours(loss, data, _frame(walked) if bounds is None else bounds, ax, labels=labels, x0=x0, **problem)
     across, up = ax.get_xlim(), ax.get_ylim()
+    effects = require("matplotlib.patheffects", extra="plot")
     # The noisiest first: it must not hide the others.
     colors = ("black", "#f08c00", "white", "#9c36b5", "#2f9e44")
     ranked = sorted(zip(batch_sizes, walked, strict=True), key=lambda pair: pair[0] or ground.rows)
     for (size, points), color in zip(ranked, _cycled(colors[: len(ranked)][::-1]), strict=False):
-        ax.plot(*points.T, "o-", color=color, lw=1.5, ms=3.5, mec="0.25", mew=0.4, label=_size_label(size, ground))
+        # A dark edge tells a white line from the page and from pale parts of the map.
+        edge = [effects.withStroke(linewidth=2.2, foreground="0.25")]
+        label = _size_label(size, ground)
+        ax.plot(*points.T, "o-", color=color, lw=1.5, ms=2.4, mew=0.8, path_effects=edge, label=label)
     ax.plot(*walked[0][0], "X", color="white", mec="black", ms=10, ls="", zorder=5, label="start")
     ax.set_xlim(across)
     ax.set_ylim(up)
-    # White lines must be told from the page.
-    legend = ax.legend(title="rows per update", facecolor="0.8", edgecolor="0.6", framealpha=0.9, fontsize="small")
-    legend.set_zorder(6)
+    ax.legend(title="rows per update", framealpha=0.9, fontsize="small").set_zorder(6)
     return ax
 
 

@@ -13,7 +13,18 @@ from steepest import schedules as _schedules
 from steepest._results import Result
 from steepest._sweep_result import SweepResult
 from steepest.autodiff._draw import graph as _graph
-from steepest.plot._axes import LOSS, QUIET, SLOPE, finish, in_seconds, legend_beside, new_axes, series
+from steepest.plot._axes import (
+    LOSS,
+    QUIET,
+    SLOPE,
+    STYLES,
+    finish,
+    in_epochs,
+    in_seconds,
+    legend_beside,
+    new_axes,
+    series,
+)
 from steepest.plot._ground import Ground
 
 # Decades that the search for the explosion looks at, and how many below it are drawn.
@@ -159,7 +170,7 @@ def learning_curves(
         raise ValueError("results is empty: there is nothing to draw")
     ax = new_axes(ax)
     running = False
-    for (name, result), color in zip(named.items(), series(len(named)), strict=True):
+    for i, ((name, result), color) in enumerate(zip(named.items(), series(len(named)), strict=True)):
         kept = result.get("history") or {}
         if "epoch" not in kept or len(kept["epoch"]) == 0:
             raise ValueError(f"result {name!r} has no history of epochs: run with history=True or history='exact'")
@@ -168,7 +179,8 @@ def learning_curves(
             objective, running = np.asarray(kept["running_objective"], dtype=np.float64), True
         across = kept["epoch"] if against == "epochs" else kept["seconds"]
         marker = {"marker": "o", "ms": 4, "mec": "white", "mew": 0.5} if len(objective) <= 60 else {}
-        ax.plot(across, objective - (lowest or 0.0), color=color, lw=1.8, label=name, **marker)
+        style = STYLES[i % len(STYLES)]
+        ax.plot(across, objective - (lowest or 0.0), color=color, lw=1.8, ls=style, label=name, **marker)
     if lowest is not None:
         ax.set_yscale("log")
     if len(named) > 1:
@@ -176,8 +188,7 @@ def learning_curves(
     y = "running objective" if running else "objective over all rows"
     if lowest is not None:
         y += f" above {lowest:.5g}"
-    if against == "time":
-        in_seconds(ax)
+    (in_seconds if against == "time" else in_epochs)(ax)
     return finish(ax, "epochs" if against == "epochs" else "time of descent", y, "Learning curves")
 
 
@@ -299,11 +310,10 @@ def schedules(
         raise ValueError("schedules needs a schedule at least, and a positive number of epochs")
     ax = new_axes(ax, (7.4, 4.2))
     at = np.linspace(0.0, epochs, 600)
-    styles = ("-", (0, (5, 2)), (0, (1, 1)), (0, (4, 1, 1, 1)))
     for i, ((name, schedule), color) in enumerate(zip(named.items(), series(len(named)), strict=True)):
         known = isinstance(schedule, _schedules.Schedule)
         steps = [schedule(float(t), epochs) if known else float(schedule(float(t))) for t in at]
-        ax.plot(at, steps, color=color, lw=1.9, ls=styles[i % len(styles)], label=name)
+        ax.plot(at, steps, color=color, lw=1.9, ls=STYLES[i % len(STYLES)], label=name)
     ax.set_xlim(0, epochs)
     ax.set_ylim(bottom=0)
     legend_beside(ax)
