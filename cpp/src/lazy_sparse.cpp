@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "steepest/memory.hpp"
 #include "steepest/sparse.hpp"
 
 namespace steepest {
@@ -22,6 +23,9 @@ constexpr double least_scale = 1e-9, least_summed_scale = 1.0 / 32;
 /// Sums of updates are kept until all coefficients catch up, which costs as little as this many updates at least.
 constexpr std::size_t most_updates = 1 << 16;
 
+/// What is set reaches beyond nothing passed, so that zero says of a coefficient that nobody ever set it. Lost in the first sum.
+constexpr double least_passed = std::numeric_limits<double>::min();
+
 }  // namespace
 
 template <class T>
@@ -29,7 +33,7 @@ class LazySparse final : public LazyDescent<T> {
  public:
   LazySparse(SparseSum<T>& sum, const Restraint& held)
       : sum_(sum), held_(held), size_(sum.penalised()), features_(sum.data_.rows.features), kernels_(sum.kernels_) {
-    if (held_.l1 > 0) met_.resize(std::size_t(size_));
+    if (thresholds()) reach_.resize(std::size_t(size_));
   }
 
   void begin(T* x) override {
@@ -56,17 +60,20 @@ class LazySparse final : public LazyDescent<T> {
       scale_ *= kept;
     }
     T* slopes = scratch_.slope.data();
+    ReachSums found;
     for (Index k = 0; k < sum_.vectors_; ++k) {
       T* slope = slopes + k * stride;
       if (sum_.intercept_) x_[size_ + k] -= T(held_.intercept_pace * step / divisor) * kernels_.rows.sum(slope, rows);
       const T move = T(-step / (divisor * scale_));
       for (Index i = 0; i < rows; ++i) slope[i] *= move;
-      if (thresholds() || held_.l2 == 0)
+      if (thresholds())
+        kernels_.lazy.descend_reaching(sum_.data_.rows, batch, slope, passed(), reach_.data() + k * features_, &found);
+      else if (held_.l2 == 0)
         kernels_.sparse.accumulate(sum_.data_.rows, batch, slope, x_ + k * features_);
       else
         squares_ += kernels_.lazy.descend(sum_.data_.rows, batch, slope, x_ + k * features_);
     }
-    threshold_ += step * held_.l1 / std::abs(scale_);
+    if (thresholds()) pass(step * held_.l1 / std::abs(scale_), found);
     return total;
   }
 
@@ -79,31 +86,35 @@ class LazySparse final : public LazyDescent<T> {
  private:
   bool thresholds() const { return held_.l1 > 0; }
 
-  /// All coefficients are what they are.
+  /// From now on the coefficients are kept apart from x, from which they are taken.
   void settle() {
     scale_ = 1;
     squares_ = 0;
     if (thresholds()) {
-      threshold_ = 0;
+      passed_ = least_passed;
       updates_.assign(1, {});
       squares_before_.assign(1, {});
-      std::fill(met_.begin(), met_.end(), 0u);
-    } else if (held_.l2 > 0) {
-      for (Index j = 0; j < size_; ++j) squares_ += double(x_[j]) * double(x_[j]);
+      known_ = sizes_ = 0;
+      for (Index j = 0; j < size_; ++j) {
+        reach_[std::size_t(j)] = double(x_[j]);
+        known_ += x_[j] != T(0) ? 1 : 0;
+        sizes_ += std::abs(double(x_[j]));
+      }
     }
+    if (held_.l2 > 0)
+      for (Index j = 0; j < size_; ++j) squares_ += double(x_[j]) * double(x_[j]);
   }
 
-  /// Adds what the penalty of a batch of so many rows is, or what it will be once coefficients catch up.
+  /// Adds what the penalty of a batch of so many rows is.
   void begin_update(Index rows) {
-    if (!thresholds()) {
-      penalties_ += double(rows) * 0.5 * held_.l2 * scale_ * scale_ * squares_;
-      return;
-    }
-    if (updates_.size() > std::max<std::size_t>(most_updates, std::size_t(size_))) {
+    if (thresholds() && updates_.size() > std::max<std::size_t>(most_updates, std::size_t(size_))) {
       catch_up();
       settle();
     }
-    const double u = threshold_, sizes = double(rows) * std::abs(scale_), squares = sizes * std::abs(scale_);
+    const double scale = std::abs(scale_);
+    penalties_ += double(rows) * (held_.l1 * scale * sizes_ + 0.5 * held_.l2 * scale * scale * squares_);
+    if (!thresholds()) return;
+    const double u = passed_, sizes = double(rows) * scale, squares = sizes * scale;
     const SizeSums& before = updates_.back();
     updates_.push_back({u, before.sizes + sizes, before.sizes_threshold + sizes * u});
     if (held_.l2 > 0) {
@@ -113,30 +124,44 @@ class LazySparse final : public LazyDescent<T> {
     }
   }
 
-  MissedUpdates missed(Index vector) {
-    return {updates_.data(),
-            held_.l2 > 0 ? squares_before_.data() : nullptr,
-            Index(updates_.size()) - 1,
-            met_.data() + vector * features_,
-            &found_sizes_,
-            &found_squares_};
+  PassedUpdates passed() const {
+    return {passed_, updates_.data(), held_.l2 > 0 ? squares_before_.data() : nullptr, Index(updates_.size()) - 1};
+  }
+
+  /// All coefficients move towards zero by a threshold, after those that a batch touched have changed.
+  void pass(double threshold, const ReachSums& found) {
+    known_ += found.known;
+    sizes_ += found.reaches - passed_ * found.known;
+    if (held_.l2 > 0) squares_ += found.squares + threshold * (threshold * known_ - 2 * sizes_);
+    sizes_ -= threshold * known_;
+    passed_ += threshold;
+    take_back(found);
+  }
+
+  /// Penalties that were counted for coefficients which were zero already.
+  void take_back(const ReachSums& found) {
+    penalties_ -= held_.l1 * found.overdrawn + 0.5 * held_.l2 * found.overdrawn_squares;
   }
 
   void predict(const Segment& batch, Index stride) {
     const SparseRows<T>& rows = sum_.data_.rows;
-    const Index parts = thresholds() || !sum_.team_ ? 1 : sum_.parts_of(batch.count);
+    const Index parts = !sum_.team_ ? 1 : sum_.parts_of(batch.count);
     for (Index k = 0; k < sum_.vectors_; ++k) {
-      T *coef = x_ + k * features_, *z = scratch_.prediction.data() + k * stride;
+      const T* coef = x_ + k * features_;
+      const double* reach = reach_.data() + (thresholds() ? k * features_ : 0);
+      T* z = scratch_.prediction.data() + k * stride;
       const auto piece = [&](std::uint32_t i, int) {
         const Index from = batch.count * i / parts, to = batch.count * (i + 1) / parts;
-        kernels_.sparse.predict(rows, batch.part(from, to - from), coef, T(0), z + from);
+        const Segment part = batch.part(from, to - from);
+        if (thresholds())
+          kernels_.lazy.predict(rows, part, reach, passed_, z + from);
+        else
+          kernels_.sparse.predict(rows, part, coef, T(0), z + from);
       };
-      if (thresholds())
-        kernels_.lazy.predict(rows, batch, missed(k), coef, z);
-      else if (parts > 1)
+      if (parts > 1)
         sum_.team_->run(std::uint32_t(parts), piece);
       else
-        kernels_.sparse.predict(rows, batch, coef, T(0), z);
+        piece(0, 0);
       const T scale = T(scale_), intercept = sum_.intercept_ ? x_[size_ + k] : T(0);
       for (Index i = 0; i < batch.count; ++i) z[i] = scale * z[i] + intercept;
     }
@@ -159,21 +184,22 @@ class LazySparse final : public LazyDescent<T> {
     return total;
   }
 
-  /// Brings all coefficients up to date; settle() has to follow before anything else.
+  /// Brings x up to date; settle() has to follow before anything else.
   void catch_up() {
-    if (thresholds()) {
-      // An update that has no objective: the threshold of the last one is still to pass.
-      SizeSums sums = updates_.back();
-      sums.threshold = threshold_;
-      updates_.push_back(sums);
-      if (held_.l2 > 0) squares_before_.push_back(SquareSums(squares_before_.back()));
-      for (Index k = 0; k < sum_.vectors_; ++k) kernels_.lazy.catch_up(missed(k), features_, x_ + k * features_);
-      penalties_ += held_.l1 * found_sizes_ + 0.5 * held_.l2 * found_squares_;
-      found_sizes_ = found_squares_ = 0;
+    if (!thresholds()) {
+      const T scale = T(scale_);
+      if (scale_ != 1)
+        for (Index j = 0; j < size_; ++j) x_[j] *= scale;
+      return;
     }
-    const T scale = T(scale_);
-    if (scale_ != 1)
-      for (Index j = 0; j < size_; ++j) x_[j] *= scale;
+    // An update that has no objective: the threshold of the last one is still to pass.
+    SizeSums sums = updates_.back();
+    sums.threshold = passed_;
+    updates_.push_back(sums);
+    if (held_.l2 > 0) squares_before_.push_back(SquareSums(squares_before_.back()));
+    ReachSums found;
+    kernels_.lazy.settle(passed(), size_, reach_.data(), scale_, x_, &found);
+    take_back(found);
   }
 
   SparseSum<T>& sum_;
@@ -182,11 +208,13 @@ class LazySparse final : public LazyDescent<T> {
   const KernelsOf<T>& kernels_;
   T* x_ = nullptr;
   typename SparseSum<T>::Scratch scratch_;
-  double scale_ = 1, squares_ = 0, threshold_ = 0, penalties_ = 0;
-  double found_sizes_ = 0, found_squares_ = 0;
+  double scale_ = 1, penalties_ = 0;
+  double known_ = 0, sizes_ = 0,
+         squares_ = 0;            ///< coefficients that are not zero, their sizes and squares before the scale
+  double passed_ = least_passed;  ///< sum of thresholds
+  std::vector<double, HugePages<double>> reach_;
   std::vector<SizeSums> updates_;
   std::vector<SquareSums> squares_before_;
-  std::vector<std::uint32_t> met_;
 };
 
 template <class T>

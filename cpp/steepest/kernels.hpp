@@ -73,10 +73,13 @@ template <class T>
 struct LazyKernels {
   /// coef += X^T move over a segment. Returns by how much the sum of the squares of coef grew.
   double (*descend)(const SparseRows<T>&, const Segment&, const T* move, T* coef);
-  /// Catches up with what the coefficients of a segment have missed, then z = X coef.
-  void (*predict)(const SparseRows<T>&, const Segment&, const MissedUpdates&, T* coef, T* z);
-  /// Catches up with what `count` coefficients have missed.
-  void (*catch_up)(const MissedUpdates&, std::int64_t count, T* coef);
+  /// z = X coef for the rows of a segment, of coefficients kept as how far they reach beyond the thresholds passed.
+  void (*predict)(const SparseRows<T>&, const Segment&, const double* reach, double passed, T* z);
+  /// coef += X^T move over a segment, of such coefficients; adds to the sums what changes in them.
+  void (*descend_reaching)(const SparseRows<T>&, const Segment&, const T* move, const PassedUpdates&, double* reach,
+                           ReachSums*);
+  /// coef = scale times what `count` such coefficients are by now; adds to the sums what was overdrawn.
+  void (*settle)(const PassedUpdates&, std::int64_t count, const double* reach, double scale, T* coef, ReachSums*);
 };
 
 /// Plain descent by one row at a time: what it changes and what it needs beside the rows.

@@ -1,9 +1,10 @@
 // Plain descent in batches that touch few columns: what an update costs depends on the batch, not on the number of columns.
 //
 // L2 shrinks all coefficients alike, so they are kept as a common scale times numbers that only change where a column is
-// touched. L1 moves all of them towards zero by the same threshold, and thresholds add up: a column catches up with the sum
-// of those that it missed when it is next met. The penalty's value is summed along the way, for all the updates that a
-// column missed at once. Nobody may read the parameters until everything has caught up, in flush().
+// touched. L1 moves all of them towards zero by the same threshold, and thresholds add up. So a coefficient is kept as how far
+// it reaches: its size plus the thresholds passed when it was last set. What reaches beyond the thresholds passed by now is
+// its size now, and nobody has to visit it for that, nor to remember when it was last met. The penalty's value is summed
+// along the way. Nobody may read the parameters until everything is brought up to date, in flush().
 #pragma once
 
 #include <cstdint>
@@ -36,14 +37,23 @@ struct alignas(32) SquareSums {
   double squares = 0, squares_threshold = 0, squares_threshold2 = 0;  ///< a = 2, b = 0, 1 and 2
 };
 
-/// What coefficients may have missed.
-struct MissedUpdates {
+/// The updates since all coefficients were brought up to date, the current one included.
+struct PassedUpdates {
+  double passed;              ///< sum of the thresholds before the current one
   const SizeSums* updates;    ///< before the first, the second, ...
   const SquareSums* squares;  ///< of the same; null where nobody asks
-  std::int64_t begun;         ///< updates, the current one included
-  std::uint32_t* met;         ///< per coefficient: updates begun when it was last met
-  double* sizes;              ///< to which the sum of rows * |coefficient| is added
-  double* square_sizes;       ///< to which the sum of rows * coefficient^2 is added
+  std::int64_t begun;         ///< updates
+};
+
+/// What is known of coefficients that are not zero, those included which fell to zero while nobody looked: these count with
+/// sizes below zero until they are found.
+struct ReachSums {
+  double known = 0;    ///< how many
+  double reaches = 0;  ///< of how far they reach
+  double squares = 0;  ///< of their squared sizes; where nobody asks, anything
+  /// Over those found and the updates at which they were zero already: of rows times the sizes, below zero, that they counted
+  /// with, and of their squares.
+  double overdrawn = 0, overdrawn_squares = 0;
 };
 
 }  // namespace steepest

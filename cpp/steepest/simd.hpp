@@ -99,6 +99,10 @@ struct Simd {
       else
         return Simd(reinterpret_cast<Native>(_mm512_maskz_loadu_pd(__mmask8((1u << count) - 1u), from)));
     }
+#if defined(__AVX512VL__)
+    if constexpr (sizeof(T) == 4 && N == 8)
+      return Simd(reinterpret_cast<Native>(_mm256_maskz_loadu_ps(__mmask8((1u << count) - 1u), from)));
+#endif
 #elif defined(__AVX2__)
     if constexpr (sizeof(Native) == 32) {
       if constexpr (sizeof(T) == 4) {

@@ -4,12 +4,6 @@
 namespace steepest::STEEPEST_LEVEL {
 namespace {
 
-/// Coefficients up to this are in the first-level cache by themselves.
-constexpr Index near_coefficients = 16 * 1024;
-
-/// Entries of a row that are looked through at once.
-constexpr Index listed = 64;
-
 template <class T>
 double descend(const SparseRows<T>& rows, const Segment& segment, const T* move, T* coef) {
   return with_reader(rows, [&](const auto& reader) {
@@ -37,95 +31,138 @@ double descend(const SparseRows<T>& rows, const Segment& segment, const T* move,
   });
 }
 
-/// The first update after `from`, up to `to`, whose threshold reaches so far; that of `to` does. Thresholds grow nearly in
-/// proportion to the updates, so that a guess is seldom far off; halving what is left bounds the search.
-STEEPEST_INLINE const SizeSums* first_reaching(const SizeSums* from, const SizeSums* to, double reach) {
-  while (to - from > 1) {
-    const double share = (reach - from->threshold) / (to->threshold - from->threshold);
-    const Index steps = to - from, wanted = share > 0 && share < 1 ? Index(share * double(steps)) : steps / 2;
-    const SizeSums* guess = from + (wanted < 1 ? 1 : wanted);
-    if (guess->threshold < reach) {
-      from = guess;
-      if (from[1].threshold >= reach) return from + 1;
-    } else {
-      to = guess;
-      if (to[-1].threshold < reach) return to;
-    }
-    const SizeSums* middle = from + (to - from) / 2;
-    if (middle == from) break;
-    (middle->threshold < reach ? from : to) = middle;
-  }
-  return to;
-}
-
-/// Catches up with the updates that a coefficient missed, the one that is beginning included as far as its objective goes.
-template <class T>
-STEEPEST_INLINE void catch_up(const MissedUpdates& missed, std::uint32_t* met, T* w, double& sizes, double& squares) {
-  const SizeSums *from = missed.updates + *met, *to = missed.updates + missed.begun;
-  *met = std::uint32_t(missed.begun);
-  const double before = double(*w), size = before < 0 ? -before : before;
-  if (size == 0) return;
-  const double passed = to->threshold - from->threshold, reach = size + from->threshold;
-  if (size > passed) {
-    *w = T(before < 0 ? passed - size : size - passed);
-  } else {
-    *w = T(0);
-    // It was zero from the first update on whose threshold reaches it.
-    to = first_reaching(from, to, reach) - 1;
-  }
-  sizes += reach * (to->sizes - from->sizes) - (to->sizes_threshold - from->sizes_threshold);
-  if (missed.squares) {
-    const SquareSums &first = missed.squares[from - missed.updates], &last = missed.squares[to - missed.updates];
-    squares += reach * reach * (last.squares - first.squares) -
-               2 * reach * (last.squares_threshold - first.squares_threshold) +
-               (last.squares_threshold2 - first.squares_threshold2);
-  }
+/// How far a coefficient reaches beyond what passed, with its sign.
+template <class V>
+STEEPEST_INLINE V beyond(V reach, V passed) {
+  return reach - ops::max(ops::min(reach, passed), -passed);
 }
 
 template <class T>
-void predict(const SparseRows<T>& rows, const Segment& segment, const MissedUpdates& missed, T* coef, T* z) {
+void predict(const SparseRows<T>& rows, const Segment& segment, const double* reach, double passed, T* z) {
   with_reader(rows, [&](const auto& reader) {
-    double sizes = 0, squares = 0;
-    // Nobody can tell which columns have to catch up and how, so the processor does not run ahead to the next of them.
-    const T* far = rows.features * Index(sizeof(T)) > near_coefficients ? coef : nullptr;
+    const auto seen = [&](auto v) { return beyond(v, decltype(v)(passed)); };
     for (Index i = 0; i < segment.count; ++i) {
-      reader.prefetch(segment, i, far, missed.met);
-      if (i + 1 < segment.count) {
-        const auto next = reader(segment[i + 1]);
-        for (Index k = next.from; k < next.to; ++k)
-          __builtin_prefetch(missed.updates + missed.met[reader.column(k)], 0, 3);
-      }
-      const auto row = reader(segment[i]);
-      // First a list, made without a branch, because nobody can tell which columns are on it; a column on it twice has missed
-      // nothing the second time.
-      for (Index from = row.from; from < row.to; from += listed) {
-        const Index to = from + listed < row.to ? from + listed : row.to;
-        std::int64_t behind[listed];
-        Index count = 0;
-        for (Index k = from; k < to; ++k) {
-          const auto c = reader.column(k);
-          behind[count] = std::int64_t(c);
-          count += missed.met[c] != std::uint32_t(missed.begun);
-        }
-        for (Index k = 0; k < count; ++k) catch_up(missed, missed.met + behind[k], coef + behind[k], sizes, squares);
-      }
-      z[i] = reader.dot(row, coef);
+      reader.prefetch(segment, i);
+      z[i] = T(reader.dot(reader(segment[i]), reach, seen));
     }
-    *missed.sizes += sizes;
-    *missed.square_sizes += squares;
+  });
+}
+
+/// The last update before which no more than `reach` had passed. Equal thresholds are found at the first guess; where they
+/// are not, halving what is left bounds the search.
+STEEPEST_INLINE Index last_within(const PassedUpdates& past, double pace, double reach) {
+  const SizeSums* updates = past.updates;
+  const double in_proportion = reach * pace;
+  const Index guess = in_proportion < double(past.begun) ? Index(in_proportion) : 0;
+  if (guess < past.begun && updates[guess].threshold <= reach && updates[guess + 1].threshold > reach) return guess;
+  Index from = 0, to = past.begun;  // within, and not
+  while (to - from > 1) {
+    const double share = (reach - updates[from].threshold) / (updates[to].threshold - updates[from].threshold);
+    const Index middle = from + (to - from) / 2, wanted = from + Index(share * double(to - from));
+    for (const Index at : {wanted, wanted + 1, middle})
+      if (at > from && at < to) (updates[at].threshold <= reach ? from : to) = at;
+  }
+  return from;
+}
+
+/// Sums what coefficients counted with since they fell to zero, given how far they reached; those that were zero from the
+/// start reach nowhere and did not count.
+STEEPEST_INLINE void settle_fallen(const PassedUpdates& past, const double* reaches, Index count, ReachSums& sums) {
+  const double pace = double(past.begun) / past.passed;
+  for (Index i = 0; i < count; ++i) {
+    const double reach = reaches[i];
+    if (reach == 0) {
+      ++sums.known;
+      continue;
+    }
+    const Index within = last_within(past, pace, reach);
+    const SizeSums &then = past.updates[within], &now = past.updates[past.begun];
+    sums.overdrawn += reach * (now.sizes - then.sizes) - (now.sizes_threshold - then.sizes_threshold);
+    if (past.squares) {
+      const SquareSums &first = past.squares[within], &last = past.squares[past.begun];
+      sums.overdrawn_squares += reach * reach * (last.squares - first.squares) -
+                                2 * reach * (last.squares_threshold - first.squares_threshold) +
+                                (last.squares_threshold2 - first.squares_threshold2);
+    }
+  }
+}
+
+/// Coefficients found to have fallen are looked up so many at once: what to look up is far away, and known for all of them.
+constexpr Index listed = 128;
+
+template <bool Squares, class Reader, class T>
+STEEPEST_INLINE void descend_reaching(const Reader& reader, const Segment& segment, const T* move,
+                                      const PassedUpdates& past, double* reach, ReachSums& sums) {
+  const double passed = past.passed;
+  double fallen[listed], even = 0, odd = 0, squares = 0;
+  Index count = 0;
+  const auto step = [&](Index k, double s, double& grown) {
+    // Nobody can tell signs, nor which have fallen, so there is no branch on either.
+    double& place = reach[reader.column(k)];
+    const double before = place, size = __builtin_fabs(before), below = passed - size, left = below < 0 ? below : 0;
+    const double after = __builtin_copysign(left, before) + s * double(reader.data[k]);
+    const double now = after + __builtin_copysign(passed, after);
+    place = now;
+    grown += __builtin_fabs(now) - size;
+    if constexpr (Squares) {
+      const double was = size > 0 ? size - passed : 0, is = __builtin_fabs(after);
+      squares += (is - was) * (is + was);
+    }
+    fallen[count] = size;
+    count += Index(size < passed);
+  };
+  for (Index i = 0; i < segment.count; ++i) {
+    const double s = double(move[i]);
+    if (s == 0) continue;
+    const auto row = reader(segment[i]);
+    for (Index from = row.from; from < row.to; from += listed / 2) {
+      const Index to = from + listed / 2 < row.to ? from + listed / 2 : row.to;
+      if (count + (to - from) >= listed) {
+        settle_fallen(past, fallen, count, sums);
+        count = 0;
+      }
+      Index k = from;
+      for (; k + 2 <= to; k += 2) {
+        step(k, s, even);
+        step(k + 1, s, odd);
+      }
+      if (k < to) step(k, s, even);
+    }
+  }
+  settle_fallen(past, fallen, count, sums);
+  sums.reaches += even + odd;
+  sums.squares += squares;
+}
+
+template <class T>
+void descend_reaching(const SparseRows<T>& rows, const Segment& segment, const T* move, const PassedUpdates& past,
+                      double* reach, ReachSums* sums) {
+  with_reader(rows, [&](const auto& reader) {
+    if (past.squares)
+      descend_reaching<true>(reader, segment, move, past, reach, *sums);
+    else
+      descend_reaching<false>(reader, segment, move, past, reach, *sums);
   });
 }
 
 template <class T>
-void catch_up_all(const MissedUpdates& missed, Index count, T* coef) {
-  double sizes = 0, squares = 0;
-  for (Index j = 0; j < count; ++j) catch_up(missed, missed.met + j, coef + j, sizes, squares);
-  *missed.sizes += sizes;
-  *missed.square_sizes += squares;
+void settle(const PassedUpdates& past, Index count, const double* reach, double scale, T* coef, ReachSums* sums) {
+  double fallen[listed];
+  for (Index from = 0; from < count; from += listed) {
+    Index found = 0;
+    const Index to = from + listed < count ? from + listed : count;
+    for (Index j = from; j < to; ++j) {
+      const double size = __builtin_fabs(reach[j]), left = __builtin_copysign(size - past.passed, reach[j]);
+      coef[j] = size > past.passed ? T(scale * left) : T(0);
+      fallen[found] = size;
+      found += Index(size < past.passed);
+    }
+    settle_fallen(past, fallen, found, *sums);
+  }
 }
 
 template <class T>
-constexpr LazyKernels<T> lazy_kernels_of{&descend<T>, &predict<T>, &catch_up_all<T>};
+constexpr LazyKernels<T> lazy_kernels_of{&descend<T>, &predict<T>, &descend_reaching<T>, &settle<T>};
 
 }  // namespace
 

@@ -1,5 +1,4 @@
-// Sparse rows: predict and accumulate, entry by entry. Gathers of the processor are no faster than single loads here: every
-// entry costs a load of its column, its number and a coefficient, and the loads are what there is to wait for.
+// Sparse rows: predict, a register of coefficients at a time, and accumulate, entry by entry, because columns may repeat.
 #include "sparse_reading.hpp"
 
 namespace steepest::STEEPEST_LEVEL {
@@ -8,9 +7,8 @@ namespace {
 template <class T>
 void predict(const SparseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
   with_reader(rows, [&](const auto& reader) {
-    const T* far = reader.far(coef);
     for (Index i = 0; i < segment.count; ++i) {
-      reader.prefetch(segment, i, far);
+      reader.prefetch(segment, i);
       z[i] = reader.dot(reader(segment[i]), coef) + intercept;
     }
   });

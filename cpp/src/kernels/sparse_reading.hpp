@@ -2,6 +2,7 @@
 #pragma once
 
 #include "reading.hpp"
+#include "steepest/simd_gather.hpp"
 
 namespace steepest::STEEPEST_LEVEL {
 namespace {
@@ -17,11 +18,9 @@ struct Unsigned<std::int64_t> {
   using type = std::uint64_t;
 };
 
-/// Rows ahead whose beginnings, entries and coefficients are asked for: each needs what the one before it brings.
-constexpr Index start_ahead = 48, entries_ahead = 24, coefficients_ahead = 4;
-
-/// Coefficients beyond this are not in the second-level cache by themselves.
-constexpr Index large_coefficients = 2 * 1024 * 1024;
+/// Rows ahead whose beginnings and entries are asked for: these need what those bring. Coefficients are not asked for: the
+/// processor has as many on their way from far caches as it can have anyhow, and most of a batch's are near.
+constexpr Index start_ahead = 48, entries_ahead = 24;
 
 template <class T, class I>
 struct SparseReader {
@@ -50,52 +49,60 @@ struct SparseReader {
   }
 
   STEEPEST_INLINE Column column(Index k) const {
-    const Column c = Column(index[k]);
-    return c < last ? c : last;
+    Column c = Column(index[k]);
+    if (c > last) [[unlikely]] {
+      c = last;
+      asm("" : "+r"(c));  // or compilers make it a minimum, which every address would wait for
+    }
+    return c;
   }
 
-  /// Asks for what rows after row i of the segment need.
-  STEEPEST_INLINE void prefetch(const Segment& segment, Index i, const T* coef,
-                                const std::uint32_t* met = nullptr) const {
+  /// Asks for what rows after row i of the segment need; those side by side come by themselves.
+  STEEPEST_INLINE void prefetch(const Segment& segment, Index i) const {
+    if (!segment.offset) return;
     const Index reachable = segment.count + segment.ahead;
-    if (segment.offset) {
-      if (i + start_ahead < reachable) __builtin_prefetch(const_cast<const I*>(start) + segment[i + start_ahead], 0, 2);
-      if (i + entries_ahead < reachable) {
-        const Row next = (*this)(segment[i + entries_ahead]);
-        const char* first = reinterpret_cast<const char*>(const_cast<const I*>(index) + next.from);
-        const char* number = reinterpret_cast<const char*>(data + next.from);
-        const Index count = next.to - next.from;
-        for (Index at = 0; at < count * Index(sizeof(I)) && at < 1024; at += 64) __builtin_prefetch(first + at, 0, 2);
-        for (Index at = 0; at < count * Index(sizeof(T)) && at < 1024; at += 64) __builtin_prefetch(number + at, 0, 2);
-      }
-    }
-    if (coef && i + coefficients_ahead < reachable) {
-      const Row next = (*this)(segment[i + coefficients_ahead]);
-      for (Index k = next.from; k < next.to && k < next.from + 256; ++k) {
-        const Column c = column(k);
-        __builtin_prefetch(coef + c, 1, 3);
-        if (met) __builtin_prefetch(met + c, 1, 3);
-      }
-    }
+    if (i + start_ahead < reachable) __builtin_prefetch(const_cast<const I*>(start) + segment[i + start_ahead], 0, 2);
+    if (i + entries_ahead >= reachable) return;
+    const Row next = (*this)(segment[i + entries_ahead]);
+    const char* first = reinterpret_cast<const char*>(const_cast<const I*>(index) + next.from);
+    const char* number = reinterpret_cast<const char*>(data + next.from);
+    const Index count = next.to - next.from;
+    for (Index at = 0; at < count * Index(sizeof(I)) && at < 1024; at += 64) __builtin_prefetch(first + at, 0, 2);
+    for (Index at = 0; at < count * Index(sizeof(T)) && at < 1024; at += 64) __builtin_prefetch(number + at, 0, 2);
   }
 
-  /// The coefficients to ask for; null where they are in cache anyway.
-  STEEPEST_INLINE const T* far(const T* coef) const {
-    return Index(last) * Index(sizeof(T)) > large_coefficients ? coef : nullptr;
-  }
-
-  STEEPEST_INLINE T dot(Row row, const T* coef) const {
-    // Four sums hide the latency of the multiply-add.
-    T s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+  /// The sum of the row's numbers times `seen` of their coefficients.
+  template <class C, class Seen>
+  STEEPEST_INLINE C dot(Row row, const C* coef, const Seen& seen) const {
+    constexpr int N = gathered<C, I>;
     Index k = row.from;
+#if defined(__AVX512VL__)
+    using V = Simd<C, N>;
+    const auto add = [&](V sum, Index count) {
+      const auto number = Simd<T, N>::load_first(data + k, count);
+      const V at = seen(gather(coef, const_cast<const I*>(index) + k, count, I(last)));
+      return sum + V(__builtin_convertvector(number.v, typename V::Native)) * at;
+    };
+    V sum(0.0);
+    for (; k + N <= row.to; k += N) sum = add(sum, N);
+    if (k < row.to) sum = add(sum, row.to - k);
+    return sum.sum();
+#else
+    using One = Simd<C, N>;
+    // Four sums hide the latency of the multiply-add.
+    C sums[4] = {0, 0, 0, 0};
+    const auto term = [&](Index at) { return C(data[at]) * seen(One(coef[column(at)])).v; };
     for (; k + 4 <= row.to; k += 4) {
-      s0 += data[k] * coef[column(k)];
-      s1 += data[k + 1] * coef[column(k + 1)];
-      s2 += data[k + 2] * coef[column(k + 2)];
-      s3 += data[k + 3] * coef[column(k + 3)];
+      for (int i = 0; i < 4; ++i) sums[i] += term(k + i);
     }
-    for (; k < row.to; ++k) s0 += data[k] * coef[column(k)];
-    return (s0 + s1) + (s2 + s3);
+    for (; k < row.to; ++k) sums[0] += term(k);
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+#endif
+  }
+
+  template <class C>
+  STEEPEST_INLINE C dot(Row row, const C* coef) const {
+    return dot(row, coef, [](auto as_it_is) { return as_it_is; });
   }
 };
 
