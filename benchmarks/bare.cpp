@@ -32,6 +32,40 @@ inline void prefetch(const float* row, Index features) {
   __builtin_prefetch(byte + bytes - 1);
 }
 
+/// What a batch of sparse rows cannot do without: its entries are read, the coefficients of their columns gathered, and
+/// moved. Rows are met in the order given, each holding as many entries.
+template <class T>
+T move_columns(const T* numbers, const std::int32_t* columns, Index entries, const std::uint32_t* order, Index rows,
+               Index batch, T* coef) {
+  constexpr Index sums = 8, ahead = 32;
+  T all = 0;
+  for (Index from = 0; from < rows; from += batch) {
+    const Index to = from + batch < rows ? from + batch : rows;
+    T sum[sums] = {};
+    for (Index i = from; i < to; ++i) {
+      if (i + ahead < rows) {
+        const Index next = Index(order[i + ahead]) * entries;
+        for (Index k = 0; k < entries; k += 64 / Index(sizeof(T))) __builtin_prefetch(numbers + next + k, 0, 2);
+        for (Index k = 0; k < entries; k += 16) __builtin_prefetch(columns + next + k, 0, 2);
+      }
+      const T* x = numbers + Index(order[i]) * entries;
+      const std::int32_t* column = columns + Index(order[i]) * entries;
+      Index k = 0;
+      for (; k + sums <= entries; k += sums)
+        for (Index lane = 0; lane < sums; ++lane) sum[lane] += x[k + lane] * coef[column[k + lane]];
+      for (; k < entries; ++k) sum[0] += x[k] * coef[column[k]];
+    }
+    T move = 0;
+    for (const T part : sum) move += part;
+    all += move;
+    move *= T(1e-12);  // as good as nothing, which compilers do not know
+    for (Index i = from; i < to; ++i)
+      for (Index k = Index(order[i]) * entries; k < Index(order[i] + 1) * entries; ++k)
+        coef[columns[k]] += move * numbers[k];
+  }
+  return all;
+}
+
 }  // namespace
 
 extern "C" {
@@ -74,6 +108,16 @@ float bare_gather(const float* data, Index features, const std::uint32_t* order,
   }
   for (; i < count; ++i) add_row(data + Index(order[i]) * features, features, sum, rest);
   return total(sum) + rest;
+}
+
+float bare_move_columns_f32(const float* numbers, const std::int32_t* columns, Index entries,
+                            const std::uint32_t* order, Index rows, Index batch, float* coef) {
+  return move_columns(numbers, columns, entries, order, rows, batch, coef);
+}
+
+double bare_move_columns_f64(const double* numbers, const std::int32_t* columns, Index entries,
+                             const std::uint32_t* order, Index rows, Index batch, double* coef) {
+  return move_columns(numbers, columns, entries, order, rows, batch, coef);
 }
 
 }  // extern "C"

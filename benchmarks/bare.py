@@ -66,6 +66,10 @@ def _library() -> ctypes.CDLL:
         ctypes.c_int64,
     ]
     library.bare_fma.argtypes = [ctypes.c_int64, ctypes.c_float, ctypes.c_float]
+    for move_columns in (library.bare_move_columns_f32, library.bare_move_columns_f64):
+        pointer, index = ctypes.c_void_p, ctypes.c_int64
+        move_columns.argtypes = [pointer, pointer, index, pointer, index, index, pointer]
+        move_columns.restype = ctypes.c_double if move_columns is library.bare_move_columns_f64 else ctypes.c_float
     library.bare_read.restype = library.bare_gather.restype = library.bare_fma.restype = ctypes.c_float
     return library
 
@@ -129,3 +133,17 @@ def best_distance(X: Array, order: NDArray[np.uint32], rows: int = 1 << 18) -> i
     rows = min(rows, max(1, len(order) // len(DISTANCES)))
     parts = {distance: order[i * rows : (i + 1) * rows] for i, distance in enumerate(DISTANCES)}
     return min(parts, key=lambda distance: gather(X, parts[distance], 1, distance))
+
+
+def move_columns(rows: Any, order: NDArray[np.uint32], batch: int) -> float:
+    """Return the processor's seconds that gathering and moving the coefficients of CSR rows takes, batch by batch."""
+    assert rows.indices.dtype == np.int32
+    entries = rows.indices.size // rows.shape[0]
+    assert (np.diff(rows.indptr) == entries).all()
+    coef = np.full(rows.shape[1], 0.01, dtype=rows.dtype)
+    library = _library()
+    run = library.bare_move_columns_f64 if rows.dtype == np.float64 else library.bare_move_columns_f32
+    where = (rows.data.ctypes.data, rows.indices.ctypes.data, entries, order.ctypes.data, len(order), batch)
+    began = time.process_time()
+    run(*where, coef.ctypes.data)
+    return time.process_time() - began

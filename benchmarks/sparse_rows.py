@@ -3,8 +3,9 @@
     python benchmarks/sparse_rows.py [--rows 500000] [--columns 100000] [--dtype float64] [--json FILE]
 
 Rows hold 50 entries in columns drawn from a power law. One epoch of steepest, batch by batch, and one of
-SGDClassifier, in turn, each with one thread. What is told is the processor's time, of the fastest of several: on a
-machine that does other work besides, the clock on the wall measures that.
+SGDClassifier, in turn, each with one thread; beside them a bare loop that gathers and moves the same coefficients and
+computes nothing: what the number of columns costs it, caches cost. What is told is the processor's time, of the
+fastest of several: on a machine that does other work besides, the clock on the wall measures that.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bare import move_columns
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import SGDClassifier
@@ -89,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
-    results: dict[str, Any] = {"rows": options.rows, "dtype": options.dtype, "batch": BATCH, "peers": [], "columns": []}
+    results: dict[str, Any] = {"rows": options.rows, "dtype": options.dtype, "batch": BATCH, "peers": []}
+    results |= {"columns": [], "ends": []}
 
     rows, y = make_rows(options.rows, options.columns, options.dtype)
     for name, (penalty, theirs) in PENALTIES.items():
@@ -109,15 +112,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     few = max(1, options.rows // 5)
     several = {d: make_rows(few, d, options.dtype) for d in (10_000, 100_000, 1_000_000)}
-    for name, (penalty, _) in PENALTIES.items():
-        for shuffle in ("stream", "full"):
-            times: dict[int, list[float]] = {d: [] for d in several}
-            for _ in range(options.repeats):
-                for d, data in several.items():
-                    times[d].append(steepest_seconds(*data, penalty, shuffle))
-            micro = {d: min(seconds) / (few / BATCH) * 1e6 for d, seconds in times.items()}
+    for shuffle in ("stream", "full"):
+        order = np.arange(few, dtype=np.uint32)
+        if shuffle == "full":
+            order = np.random.default_rng(2).permutation(order)
+        times: dict[str, dict[int, list[float]]] = {
+            name: {d: [] for d in several} for name in ("bare loop", *PENALTIES)
+        }
+        for _ in range(options.repeats):
+            for d, (X, labels) in several.items():
+                times["bare loop"][d].append(min(move_columns(X, order, BATCH) for _ in range(3)))
+                for name, (penalty, _) in PENALTIES.items():
+                    times[name][d].append(steepest_seconds(X, labels, penalty, shuffle))
+        for name, of_columns in times.items():
+            micro = {d: min(seconds) / (few / BATCH) * 1e6 for d, seconds in of_columns.items()}
             results["columns"].append({"penalty": name, "shuffle": shuffle, "microseconds": micro})
             print(f"{name}, {shuffle}: " + ", ".join(f"{d:,} columns {t:.2f} us a batch" for d, t in micro.items()))
+    for name, (penalty, _) in PENALTIES.items():
+        # An epoch of two batches is little else.
+        ends = {d: steepest_seconds(X[:64], y[:64], penalty, "stream", 9) * 1e3 for d, (X, y) in several.items()}
+        results["ends"].append({"penalty": name, "milliseconds": ends})
+        print(f"{name}, end of an epoch: " + ", ".join(f"{d:,} columns {t:.2f} ms" for d, t in ends.items()))
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
     return 0

@@ -100,6 +100,37 @@ def test_a_small_scale_is_folded_in_time() -> None:
             np.testing.assert_allclose(found.x, dense.x, rtol=rtol, atol=rtol * np.abs(dense.x).max())
 
 
+SCHEDULES: dict[str, Any] = {
+    "falling": lambda t: 0.5 / (1 + 5 * t),
+    "rising": lambda t: 0.02 * (1 + t) ** 3,
+    "by turns": lambda t: 0.3 if int(50 * t) % 3 else 1e-12,
+    "next to none at first": lambda t: 0.2 if t > 0.5 else 1e-200,
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("penalty", [st.L1(0.02), st.ElasticNet(0.05, 0.5)])
+def test_thresholds_of_any_size_pass_while_nobody_looks(penalty: Any, schedule: str) -> None:
+    rows = make_rows(400, 90, 0.02)
+    y = make_targets(st.losses.get("log_loss"), 400)
+    x0 = np.random.default_rng(6).normal(size=90) / 5
+    x0[::7] = 0
+    for batch_size in (1, 4):
+        dense, found = both(rows, y, penalty=penalty, step_size=SCHEDULES[schedule], x0=x0, batch_size=batch_size)
+        assert_same(dense, found)
+        np.testing.assert_array_equal(found.x == 0, dense.x == 0)
+        assert 0 < np.count_nonzero(found.x) < 90
+
+
+@pytest.mark.parametrize("penalty", [st.L1(1e-4), st.ElasticNet(1e-4, 0.5)])
+def test_epochs_of_more_updates_than_are_kept(penalty: Any) -> None:
+    rng = np.random.default_rng(7)
+    rows = sparse.random_array((70_000, 30), density=0.05, rng=rng, format="csr")
+    y = np.where(rng.random(70_000) < 0.6, 1.0, -1.0)
+    dense, found = both(rows, y, penalty=penalty, batch_size=1, epochs=1, step_size=0.05, shuffle="full")
+    assert_same(dense, found, rtol=1e-10)
+
+
 @pytest.mark.parametrize("penalty", [None, st.L1(0.01), st.L2(0.1), st.ElasticNet(0.05, 0.4)])
 def test_callbacks_and_histories_see_what_is_up_to_date(penalty: Any) -> None:
     rows, y = make_rows(), make_targets(st.losses.get("log_loss"))

@@ -147,15 +147,20 @@ void descend_reaching(const SparseRows<T>& rows, const Segment& segment, const T
 
 template <class T>
 void settle(const PassedUpdates& past, Index count, const double* reach, double scale, T* coef, ReachSums* sums) {
+  const double passed = past.passed;
   double fallen[listed];
   for (Index from = 0; from < count; from += listed) {
-    Index found = 0;
     const Index to = from + listed < count ? from + listed : count;
+    // Most columns of many nobody has ever set: these are not looked at one by one.
+    Index below = 0, found = 0;
     for (Index j = from; j < to; ++j) {
-      const double size = __builtin_fabs(reach[j]), left = __builtin_copysign(size - past.passed, reach[j]);
-      coef[j] = size > past.passed ? T(scale * left) : T(0);
-      fallen[found] = size;
-      found += Index(size < past.passed);
+      const double size = __builtin_fabs(reach[j]), left = __builtin_copysign(size - passed, reach[j]);
+      coef[j] = size > passed ? T(scale * left) : T(0);
+      below += Index(size < passed) & Index(size > 0);
+    }
+    for (Index j = from; below > 0 && j < to; ++j) {
+      fallen[found] = __builtin_fabs(reach[j]);
+      found += Index(fallen[found] < passed) & Index(fallen[found] > 0);
     }
     settle_fallen(past, fallen, found, *sums);
   }
