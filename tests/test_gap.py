@@ -12,16 +12,12 @@ import scipy.sparse
 import members
 import steepest as st
 from members import Array
-from steepest import _gap
+from steepest import _gap, _gap_losses
 from steepest._gap_refined import Point, newton
 from tolerances import DTYPES
 
-SMOOTH = [
-    name
-    for name in st.losses.available()
-    if (name in _gap.CONJUGATES or name in _gap.SEPARABLE or name == "softmax") and st.losses.get(name).smooth
-]
-KINKED = list(_gap.KINKS)
+SMOOTH = [name for name in st.losses.available() if st.losses.get(name).smooth]
+KINKED = [name for name in st.losses.available() if not st.losses.get(name).smooth]
 PENALTIES = {"l2": st.L2, "l1": st.L1, "elastic_net": lambda a: st.ElasticNet(a, 0.5)}
 
 
@@ -83,6 +79,7 @@ def test_it_is_never_below_the_truth(name: str, intercept: bool) -> None:
 
 def test_a_thousand_were_tried() -> None:
     assert len(SMOOTH) * 2 * 36 >= 1000
+    assert set(KINKED) == _gap_losses.ROUNDED
 
 
 @pytest.mark.parametrize("penalty", [st.L2(0.02), st.L1(0.03), st.ElasticNet(0.05, 0.5)], ids=repr)
@@ -107,8 +104,23 @@ def test_a_tolerance_stops_on_it(name: str, method: Any, intercept: bool, penalt
 def exactly(name: str, X: Array, y: Array, l1: float, l2: float) -> float:
     """Minimize with an intercept, kinks as constraints."""
     n, d = X.shape
+    rows = n
     B = np.hstack([X, -X, np.ones((n, 1))])
-    if name in ("hinge", "perceptron"):
+    if name in ("multiclass_hinge", "crammer_singer"):
+        # A slack for each other class, or one for all of them.
+        K, m = int(y.max()) + 1, X.shape[1]
+        slacks = n * (K - 1) if name == "multiclass_hinge" else n
+        left, right = np.zeros((n * (K - 1), 2 * K * m + K + slacks)), np.ones(n * (K - 1))
+        for i in range(n):
+            for place, k in enumerate(k for k in range(K) if k != y[i]):
+                at = i * (K - 1) + place
+                for score, sign in ((y[i], 1.0), (k, -1.0)):
+                    left[at, score * m : (score + 1) * m] += sign * X[i]
+                    left[at, (K + score) * m : (K + score + 1) * m] -= sign * X[i]
+                    left[at, 2 * K * m + score] += sign
+                left[at, 2 * K * m + K + (at if name == "multiclass_hinge" else i)] = 1.0
+        d, n = K * m, slacks
+    elif name in ("hinge", "perceptron"):
         left, right = np.hstack([y[:, None] * B, np.eye(n)]), np.full(n, float(name == "hinge"))
     else:
         low, high = (0.5, 0.5) if name == "quantile" else (1.0, 1.0)
@@ -118,19 +130,19 @@ def exactly(name: str, X: Array, y: Array, l1: float, l2: float) -> float:
 
     def value(v: Array) -> float:
         w = v[:d] - v[d : 2 * d]
-        return float(v[2 * d + 1 :].mean() + l2 / 2 * w @ w + l1 * v[: 2 * d].sum())
+        return float(v[-n:].sum() / rows + l2 / 2 * w @ w + l1 * v[: 2 * d].sum())
 
     def gradient(v: Array) -> Array:
         w = l2 * (v[:d] - v[d : 2 * d])
-        return np.concatenate([w + l1, l1 - w, [0.0], np.full(n, 1 / n)])
+        return np.concatenate([w + l1, l1 - w, np.zeros(left.shape[1] - 2 * d - n), np.full(n, 1 / rows)])
 
     found = scipy.optimize.minimize(
         value,
-        np.concatenate([np.zeros(2 * d + 1), np.full(n, np.abs(y).max() + 2)]),
+        np.concatenate([np.zeros(left.shape[1] - n), np.full(n, np.abs(y).max() + 2)]),
         jac=gradient,
         method="SLSQP",
         constraints=[{"type": "ineq", "fun": lambda v: left @ v - right, "jac": lambda v: left}],
-        bounds=[(0, None)] * (2 * d) + [(None, None)] + [(0, None)] * n,
+        bounds=[(0, None)] * (2 * d) + [(None, None)] * (left.shape[1] - 2 * d - n) + [(0, None)] * n,
         options={"maxiter": 500, "ftol": 1e-13},
     )
     return float(found.fun)
@@ -186,9 +198,6 @@ def test_whatever_the_rows(layout: str, dtype: Any) -> None:
     [
         ("log_loss", None, "without an L1 or L2 penalty"),
         ("log_loss", st.L2(0.0), "without an L1 or L2 penalty"),
-        ("tweedie", st.L1(0.1), "the conjugate of tweedie is not at hand"),
-        ("crammer_singer", st.L1(0.1), "the conjugate of crammer_singer is not at hand"),
-        ("crammer_singer", st.penalties.L2Ball(1.0), "the conjugate of crammer_singer is not at hand"),
         ("log_loss", st.L1([0.1, 0.0, 0.2]), "coefficient 1 has no penalty"),
         ("log_loss", st.penalties.Box(0.0, np.inf), "no dual point is feasible where a coefficient has no bound"),
         ("log_loss", st.penalties.NonNegative(), "no dual of the penalty NonNegative"),
@@ -199,7 +208,6 @@ def test_whatever_the_rows(layout: str, dtype: Any) -> None:
 )
 def test_where_there_is_none(loss: str, penalty: Any, reason: str) -> None:
     X, y = draw("log_loss", members.random(loss), 60, 3)
-    y = np.abs(y) if loss == "tweedie" else y
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", st.ConvergenceWarning)
         result = st.minimize(loss, (X, y), penalty=penalty, tol=1e-4, epochs=300)
@@ -279,7 +287,7 @@ def test_traced_losses_say_why() -> None:
 
 def test_conjugates_are_conjugates() -> None:
     grid = np.linspace(-20, 20, 100_001)
-    for name, conjugate in _gap.CONJUGATES.items():
+    for name, conjugate in _gap_losses.CONJUGATES.items():
         loss = st.losses.get(name)
         source = members.random(name)
         y = members.targets(loss, 12, source)
@@ -325,6 +333,33 @@ def test_bounds_by_the_gradient_copy_no_targets(monkeypatch: pytest.MonkeyPatch)
         result = st.minimize("log_loss", (X, y), penalty=st.L2(0.1), fit_intercept=intercept, epochs=5)
         assert result.gap >= 0
         assert ("_y" in vars(made[-1])) is copied
+
+
+@pytest.mark.parametrize("power", [1.1, 1.5, 1.9])
+def test_chords_are_above_conjugates(power: float) -> None:
+    loss, source = st.losses.Tweedie(power), members.random(power)
+    grid = np.linspace(-30, 30, 200_001)
+    y = np.round(source.uniform(0, 5, size=12))
+    members.vary(y)
+    z = source.uniform(-1, 1, size=12)
+    slopes = np.asarray(loss.gradient(y, z))
+    tangents = slopes * z - loss.pointwise(y, z)
+    for share in (1.0, 0.999, 0.6, 0.0):
+        bounds = _gap_losses.below_the_chord(loss, slopes[:, None], tangents, share * slopes[:, None], y)
+        for target, s, bound in zip(y, share * slopes, bounds, strict=True):
+            most = (s * grid - loss.pointwise(np.full(grid.size, target), grid)).max()
+            assert most <= bound + 1e-12
+            assert bound - most < 1e-6 or share < 1
+
+
+def test_a_loss_whose_conjugate_nobody_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(_gap_losses.AT_NOTHING, "tweedie")
+    X, y = draw("tweedie", members.random("nobody"), 60, 3)
+    assert st.minimize("tweedie", (X, y), penalty=st.L2(0.1), epochs=3).gap is not None
+    for penalty, intercept in ((st.L1(0.1), False), (st.L2(0.1), True)):
+        result = st.minimize("tweedie", (X, y), penalty=penalty, fit_intercept=intercept, epochs=3)
+        assert result.gap is None
+        assert "the conjugate of tweedie is not at hand" in result.gap_reason
 
 
 def test_next_to_no_curvature_is_no_error() -> None:

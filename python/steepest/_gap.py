@@ -20,12 +20,20 @@ import numpy as np
 import scipy.optimize
 import scipy.sparse
 from numpy.typing import NDArray
-from scipy.special import xlogy
 
 from steepest import penalties
 from steepest._data import Data
-from steepest._gap_penalties import Conjugate as PenaltyConjugate
-from steepest._gap_penalties import Elastic, conjugate_of, finite_everywhere
+from steepest._gap_losses import (
+    AT_NOTHING,
+    OF_LABELS,
+    ROUNDED,
+    below_the_chord,
+    conjugates,
+    has_conjugate,
+    indicator,
+    rounded,
+)
+from steepest._gap_penalties import Conjugate, Elastic, conjugate_of, finite_everywhere
 from steepest._gap_refined import Point, refined
 from steepest._model import Model
 from steepest._precondition import Split
@@ -35,7 +43,6 @@ from steepest._sparse import SparseRows
 from steepest._threads import one_blas_thread
 
 Array = NDArray[np.float64]
-Conjugate = Callable[[Array, Array, Any], Array]
 
 BLOCK_ROWS, BLOCK_NUMBERS = 4096, 1 << 22
 UNASKED = 1 << 20  # numbers in the data, up to which a pass over the rows is made where nobody gave a tolerance,
@@ -45,63 +52,13 @@ PASSES = 64  # what refining does to the parameters costs as much as reading so 
 ASKED_REFINED = 1 << 23  # and up to which it is where a tolerance was given
 
 
-def _pull(s: Array, y: Array) -> Array:
-    """Return how hard a margin loss pulls: minus the slope in the margin, at least 0 whatever rounding made of it."""
-    return np.maximum(-s * y, 0.0)
-
-
-def _entropy(a: Array) -> Array:
-    """Return a log(a) + (1 - a) log(1 - a)."""
-    b = np.maximum(1.0 - a, 0.0)
-    return np.asarray(xlogy(a, a) + xlogy(b, b))
-
-
-def _excess(u: Array, of: Any = 1.0) -> Array:
-    """Return u log(u / of) - u."""
-    u = np.maximum(u, 0.0)
-    return np.asarray(xlogy(u, u / of) - u)
-
-
-# l*(s) for s between 0 and a slope of the loss.
-CONJUGATES: dict[str, Conjugate] = {
-    "squared_error": lambda s, y, loss: s * (0.5 * s + y),
-    "mse": lambda s, y, loss: s * (0.25 * s + y),
-    "huber": lambda s, y, loss: s * (0.5 * s + y),
-    "log_cosh": lambda s, y, loss: _entropy(np.clip(0.5 + 0.5 * s, 0, 1)) + math.log(2) + s * y,
-    "absolute_error": lambda s, y, loss: s * y,
-    "quantile": lambda s, y, loss: s * y,
-    "epsilon_insensitive": lambda s, y, loss: s * y + loss.epsilon * np.abs(s),
-    "squared_epsilon_insensitive": lambda s, y, loss: s * (0.25 * s + y) + loss.epsilon * np.abs(s),
-    "log_loss": lambda s, y, loss: _entropy(_pull(s, y)),
-    "hinge": lambda s, y, loss: s * y,
-    "perceptron": lambda s, y, loss: np.zeros_like(s),
-    "squared_hinge": lambda s, y, loss: s * (0.25 * s + y),
-    "modified_huber": lambda s, y, loss: s * (0.25 * s + y),
-    "exponential": lambda s, y, loss: _excess(_pull(s, y)),
-    "poisson": lambda s, y, loss: _excess(s + y),
-    "gamma": lambda s, y, loss: _excess(1.0 - s, y),
-}
-# Several outputs are as many problems of one.
-SEPARABLE = {"multi_squared_error": "squared_error", "multi_huber": "huber", "multi_log_loss": "log_loss"}
-
-# How far a row is beyond the kink, and which slopes there are at it, for the losses that have but one (or two alike): a
-# slope in proportion to the excess, clipped to these, is feasible for the loss itself.
-KINKS: dict[str, Callable[[Array, Array, Any], tuple[Array, Any]]] = {
-    "absolute_error": lambda z, y, loss: (z - y, (-1.0, 1.0)),
-    "quantile": lambda z, y, loss: (z - y, (-loss.quantile, 1.0 - loss.quantile)),
-    "epsilon_insensitive": lambda z, y, loss: (z - np.clip(z, y - loss.epsilon, y + loss.epsilon), (-1.0, 1.0)),
-    "hinge": lambda z, y, loss: (z - y, (np.minimum(-y, 0.0), np.maximum(-y, 0.0))),
-    "perceptron": lambda z, y, loss: (z, (np.minimum(-y, 0.0), np.maximum(-y, 0.0))),
-}
 WIDTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # over which kinks are rounded off, of the size of the targets
 
 
 class Dual:
     """Lower bounds of the objective of a convex loss of linear scores with a penalty that has a conjugate."""
 
-    def __init__(
-        self, model: Model, penalty: penalties.Penalty, conjugate: PenaltyConjugate, fit_intercept: bool
-    ) -> None:
+    def __init__(self, model: Model, penalty: penalties.Penalty, conjugate: Conjugate, fit_intercept: bool) -> None:
         assert model.loss is not None
         assert model.data is not None
         self._model = model
@@ -207,16 +164,24 @@ class Dual:
         x = x.astype(np.float64)
         k, width = self._model.features, self._data.width
         coef, intercept = x[:k].reshape(-1, width), x[k:] if x.size > k else np.zeros(k // width)
-        return self.bound_of_slopes(lambda part, rows: self._slopes(part, rows @ coef.T + intercept))
+        tangents = np.empty(len(self._y)) if self._loss.name in AT_NOTHING else None
 
-    def _slopes(self, part: slice, z: Array) -> Array:
-        y = self._y[part]
-        if self._data.scores == 0:
-            return np.asarray(self._loss.gradient(y, z[:, 0])).reshape(-1, 1)
-        return np.asarray(self._loss.gradient(y, np.ascontiguousarray(z)))
+        def slopes_of(part: slice, rows: Array) -> Array:
+            z, y = rows @ coef.T + intercept, self._y[part]
+            if self._data.scores:
+                return np.asarray(self._loss.gradient(y, np.ascontiguousarray(z)))
+            slopes = np.asarray(self._loss.gradient(y, z[:, 0]))
+            if tangents is not None:
+                tangents[part] = slopes * z[:, 0] - self._loss.pointwise(y, z[:, 0])
+            return slopes.reshape(-1, 1)
 
-    def bound_of_slopes(self, slopes_of: Callable[[slice, Array], Array]) -> float:
-        """Return the value of the dual at slopes made feasible; they are asked for by blocks of rows."""
+        return self.bound_of_slopes(slopes_of, tangents)
+
+    def bound_of_slopes(self, slopes_of: Callable[[slice, Array], Array], tangents: Array | None = None) -> float:
+        """Return the value of the dual at slopes made feasible; they are asked for by blocks of rows.
+
+        Where the conjugates have no formula, `tangents` holds them at the slopes as they were given.
+        """
         n, K, width = len(self._y), max(1, self._data.scores), self._data.width
         slopes = np.empty((n, K))
         up, down, label_pull, mean_row = (
@@ -225,7 +190,7 @@ class Dual:
             np.zeros((K, width)),
             np.zeros(width),
         )
-        softmax = self._loss.name == "softmax"
+        of_labels = self._loss.name in OF_LABELS
         block = max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // width))
         for start in range(0, n, block):
             part = slice(start, start + block)
@@ -233,7 +198,7 @@ class Dual:
             s = slopes[part] = slopes_of(part, rows)
             if not self._intercept:
                 up += (share * s).T @ rows
-            elif softmax:
+            elif of_labels:
                 up += (share * s).T @ rows
                 label_pull += (share * self._indicator(part)).T @ rows
                 mean_row += share[:, 0] @ rows
@@ -242,9 +207,10 @@ class Dual:
                 down += (share * np.minimum(s, 0)).T @ rows
         if not np.isfinite(slopes).all():
             return -math.inf
+        met = slopes
         if not self._intercept:
             pull = up
-        elif softmax:
+        elif of_labels:
             slopes, pull = self._mixed(slopes, up, label_pull, mean_row)
         else:
             rising, falling = self._share @ np.maximum(slopes, 0), -(self._share @ np.minimum(slopes, 0))
@@ -260,7 +226,10 @@ class Dual:
             feasible *= 1 - 1e-15
             slopes, opposite = feasible * slopes, feasible * opposite
         of_penalty = self._conjugate_of_penalty(opposite)
-        of_rows = self._conjugates(slopes)
+        if tangents is None:
+            of_rows = conjugates(self._loss, slopes, self._y)
+        else:
+            of_rows = below_the_chord(self._loss, met, tangents, slopes, self._y)
         # Sums that should vanish do so but for rounding, and meet intercepts as large as the targets.
         sizes = self._share @ np.abs(of_rows) + (self._share @ np.abs(slopes)).max() * (1 + np.abs(self._y).max())
         return -float(self._share @ of_rows) - of_penalty - 1e-15 * float(sizes)
@@ -289,41 +258,30 @@ class Dual:
         return mixed, (1 - t) * pull + t * (q[:, None] * mean_row - label_pull)
 
     def _indicator(self, part: slice) -> Array:
-        return np.asarray(self._y[part, None] == np.arange(self._data.scores), dtype=np.float64)
-
-    def _conjugates(self, slopes: Array) -> Array:
-        """Return l*(s) of each row."""
-        if self._loss.name == "softmax":
-            p = np.maximum(slopes + self._indicator(slice(None)), 0.0)
-            return np.asarray(xlogy(p, p).sum(axis=1))
-        conjugate = CONJUGATES[SEPARABLE.get(self._loss.name, self._loss.name)]
-        y = self._y.reshape(len(slopes), -1)
-        return np.asarray(conjugate(slopes, y, self._loss).sum(axis=1))
+        return indicator(self._y[part], self._data.scores)
 
     def _rounded_bound(self, x: NDArray[Any], penalty: Elastic) -> float:
-        """Round the kink off, ever less, and take the slopes at the optimum of that."""
+        """Round the kinks off, ever less, and take the slopes at the optimum of that."""
         sparse = isinstance(self._data.X, SparseRows)
-        if self._loss.name not in KINKS or (sparse and self._y.size * self._data.width > ASKED_REFINED):
+        if self._loss.name not in ROUNDED or (sparse and self._y.size * self._data.width > ASKED_REFINED):
             return -math.inf
-        rows, kink, share = self._rows(slice(None)), KINKS[self._loss.name], self._share
-        l1, l2 = penalty.l1, penalty.l2
-        width, size = self._data.width, max(float(np.abs(self._y).max()), 1e-300)
-        if self._intercept:
-            ones = np.ones((rows.shape[0], 1))
-            rows = (
-                np.hstack([rows, ones]) if isinstance(rows, np.ndarray) else scipy.sparse.hstack([rows, ones]).tocsr()
-            )
-
+        rows, share, width = self._rows(slice(None)), self._share, self._data.width
+        l1, l2, k = penalty.l1, penalty.l2, self._model.features
+        size = max(float(np.abs(self._y).max()), 1e-300) if self._data.scores == 0 else 1.0
         view = Split(l1, x.size)
+
+        def scores_of(at: Array) -> Array:
+            z = rows @ at[:k].reshape(-1, width).T
+            return np.asarray(z + at[k:] if self._intercept else z)
 
         def evaluate(parts: Array, rounding: float) -> tuple[float, Array]:
             at = view.x(parts)
-            excess, (low, high) = kink(rows @ at, self._y, self._loss)
-            slope = np.clip(excess / rounding, low, high)
-            w = at[:width]
-            value = share @ (slope * (excess - 0.5 * rounding * slope)) + 0.5 * (l2 @ w**2)
-            gradient = rows.T @ (share * slope)
-            gradient[:width] += l2 * w
+            values, slopes = rounded(self._loss, scores_of(at), self._y, rounding)
+            slopes *= share[:, None]
+            value = share @ values + 0.5 * (l2 @ at[:k] ** 2)
+            gradient = (slopes.T @ rows).ravel() + l2 * at[:k]
+            if self._intercept:
+                gradient = np.concatenate([gradient, slopes.sum(axis=0)])
             return view.seen(parts, float(value), gradient)
 
         best, parts = -math.inf, view.of(x.astype(np.float64))
@@ -339,10 +297,8 @@ class Dual:
                 options={"maxiter": 100, "maxcor": 20, "gtol": 1e-12, "ftol": 1e-16},
             )
             parts = found.x
-            at = view.x(parts)
-            excess, (low, high) = kink(rows @ at, self._y, self._loss)
-            slope = np.clip(excess / rounding, low, high).reshape(-1, 1)
-            best = max(best, self.bound_of_slopes(partial(_part_of, slope)))
+            slopes = rounded(self._loss, scores_of(view.x(parts)), self._y, rounding)[1]
+            best = max(best, self.bound_of_slopes(partial(_part_of, slopes)))
         return best
 
 
@@ -362,8 +318,7 @@ def make_dual(model: Model, penalty: penalties.Penalty | None, fit_intercept: bo
     if isinstance(conjugate, str):
         return None, conjugate
     assert penalty is not None
-    known = loss.name in CONJUGATES or loss.name in SEPARABLE or loss.name == "softmax"
-    if not known and (fit_intercept or not finite_everywhere(conjugate)):
+    if not has_conjugate(loss) and (fit_intercept or not finite_everywhere(conjugate)):
         return None, f"the conjugate of {loss.name} is not at hand, without which only L2 and no intercept will do"
     dual = Dual(model, penalty, conjugate, fit_intercept)
     if dual.numbers > max(MOST, model.numbers, PASSES * model.start.size) and not dual.by_gradient:
