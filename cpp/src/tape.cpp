@@ -206,8 +206,10 @@ std::string Tape<T>::fault_of(const Step& step, Index rows, const Segment& block
     if (std::any_of(in, in + size, [](T v) { return !std::isfinite(v); })) return {};
   }
   const std::string_view name = op_specs()[std::size_t(step.op)].name;
-  // An overflow is a divergence, not a fault of the operation.
-  const bool undefined = std::isnan(*bad) || name == "log" || name == "log1p" || name == "divide" || name == "power";
+  // An overflow is a divergence, not a fault of the operation; in a sum of two of them it shows as NaN.
+  const bool adds = name == "matmul" || name == "sum" || name == "mean";
+  const bool undefined =
+      (std::isnan(*bad) && !adds) || name == "log" || name == "log1p" || name == "divide" || name == "power";
   if (!undefined) return {};
   std::string text = std::string(name) + " gave " + (std::isnan(*bad) ? "NaN" : "an infinity");
   if (step.out_shape.axes > 0 && step.out_shape[0] == any_rows)
