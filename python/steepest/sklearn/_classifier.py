@@ -12,24 +12,17 @@ from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import unique_labels
 
 from steepest import losses
 from steepest.sklearn._base import EPSILON, SEEDS, LinearSGD, Model
-from steepest.sklearn._labels import classes_of, require_known, signs
-from steepest.sklearn._params import Check, either, instance, nothing, one_of
+from steepest.sklearn._labelled import Labelled, shares
+from steepest.sklearn._labels import classes_of, named_classes, require_known, signs, two_or_more
+from steepest.sklearn._params import Check, either, instance, keeping_arguments, nothing, one_of
 
 TOGETHER = {"log_loss": "softmax", "hinge": "crammer_singer"}
 
 
-def _has_probabilities(model: Any) -> bool:
-    if model.loss not in ("log_loss", "modified_huber"):
-        raise AttributeError(f"probability estimates are not available for loss={model.loss!r}")
-    return True
-
-
-class SGDClassifier(ClassifierMixin, LinearSGD):
+class SGDClassifier(Labelled, ClassifierMixin, LinearSGD):
     """Linear classification by stochastic gradient descent: a drop-in for scikit-learn's.
 
     Parameters
@@ -132,6 +125,7 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         "multi_class": one_of(["ovr", "softmax"]),
     }
 
+    @keeping_arguments
     def __init__(
         self,
         loss: str = "hinge",
@@ -160,32 +154,7 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         optimizer: Any = "sgd",
         step_size: Any = None,
         multi_class: str = "ovr",
-    ) -> None:
-        self.loss = loss
-        self.penalty = penalty
-        self.alpha = alpha
-        self.l1_ratio = l1_ratio
-        self.fit_intercept = fit_intercept
-        self.max_iter = max_iter
-        self.tol = tol
-        self.shuffle = shuffle
-        self.verbose = verbose
-        self.epsilon = epsilon
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.learning_rate = learning_rate
-        self.eta0 = eta0
-        self.power_t = power_t
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.class_weight = class_weight
-        self.warm_start = warm_start
-        self.average = average
-        self.batch_size = batch_size
-        self.optimizer = optimizer
-        self.step_size = step_size
-        self.multi_class = multi_class
+    ) -> None: ...
 
     def fit(
         self,
@@ -226,9 +195,7 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
             coef_init = self.coef_ if coef_init is None else coef_init
             intercept_init = self.intercept_ if intercept_init is None else intercept_init
         X, y = self._check_X_y(X, y, reset=True)
-        self.classes_ = classes_of(y)
-        if len(self.classes_) < 2:
-            raise ValueError("The number of classes has to be greater than one; got 1 class")
+        self.classes_ = two_or_more(classes_of(y))
         self._learn(X, y, sample_weight, self.max_iter, True, coef_init, intercept_init)
         self._warn_after_fit()
         return self
@@ -262,16 +229,10 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
                 "sample of the full training set target to properly estimate the class frequency distributions. Pass "
                 "the resulting weights as the class_weight parameter."
             )
-        if first and classes is None:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
+        named = named_classes(self, classes)
         X, y = self._check_X_y(X, y, reset=first)
-        if classes is not None:
-            named = unique_labels(classes)
-            if not first and not np.array_equal(named, self.classes_):
-                raise ValueError(f"`classes={classes!r}` is not the same as on last call, which was {self.classes_!r}")
-            if len(named) < 2:
-                raise ValueError("The number of classes has to be greater than one; got 1 class")
-            self.classes_ = named
+        if named is not None:
+            self.classes_ = two_or_more(named)
         require_known(y, self.classes_)
         self._learn(X, y, sample_weight, 1, first, None, None)
         return self
@@ -291,60 +252,14 @@ class SGDClassifier(ClassifierMixin, LinearSGD):
         """
         return self._raw_prediction(X)
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Predict labels.
+    def _gives_probabilities(self) -> bool:
+        return self.loss in ("log_loss", "modified_huber")
 
-        Parameters
-        ----------
-        X : array_like or sparse, shape (n, d)
-            Rows.
-
-        Returns
-        -------
-        ndarray, shape (n,)
-        """
-        scores = self.decision_function(X)
-        found: NDArray[Any] = self.classes_[(scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)]
-        return found
-
-    @available_if(_has_probabilities)
-    def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Estimate probabilities of the classes, for "log_loss" and "modified_huber".
-
-        With one model per class they are made to add up to 1 by division.
-
-        Parameters
-        ----------
-        X : array_like or sparse, shape (n, d)
-            Rows.
-
-        Returns
-        -------
-        ndarray, shape (n, n_classes)
-        """
+    def _probabilities(self, X: Any) -> NDArray[Any]:
         scores = self.decision_function(X)
         if self._as_one:
             return np.asarray(softmax(scores, axis=1))
-        likely = expit(scores) if self.loss == "log_loss" else (np.clip(scores, -1, 1) + 1) / 2
-        if likely.ndim == 1:
-            return np.column_stack([1 - likely, likely])
-        total = likely.sum(axis=1, keepdims=True)
-        return np.where(total == 0, 1 / likely.shape[1], likely / np.where(total == 0, 1, total))
-
-    @available_if(_has_probabilities)
-    def predict_log_proba(self, X: Any) -> NDArray[Any]:
-        """Return the logarithms of `predict_proba`.
-
-        Parameters
-        ----------
-        X : array_like or sparse, shape (n, d)
-            Rows.
-
-        Returns
-        -------
-        ndarray, shape (n, n_classes)
-        """
-        return np.log(self.predict_proba(X))
+        return shares(expit(scores) if self.loss == "log_loss" else (np.clip(scores, -1, 1) + 1) / 2)
 
     @property
     def _as_one(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
 MOST_COUNTED = 1 << 16
 
@@ -42,6 +42,32 @@ def classes_of(y: NDArray[Any]) -> NDArray[Any]:
                 return (np.flatnonzero(np.bincount(offsets)) + low).astype(y.dtype)
     check_classification_targets(y)
     return np.unique(y)
+
+
+def two_or_more(classes: NDArray[Any]) -> NDArray[Any]:
+    """Return classes; raise ValueError where there is nothing to tell apart."""
+    if len(classes) < 2:
+        raise ValueError("The number of classes has to be greater than one; got 1 class")
+    return classes
+
+
+def named_classes(model: Any, classes: Any) -> NDArray[Any] | None:
+    """Return the sorted classes that `partial_fit` was told of, None where it was not.
+
+    Raises
+    ------
+    ValueError
+        Where they are not those of the first call, or the first call has none.
+    """
+    first = not hasattr(model, "classes_")
+    if classes is None:
+        if first:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        return None
+    named: NDArray[Any] = unique_labels(classes)
+    if not first and not np.array_equal(named, model.classes_):
+        raise ValueError(f"`classes={classes!r}` is not the same as on last call, which was {model.classes_!r}")
+    return named
 
 
 def low_or_high(y: NDArray[Any], low: Any, high: Any) -> bool:

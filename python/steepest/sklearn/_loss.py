@@ -12,7 +12,6 @@ from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from steepest import losses, penalties
@@ -20,8 +19,19 @@ from steepest._minimize import minimize
 from steepest._results import Interrupted, Result
 from steepest.autodiff._loss import TracedLoss
 from steepest.sklearn._base import SEEDS, flat
-from steepest.sklearn._labels import classes_of, signs
-from steepest.sklearn._params import Check, any_whole, boolean, check_params, either, nothing, verbosity, whole
+from steepest.sklearn._labelled import Labelled, shares
+from steepest.sklearn._labels import classes_of, signs, two_or_more
+from steepest.sklearn._params import (
+    Check,
+    any_whole,
+    boolean,
+    check_params,
+    either,
+    keeping_arguments,
+    nothing,
+    verbosity,
+    whole,
+)
 from steepest.sklearn._weights import check_weights
 
 
@@ -185,6 +195,7 @@ class LossRegressor(RegressorMixin, LossModel):
     (2,)
     """
 
+    @keeping_arguments
     def __init__(
         self,
         loss: Any = "squared_error",
@@ -201,20 +212,7 @@ class LossRegressor(RegressorMixin, LossModel):
         random_state: Any = None,
         n_jobs: int | None = None,
         verbose: int = 0,
-    ) -> None:
-        self.loss = loss
-        self.penalty = penalty
-        self.fit_intercept = fit_intercept
-        self.method = method
-        self.step_size = step_size
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.tol = tol
-        self.shuffle = shuffle
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.verbose = verbose
+    ) -> None: ...
 
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> LossRegressor:
         """Minimize the loss.
@@ -281,14 +279,7 @@ class LossRegressor(RegressorMixin, LossModel):
         return np.exp(raw) if getattr(self._resolve(), "link", "identity") == "log" else raw
 
 
-def _has_probabilities(model: Any) -> bool:
-    loss = model._resolve()
-    if getattr(loss, "link", "identity") not in ("logit", "half_logit", "softmax"):
-        raise AttributeError(f"probability estimates are not available for loss={model.loss!r}")
-    return True
-
-
-class LossClassifier(ClassifierMixin, LossModel):
+class LossClassifier(Labelled, ClassifierMixin, LossModel):
     """Linear classification that minimises any loss of labels.
 
     Parameters
@@ -341,6 +332,7 @@ class LossClassifier(ClassifierMixin, LossModel):
     (2, 2)
     """
 
+    @keeping_arguments
     def __init__(
         self,
         loss: Any = "log_loss",
@@ -358,21 +350,7 @@ class LossClassifier(ClassifierMixin, LossModel):
         random_state: Any = None,
         n_jobs: int | None = None,
         verbose: int = 0,
-    ) -> None:
-        self.loss = loss
-        self.penalty = penalty
-        self.fit_intercept = fit_intercept
-        self.method = method
-        self.step_size = step_size
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.tol = tol
-        self.shuffle = shuffle
-        self.class_weight = class_weight
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.verbose = verbose
+    ) -> None: ...
 
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> LossClassifier:
         """Minimize the loss.
@@ -402,9 +380,7 @@ class LossClassifier(ClassifierMixin, LossModel):
         if isinstance(loss, losses.Loss) and loss.kind == "scores" and not labels:
             raise ValueError(f"{loss.name} takes several targets, not labels")
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
-        self.classes_ = classes_of(y)
-        if len(self.classes_) < 2:
-            raise ValueError("The number of classes has to be greater than one; got 1 class")
+        self.classes_ = two_or_more(classes_of(y))
         weight = check_weights(sample_weight, X)
         if self.class_weight is not None:
             of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y).astype(X.dtype)
@@ -450,40 +426,11 @@ class LossClassifier(ClassifierMixin, LossModel):
             return raw
         return raw[:, 0] if raw.shape[1] == 1 else raw[:, 1] - raw[:, 0]
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Predict labels.
+    def _gives_probabilities(self) -> bool:
+        return getattr(self._resolve(), "link", "identity") in ("logit", "half_logit", "softmax")
 
-        Parameters
-        ----------
-        X : array_like or sparse, shape (n, d)
-            Rows.
-
-        Returns
-        -------
-        ndarray, shape (n,)
-        """
-        scores = self.decision_function(X)
-        found: NDArray[Any] = self.classes_[(scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)]
-        return found
-
-    @available_if(_has_probabilities)
-    def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Estimate probabilities of the classes, for losses whose link says how.
-
-        Parameters
-        ----------
-        X : array_like or sparse, shape (n, d)
-            Rows.
-
-        Returns
-        -------
-        ndarray, shape (n, n_classes)
-        """
+    def _probabilities(self, X: Any) -> NDArray[Any]:
         raw, link = self._raw_prediction(X), self._resolve().link
         if link == "softmax":
             return np.asarray(softmax(raw, axis=1))
-        likely = expit(2 * raw if link == "half_logit" else raw)
-        if likely.shape[1] == 1:
-            return np.column_stack([1 - likely[:, 0], likely[:, 0]])
-        sums = likely.sum(axis=1, keepdims=True)
-        return np.where(sums == 0, 1 / likely.shape[1], likely / np.where(sums == 0, 1, sums))
+        return shares(expit(2 * raw if link == "half_logit" else raw))

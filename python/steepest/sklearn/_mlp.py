@@ -12,12 +12,12 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
-from steepest.sklearn._labels import require_known, signs
+from steepest.sklearn._labels import named_classes, require_known, signs, two_or_more
 from steepest.sklearn._mlp_base import MLP, trains_in_parts
-from steepest.sklearn._params import Check, check_params, one_of
+from steepest.sklearn._params import Check, check_params, keeping_arguments, one_of
 
 
 class MLPClassifier(ClassifierMixin, MLP):
@@ -112,6 +112,7 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     classes_: NDArray[Any]
 
+    @keeping_arguments
     def __init__(
         self,
         hidden_layer_sizes: Any = (100,),
@@ -138,30 +139,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         epsilon: float = 1e-8,
         n_iter_no_change: Any = 10,
         max_fun: int = 15000,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
+    ) -> None: ...
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPClassifier:
         """Train, from new parameters unless ``warm_start=True``.
@@ -217,16 +195,11 @@ class MLPClassifier(ClassifierMixin, MLP):
         """
         check_params(self, self._checks)
         first = not hasattr(self, "classes_")
-        if first and classes is None:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
+        named = named_classes(self, classes)
         X, y = self._checked(X, y, reset=first)
-        if classes is not None:
-            named = unique_labels(classes)
-            if not first and not np.array_equal(named, self.classes_):
-                raise ValueError(f"`classes={classes!r}` is not the same as on last call, which was {self.classes_!r}")
-            if first:
-                self._binarizer = LabelBinarizer().fit(y if y.ndim == 2 else named)
-                self.classes_ = self._binarizer.classes_
+        if first:
+            self._binarizer = LabelBinarizer().fit(y if y.ndim == 2 else named)
+            self.classes_ = self._binarizer.classes_
         if y.ndim == 1:
             require_known(y, self.classes_)
         self._train(X, y, sample_weight, incremental=True)
@@ -284,9 +257,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _train(self, X: Any, y: NDArray[Any], sample_weight: Any, incremental: bool) -> None:
-        count = len(self.classes_)
-        if count < 2:
-            raise ValueError("The number of classes has to be greater than one; got 1 class")
+        count = len(two_or_more(self.classes_))
         if y.ndim == 2:
             self.out_activation_, loss, outputs = "logistic", "multi_log_loss", y.shape[1]
             encoded = np.where(y != 0, 1, -1).astype(X.dtype)
@@ -403,6 +374,7 @@ class MLPRegressor(RegressorMixin, MLP):
 
     _checks: ClassVar[dict[str, Check]] = {**MLP._checks, "loss": one_of(["squared_error", "poisson"])}
 
+    @keeping_arguments
     def __init__(
         self,
         loss: str = "squared_error",
@@ -430,31 +402,7 @@ class MLPRegressor(RegressorMixin, MLP):
         epsilon: float = 1e-8,
         n_iter_no_change: Any = 10,
         max_fun: int = 15000,
-    ) -> None:
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
+    ) -> None: ...
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
         """Train, from new parameters unless ``warm_start=True``.

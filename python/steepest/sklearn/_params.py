@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
+
+Constructor = TypeVar("Constructor", bound=Callable[..., None])
+
+
+def keeping_arguments(init: Constructor) -> Constructor:
+    """Make a constructor keep its arguments under their names, which is all that scikit-learn allows one to do.
+
+    Examples
+    --------
+    >>> class Model:
+    ...     @keeping_arguments
+    ...     def __init__(self, alpha=1.0, *, tol=None): ...
+    >>> vars(Model(0.5))
+    {'alpha': 0.5, 'tol': None}
+    """
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def keep(self: Any, *args: Any, **kwargs: Any) -> None:
+        given = signature.bind(self, *args, **kwargs)
+        given.apply_defaults()
+        for name in list(signature.parameters)[1:]:
+            setattr(self, name, given.arguments[name])
+
+    return cast(Constructor, keep)
 
 
 class Check(NamedTuple):

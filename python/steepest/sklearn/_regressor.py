@@ -9,7 +9,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from steepest.sklearn._base import EPSILON, LinearSGD, Model
-from steepest.sklearn._params import Check, one_of
+from steepest.sklearn._params import Check, keeping_arguments, one_of
 
 
 class SGDRegressor(RegressorMixin, LinearSGD):
@@ -94,6 +94,7 @@ class SGDRegressor(RegressorMixin, LinearSGD):
     _checks: ClassVar[dict[str, Check]] = {**LinearSGD._checks, "loss": one_of(loss_functions)}
     _single = True
 
+    @keeping_arguments
     def __init__(
         self,
         loss: str = "squared_error",
@@ -120,30 +121,7 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         optimizer: Any = "sgd",
         step_size: Any = None,
         n_jobs: int | None = None,
-    ) -> None:
-        self.loss = loss
-        self.penalty = penalty
-        self.alpha = alpha
-        self.l1_ratio = l1_ratio
-        self.fit_intercept = fit_intercept
-        self.max_iter = max_iter
-        self.tol = tol
-        self.shuffle = shuffle
-        self.verbose = verbose
-        self.epsilon = epsilon
-        self.random_state = random_state
-        self.learning_rate = learning_rate
-        self.eta0 = eta0
-        self.power_t = power_t
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.warm_start = warm_start
-        self.average = average
-        self.batch_size = batch_size
-        self.optimizer = optimizer
-        self.step_size = step_size
-        self.n_jobs = n_jobs
+    ) -> None: ...
 
     def fit(
         self,
