@@ -73,7 +73,7 @@ class Lines:
         if self._seen % every and self._seen != self._epochs:
             return
         rate = self._seen * self._rows / max(seconds, 1e-9)
-        said = f"epoch {number}: objective {_numbers(objective, validation)}, {rate:.3g} rows/s"
+        said = f"epoch {number}: objective {_numbers(objective, validation)}, {in_letters(rate)} rows/s"
         print(said, file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -93,24 +93,41 @@ class Bar:
             rich.TextColumn("epoch"),
             rich.MofNCompleteColumn(),
             rich.BarColumn(),
-            rich.TextColumn("objective {task.fields[objective]}, {task.fields[rate]:.3g} rows/s"),
+            rich.TextColumn("{task.fields[said]}"),
             rich.TimeRemainingColumn(),
             console=console,
             transient=False,
         )
         self._bar.start()
-        self._task = self._bar.add_task("", total=epochs, objective="nan", rate=0.0)
+        self._task = self._bar.add_task("", total=epochs, said="")
         self._seen = 0
 
     def epoch(self, number: int, objective: float, seconds: float, x: NDArray[Any], validation: float) -> None:
         """Advance the bar."""
         self._seen += 1
         rate = self._seen * self._rows / max(seconds, 1e-9)
-        self._bar.update(self._task, advance=1, objective=_numbers(objective, validation), rate=rate)
+        said = f"objective {_numbers(objective, validation)}, {in_letters(rate)} rows/s"
+        self._bar.update(self._task, advance=1, said=said)
 
     def close(self) -> None:
         """Leave the bar as it stands."""
         self._bar.stop()
+
+
+def in_letters(number: float) -> str:
+    """Write a large number with a letter for its thousands.
+
+    Examples
+    --------
+    >>> in_letters(7_340_000.0), in_letters(950.0)
+    ('7.34M', '950')
+    """
+    if not math.isfinite(number):
+        return "inf"
+    for scale, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= scale:
+            return f"{number / scale:.3g}{letter}" if number < 1e12 else f"{number:.1e}"
+    return f"{number:.3g}"
 
 
 def _numbers(objective: float, validation: float) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from steepest._extras import require
 from steepest._lists import Member
+from steepest._progress import in_letters
 from steepest._results import Status
 
 COLUMNS = (
@@ -124,12 +125,12 @@ class SweepResult:
             columns.append([method_name(row["method"]) for row in self.table])
         names += ["rows/s", "epochs", "time", "objective", "to target", "noise"]
         columns += [
-            [_si(row["rows_per_second"]) for row in self.table],
+            [in_letters(row["rows_per_second"]) for row in self.table],
             [str(row["epochs"]) for row in self.table],
             [shown_time(row["seconds"]) for row in self.table],
             [f"{row['objective']:.5g}" for row in self.table],
             [_arrival(row) for row in self.table],
-            ["-" if row["noise_scale"] is None else _si(row["noise_scale"]) for row in self.table],
+            ["-" if row["noise_scale"] is None else in_letters(row["noise_scale"]) for row in self.table],
         ]
         return names, [list(cells) for cells in zip(*columns, strict=True)]
 
@@ -228,7 +229,9 @@ class SweepResult:
     def _about(self) -> str:
         """Say what the columns mean."""
         target = "no target" if self.target is None else f"target {self.target:.5g}"
-        noise = "" if self.noise_scale_at_start is None else f", noise scale {_si(self.noise_scale_at_start)} rows"
+        noise = (
+            "" if self.noise_scale_at_start is None else f", noise scale {in_letters(self.noise_scale_at_start)} rows"
+        )
         about = f"{counted(self.rows, 'row')}; {target}; at the start: objective {self.start:.5g}{noise}."
         return f"{about} Noise is the gradient noise scale at the end, in rows. {self.message}"
 
@@ -320,16 +323,6 @@ def _rows(number: float) -> str:
         return f"{number:.1g} rows"
     digits = 10 ** max(0, math.floor(math.log10(number)) - 1)
     return f"{round(number / digits) * digits:,} rows"
-
-
-def _si(number: float) -> str:
-    """Write a large number with a letter for its thousands."""
-    if not math.isfinite(number):
-        return "inf"
-    for scale, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= scale:
-            return f"{number / scale:.3g}{letter}" if number < 1e12 else f"{number:.1e}"
-    return f"{number:.3g}"
 
 
 def shown_time(seconds: float) -> str:
