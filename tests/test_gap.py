@@ -167,11 +167,12 @@ def test_losses_with_kinks(name: str, penalty: Any) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("layout", ["C", "F", "scaled", "held out", "constant", "sparse"])
-def test_whatever_the_rows(layout: str, dtype: Any) -> None:
+@pytest.mark.parametrize("penalty", [st.ElasticNet(0.05, 0.5), st.NonNegative()], ids=repr)
+def test_whatever_the_rows(penalty: Any, layout: str, dtype: Any) -> None:
     source = members.random(layout)
     X, y = draw("huber", source, 200, 4)
     X, y = X.astype(dtype), y.astype(dtype)
-    given: dict[str, Any] = {"penalty": st.ElasticNet(0.05, 0.5), "fit_intercept": layout != "constant"}
+    given: dict[str, Any] = {"penalty": penalty, "fit_intercept": layout != "constant"}
     data: Any = (X, y)
     seen: Any = (X.astype(np.float64), y.astype(np.float64))
     if layout == "F":
@@ -198,16 +199,17 @@ def test_whatever_the_rows(layout: str, dtype: Any) -> None:
     [
         ("log_loss", None, "without an L1 or L2 penalty"),
         ("log_loss", st.L2(0.0), "without an L1 or L2 penalty"),
-        ("log_loss", st.L1([0.1, 0.0, 0.2]), "coefficient 1 has no penalty"),
-        ("log_loss", st.penalties.Box(0.0, np.inf), "no dual point is feasible where a coefficient has no bound"),
-        ("log_loss", st.penalties.NonNegative(), "no dual of the penalty NonNegative"),
-        ("log_loss", st.penalties.GroupLasso(0.1, [[0, 2]]), "a coefficient is in no group"),
+        ("log_loss", st.Box(-np.inf, np.inf), "without an L1 or L2 penalty"),
+        ("hinge", st.L1([0.1, 0.0, 0.2]), "no dual point of hinge is at hand where nothing holds a coefficient"),
+        ("softmax", st.Box(0.0, np.inf), "no dual point of softmax is at hand where nothing holds a coefficient"),
+        ("tweedie", st.NonNegative(), "no dual point of tweedie is at hand where nothing holds a coefficient"),
+        ("perceptron", st.GroupLasso(0.1, [[0, 2]]), "no dual point of perceptron is at hand where nothing holds"),
         ("log_loss", st.penalties.GroupLasso(0.0), "without an L1 or L2 penalty"),
     ],
     ids=repr,
 )
 def test_where_there_is_none(loss: str, penalty: Any, reason: str) -> None:
-    X, y = draw("log_loss", members.random(loss), 60, 3)
+    X, y = draw(loss, members.random(loss), 60, 3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", st.ConvergenceWarning)
         result = st.minimize(loss, (X, y), penalty=penalty, tol=1e-4, epochs=300)
@@ -260,6 +262,44 @@ def test_groups_constraints_and_strengths_per_feature(penalty: Any, intercept: b
                     assert found.fun - best - 1e-12 <= found.gap <= tolerance * abs(found.fun) * (1 + 1e-9)
 
 
+OPEN = [
+    st.NonNegative(),
+    st.Box(0.0, np.inf),
+    st.Box([-np.inf, -0.1, 0.0, -np.inf], [0.2, np.inf, 0.5, np.inf]),
+    st.L2([0.1, 0.0, 0.2, 0.0]),
+    st.ElasticNet([0.1, 0.0, 0.05, 0.1], 0.5),
+    st.GroupLasso(0.05, [[0, 2]]),
+]
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("name", [name for name in SMOOTH if _gap_losses.has_limits(st.losses.get(name))])
+def test_where_nothing_holds_a_coefficient(name: str, intercept: bool) -> None:
+    """Slopes are feasible only where some sums vanish: true bounds, and close ones once the run is near the optimum."""
+    source = members.random(name, intercept)
+    close = 0
+    for penalty in OPEN:
+        X, y = draw(name, source, 40, 4)
+        X[:, 3] = np.where(source.uniform(size=40) < 0.5, X[:, 3], 2 * X[:, 2])
+        y = y if name == "poisson" else y + 0.1 * (st.losses.get(name).target == "positive")
+        given: dict[str, Any] = {"penalty": penalty, "fit_intercept": intercept, "seed": 0}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", st.ConvergenceWarning)
+            best = st.minimize(name, (X, y), method="gd", epochs=20_000, tol=0, **given)
+            for epochs in (1, 4, 30, 200):
+                rough = st.minimize(name, (X, y), method="gd", epochs=epochs, **given)
+                assert rough.gap_reason is None
+                assert rough.gap >= rough.fun - best.fun - 1e-15 * abs(best.fun), (penalty, epochs)
+                true = rough.fun - best.fun
+                close += rough.gap <= 10 * true + 1e-12 * abs(best.fun)
+        assert best.gap is None or best.gap >= 0
+        found = st.minimize(name, (X, y), tol=1e-4, epochs=20_000, **given)
+        assert found.fun - best.fun <= found.gap * (1 + 1e-12)
+        if found.status.name == "converged":
+            assert found.gap <= 1e-4 * max(abs(found.fun), 1e-5)
+    assert close >= 12
+
+
 def test_messages_and_bounds_agree() -> None:
     """A run that ends for lack of progress may have a bound; SciPy's messages have no full stop."""
     X, y = draw("log_loss", members.random("messages"), 60, 3)
@@ -267,7 +307,7 @@ def test_messages_and_bounds_agree() -> None:
     assert bounded.status.name == "no_progress"
     assert bounded.gap is not None
     assert "no bound" not in bounded.message
-    by_scipy = st.minimize("log_loss", (X, y), method="L-BFGS-B", penalty=st.penalties.NonNegative())
+    by_scipy = st.minimize("log_loss", (X, y), method="L-BFGS-B")
     assert by_scipy.gap is None
     assert ". There is no bound of the gap: " in by_scipy.message
     assert ".." not in by_scipy.message

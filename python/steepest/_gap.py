@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from typing import Any
 
@@ -30,10 +30,13 @@ from steepest._gap_losses import (
     below_the_chord,
     conjugates,
     has_conjugate,
+    has_limits,
     indicator,
+    limits,
     rounded,
 )
 from steepest._gap_penalties import Conjugate, Elastic, conjugate_of, finite_everywhere
+from steepest._gap_projected import projected
 from steepest._gap_refined import Point, refined
 from steepest._model import Model
 from steepest._precondition import Split
@@ -41,6 +44,7 @@ from steepest._results import Interrupted, Result, Status
 from steepest._scipy import SmoothObjective
 from steepest._sparse import SparseRows
 from steepest._threads import one_blas_thread
+from steepest.objective import GRAM_COLUMNS
 
 Array = NDArray[np.float64]
 
@@ -48,6 +52,7 @@ BLOCK_ROWS, BLOCK_NUMBERS = 4096, 1 << 22
 UNASKED = 1 << 20  # numbers in the data, up to which a pass over the rows is made where nobody gave a tolerance,
 REFINED = 1 << 17  # up to which the bound is then refined,
 MOST = 1 << 27  # that are read where they are not stored
+SOLVED = 16  # columns whose equations are made in the time a pass over them takes
 PASSES = 64  # what refining does to the parameters costs as much as reading so many numbers for each of them
 ASKED_REFINED = 1 << 23  # and up to which it is where a tolerance was given
 
@@ -68,6 +73,7 @@ class Dual:
         self._intercept = fit_intercept
         self._conjugate_of_penalty = conjugate
         self._elastic = conjugate if isinstance(conjugate, Elastic) else None
+        self._below = -math.inf  # the highest lower bound of the optimum yet
         self._eps = float(np.finfo(model.start.dtype).eps)
         # How many numbers a pass reads: zeros of sparse rows are read where columns are shifted.
         shifted = isinstance(self._data.X, SparseRows) and self._data.shift is not None
@@ -89,6 +95,13 @@ class Dual:
         return np.asarray(weight / weight.sum())
 
     @property
+    def costs(self) -> int:
+        """How many numbers could be read in the time a bound takes, beyond what few columns cost."""
+        if not self._conjugate_of_penalty.open:
+            return self.numbers
+        return self.numbers * max(1, self._data.width // SOLVED)
+
+    @property
     def refines_quickly(self) -> bool:
         """Whether a few Newton steps suffice to refine a bound."""
         return self._loss.smooth and self._elastic is not None and not self._elastic.l1.any()
@@ -101,7 +114,12 @@ class Dual:
     def gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
         """Return an upper bound of fun - optimum at x, where jac is the gradient without kinks."""
         below = self._lack(x, jac) if self.by_gradient else fun - self.bound(x)
-        return self._with_rounding(below, fun)
+        return self._least(self._with_rounding(below, fun), fun)
+
+    def _least(self, gap: float, fun: float) -> float:
+        """Return the gap to the highest bound met yet: where the objective is lowest, slopes need not be the best."""
+        self._below = max(self._below, fun - gap)
+        return max(fun - self._below, self._rounding(fun))
 
     def now_and_then(self) -> Callable[[Array, float, Array], float]:
         """Return a bound of the gap for every iteration of a run, which looks closely at a few of them only."""
@@ -125,7 +143,7 @@ class Dual:
         gap = self.gap(x, fun, jac)
         if gap <= 2 * self._rounding(fun):
             return gap
-        return min(gap, self._refined_gap(x, fun, jac))
+        return self._least(min(gap, self._refined_gap(x, fun, jac)), fun)
 
     def _refined_gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
         if self._elastic is None:
@@ -175,51 +193,23 @@ class Dual:
                 tangents[part] = slopes * z[:, 0] - self._loss.pointwise(y, z[:, 0])
             return slopes.reshape(-1, 1)
 
-        return self.bound_of_slopes(slopes_of, tangents)
+        return self.bound_of_slopes(slopes_of, x, tangents)
 
-    def bound_of_slopes(self, slopes_of: Callable[[slice, Array], Array], tangents: Array | None = None) -> float:
+    def bound_of_slopes(
+        self, slopes_of: Callable[[slice, Array], Array], x: Array, tangents: Array | None = None
+    ) -> float:
         """Return the value of the dual at slopes made feasible; they are asked for by blocks of rows.
 
-        Where the conjugates have no formula, `tangents` holds them at the slopes as they were given.
+        They come from near the parameters x. Where the conjugates have no formula, `tangents` holds them at the
+        slopes as they were given.
         """
-        n, K, width = len(self._y), max(1, self._data.scores), self._data.width
-        slopes = np.empty((n, K))
-        up, down, label_pull, mean_row = (
-            np.zeros((K, width)),
-            np.zeros((K, width)),
-            np.zeros((K, width)),
-            np.zeros(width),
-        )
-        of_labels = self._loss.name in OF_LABELS
-        block = max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // width))
-        for start in range(0, n, block):
-            part = slice(start, start + block)
-            rows, share = self._rows(part), self._share[part, None]
-            s = slopes[part] = slopes_of(part, rows)
-            if not self._intercept:
-                up += (share * s).T @ rows
-            elif of_labels:
-                up += (share * s).T @ rows
-                label_pull += (share * self._indicator(part)).T @ rows
-                mean_row += share[:, 0] @ rows
-            else:
-                up += (share * np.maximum(s, 0)).T @ rows
-                down += (share * np.minimum(s, 0)).T @ rows
+        slopes = np.empty((len(self._y), max(1, self._data.scores)))
+        for part, rows in self._blocks():
+            slopes[part] = slopes_of(part, rows)
         if not np.isfinite(slopes).all():
             return -math.inf
         met = slopes
-        if not self._intercept:
-            pull = up
-        elif of_labels:
-            slopes, pull = self._mixed(slopes, up, label_pull, mean_row)
-        else:
-            rising, falling = self._share @ np.maximum(slopes, 0), -(self._share @ np.minimum(slopes, 0))
-            least = np.minimum(rising, falling)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                of_up = np.where(rising > 0, least / rising, 0.0)
-                of_down = np.where(falling > 0, least / falling, 0.0)
-            slopes = np.where(slopes > 0, slopes * of_up, slopes * of_down)
-            pull = of_up[:, None] * up + of_down[:, None] * down
+        slopes, pull, left = self._feasible(slopes, x)
         opposite = -pull.ravel()
         feasible = self._conjugate_of_penalty.feasible_share(opposite)
         if feasible < 1:
@@ -232,7 +222,49 @@ class Dual:
             of_rows = below_the_chord(self._loss, met, tangents, slopes, self._y)
         # Sums that should vanish do so but for rounding, and meet intercepts as large as the targets.
         sizes = self._share @ np.abs(of_rows) + (self._share @ np.abs(slopes)).max() * (1 + np.abs(self._y).max())
-        return -float(self._share @ of_rows) - of_penalty - 1e-15 * float(sizes)
+        return -float(self._share @ of_rows) - of_penalty - left - 1e-15 * float(sizes)
+
+    def _feasible(self, slopes: Array, x: Array) -> tuple[Array, Array, float]:
+        """Return slopes that meet intercepts and coefficients held by nothing with a sum of zero, and their pull.
+
+        Third comes what the sums that are not quite zero may add to the bound, parameters being about x.
+        """
+        penalty, K, width = self._conjugate_of_penalty, slopes.shape[1], self._data.width
+        if penalty.open:
+            return projected(
+                self._blocks,
+                self._share,
+                slopes,
+                limits(self._loss, self._y.reshape(slopes.shape)),
+                lambda pull: penalty.infinite(-pull.ravel()).reshape(K, width),
+                penalty.free(x[: K * width]).reshape(K, width),
+                (np.abs(x[: K * width]).reshape(K, width), np.abs(x[K * width :])),
+            )
+        if not self._intercept:
+            return slopes, self._pull(slopes), 0.0
+        if self._loss.name in OF_LABELS:
+            slopes = self._mixed(slopes)
+            return slopes, self._pull(slopes), 0.0
+        rising, falling = self._share @ np.maximum(slopes, 0), -(self._share @ np.minimum(slopes, 0))
+        least = np.minimum(rising, falling)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            of_up = np.where(rising > 0, least / rising, 0.0)
+            of_down = np.where(falling > 0, least / falling, 0.0)
+        slopes = np.where(slopes > 0, slopes * of_up, slopes * of_down)
+        return slopes, self._pull(slopes), 0.0
+
+    def _pull(self, slopes: Array) -> Array:
+        """Return the sums over the rows by the slopes, shape (K, d)."""
+        pull = np.zeros((slopes.shape[1], self._data.width))
+        for part, rows in self._blocks():
+            pull += (self._share[part, None] * slopes[part]).T @ rows
+        return pull
+
+    def _blocks(self) -> Iterator[tuple[slice, Any]]:
+        block = max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // self._data.width))
+        for start in range(0, len(self._y), block):
+            part = slice(start, start + block)
+            yield part, self._rows(part)
 
     def _rows(self, part: slice) -> Any:
         """Return some rows as the parameters see them: sparse ones stay so, unless their columns are shifted."""
@@ -242,23 +274,18 @@ class Dual:
         rows = X[self._data.at(part)].matrix().astype(np.float64)
         return rows if self._data.scale is None else rows.multiply(self._data.scale.astype(np.float64)).tocsr()
 
-    def _mixed(self, slopes: Array, pull: Array, label_pull: Array, mean_row: Array) -> tuple[Array, Array]:
+    def _mixed(self, slopes: Array) -> Array:
         """Mix as little as need be of one distribution into the rows' so that each class has the mean it must have."""
-        everything = slice(None)
-        wanted = self._share @ self._indicator(everything)
+        own = indicator(self._y, self._data.scores)
+        wanted = self._share @ own
         met = self._share @ slopes + wanted
         with np.errstate(divide="ignore", invalid="ignore"):
             t = float(np.max(np.where(met > 0, 1 - wanted / met, 0.0)))
-        if t <= 0:
-            return slopes, pull
-        t = min(1.0, t * (1 + 1e-12))
-        q = np.maximum(wanted - (1 - t) * met, 0.0) / t
-        q /= q.sum()
-        mixed = (1 - t) * slopes + t * (q - self._indicator(everything))
-        return mixed, (1 - t) * pull + t * (q[:, None] * mean_row - label_pull)
-
-    def _indicator(self, part: slice) -> Array:
-        return indicator(self._y[part], self._data.scores)
+        if t > 0:
+            t = min(1.0, t * (1 + 1e-12))
+            q = np.maximum(wanted - (1 - t) * met, 0.0) / t
+            slopes = (1 - t) * slopes + t * (q / q.sum() - own)
+        return slopes
 
     def _rounded_bound(self, x: NDArray[Any], penalty: Elastic) -> float:
         """Round the kinks off, ever less, and take the slopes at the optimum of that."""
@@ -298,7 +325,7 @@ class Dual:
             )
             parts = found.x
             slopes = rounded(self._loss, scores_of(view.x(parts)), self._y, rounding)[1]
-            best = max(best, self.bound_of_slopes(partial(_part_of, slopes)))
+            best = max(best, self.bound_of_slopes(partial(_part_of, slopes), view.x(parts)))
         return best
 
 
@@ -320,6 +347,8 @@ def make_dual(model: Model, penalty: penalties.Penalty | None, fit_intercept: bo
     assert penalty is not None
     if not has_conjugate(loss) and (fit_intercept or not finite_everywhere(conjugate)):
         return None, f"the conjugate of {loss.name} is not at hand, without which only L2 and no intercept will do"
+    if conjugate.open and not (has_limits(loss) and model.data.width <= GRAM_COLUMNS):
+        return None, f"no dual point of {loss.name} is at hand where nothing holds a coefficient"
     dual = Dual(model, penalty, conjugate, fit_intercept)
     if dual.numbers > max(MOST, model.numbers, PASSES * model.start.size) and not dual.by_gradient:
         return None, "the columns of sparse rows are shifted, which makes too many numbers of them to be read here"
@@ -333,7 +362,7 @@ def add_gap(result: Result, model: Model, dual: Dual | None, reason: str | None,
         reason = "the run did not come to its end"
     elif dual is not None:
         refined = dual.numbers <= (ASKED_REFINED if asked else REFINED) and (asked or dual.refines_quickly)
-        if refined or dual.by_gradient or asked or dual.numbers <= UNASKED:
+        if refined or dual.by_gradient or asked or dual.costs <= UNASKED:
             try:
                 with np.errstate(all="ignore"):
                     gap = (dual.refined_gap if refined else dual.gap)(result.x, result.fun, result.jac)

@@ -52,6 +52,27 @@ CONJUGATES: dict[str, Conjugate] = {
     "poisson": lambda s, y, loss: _excess(s + y),
     "gamma": lambda s, y, loss: _excess(1.0 - s, y),
 }
+
+
+def _towards(y: Array, low: float, high: float) -> tuple[Array, Array]:
+    """Return limits of the slopes of a loss of margins, from those of how hard it pulls."""
+    return np.where(y > 0, -high, low), np.where(y > 0, -low, high)
+
+
+# Between which slopes l* is finite, for the smooth losses above: there they may be chosen.
+LIMITS: dict[str, Callable[[Array, Any], tuple[Any, Any]]] = {
+    "squared_error": lambda y, loss: (-np.inf, np.inf),
+    "mse": lambda y, loss: (-np.inf, np.inf),
+    "squared_epsilon_insensitive": lambda y, loss: (-np.inf, np.inf),
+    "huber": lambda y, loss: (-loss.delta, loss.delta),
+    "log_cosh": lambda y, loss: (-1.0, 1.0),
+    "log_loss": lambda y, loss: _towards(y, 0.0, 1.0),
+    "squared_hinge": lambda y, loss: _towards(y, 0.0, np.inf),
+    "modified_huber": lambda y, loss: _towards(y, 0.0, 4.0),
+    "exponential": lambda y, loss: _towards(y, 0.0, np.inf),
+    "poisson": lambda y, loss: (-y, np.inf),
+    "gamma": lambda y, loss: (-np.inf, 1.0),
+}
 # Several outputs are as many problems of one.
 SEPARABLE = {"multi_squared_error": "squared_error", "multi_huber": "huber", "multi_log_loss": "log_loss"}
 
@@ -86,6 +107,17 @@ def indicator(y: Array, scores: int) -> Array:
 def has_conjugate(loss: Loss) -> bool:
     """Tell whether slopes that were made smaller still make a bound."""
     return any(loss.name in table for table in (CONJUGATES, SEPARABLE, OF_LABELS, AT_NOTHING))
+
+
+def has_limits(loss: Loss) -> bool:
+    """Tell whether slopes may be chosen between limits."""
+    return SEPARABLE.get(loss.name, loss.name) in LIMITS
+
+
+def limits(loss: Loss, y: Array) -> tuple[Array, Array]:
+    """Return between which slopes the conjugate is finite, y of shape (n, K)."""
+    low, high = LIMITS[SEPARABLE.get(loss.name, loss.name)](y, loss)
+    return np.asarray(low), np.asarray(high)
 
 
 def conjugates(loss: Loss, slopes: Array, y: Array) -> Array:
