@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import steepest as st
-from steepest import _saved
+from steepest import _saved, _table
 from steepest._commands import app
 
 
@@ -108,6 +108,30 @@ def test_texts_as_the_target_name_losses_that_take_them() -> None:
     assert "the target 'kind' holds texts" in told
     for name in re.findall(r"--loss (\w+)", told):
         assert run("fit", "d.csv", "-t", "kind", "-l", name, "-e", 1, "--method", "sgd").exit_code == 0
+
+
+def test_numbers_with_a_comma_are_no_categories() -> None:
+    Path("d.csv").write_text("a;b;y\n1,5;x;2\n-2,25;z;3\n;x;4\n", encoding="utf-8")
+    assert "column 'a' holds '1,5', but numbers have a decimal point" in refused("fit", "d.csv", "-t", "y")
+    for option, features in (("--drop", ["b=x", "b=z"]), ("--categorical", ["a=-2,25", "a=1,5", "b=x", "b=z"])):
+        shown = run("fit", "d.csv", "-t", "y", option, "a", "--drop-missing", "--json")
+        assert json.loads(shown.stdout)["features"] == features
+
+
+def test_names_of_rows_are_no_categories(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_table, "MOST_TEXTS", 20)
+    rows = [f"r{i},k{i % 20},{i}" for i in range(30)]
+    Path("d.csv").write_text("\n".join(["name,kind,y", *rows]) + "\n", encoding="utf-8")
+    assert "column 'name' holds more than 20 texts" in refused("fit", "d.csv", "-t", "y")
+    for option, count in (("--drop", 20), ("--categorical", 50)):
+        shown = run("fit", "d.csv", "-t", "y", option, "name", "--json")
+        assert len(json.loads(shown.stdout)["features"]) == count
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zst"])
+def test_compressed_files_are_told_how_to_be_read(suffix: str) -> None:
+    Path(f"d.csv.{suffix}").write_bytes(b"\x1f\x8b")
+    assert "is compressed: unpack it" in refused("fit", f"d.csv.{suffix}", "-t", "y")
 
 
 @pytest.mark.parametrize("command", ["sweep --figure", "landscape -o", "demo -o"])

@@ -28,6 +28,7 @@ FORMATS = {
     "parquet": (".parquet", ".pq"),
     "svmlight": (".svmlight", ".svm", ".libsvm"),
 }
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 STDIN = "-"
 BLOCK_ROWS = 1 << 15
 
@@ -50,11 +51,14 @@ class Reader(Protocol):
         Of the columns.
     textual : set of int
         The columns that hold texts, as far as the beginning of the file shows.
+    commas : dict of int to str
+        Those of them whose texts are numbers with a decimal comma, with one of these.
     """
 
     name: str
     names: list[str]
     textual: set[int]
+    commas: dict[int, str]
 
     def blocks(self, columns: Sequence[int], text: Collection[int]) -> Iterator[list[Any]]:
         """Yield the columns asked for: arrays of float64, NaN where nothing stands, or `Coded` for those in `text`."""
@@ -92,6 +96,8 @@ class Source:
             suffix = Path(path).suffix.lower()
             known = {suffix: name for name, suffixes in FORMATS.items() for suffix in suffixes}
             form = "csv" if path == STDIN else known.get(suffix)
+            if form is None and suffix in PACKED:
+                raise ValueError(f"{path} is compressed: unpack it, and pass - to read what a pipe brings")
             if form is None:
                 raise ValueError(
                     f"{path}: {suffix or 'no suffix'} is none of {', '.join(known)}; --format says what it is"
@@ -154,6 +160,7 @@ class ParquetReader:
         schema = self._file.schema_arrow
         self.names = list(schema.names)
         self.textual = {i for i, field in enumerate(schema) if self._is_text(field.type)}
+        self.commas: dict[int, str] = {}
 
     def blocks(self, columns: Sequence[int], text: Collection[int]) -> Iterator[list[Any]]:
         """Yield blocks of rows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from importlib.util import find_spec
@@ -23,6 +24,7 @@ HEAD_BYTES = 1 << 18
 HEAD_ROWS = 1000
 BLOCK_BYTES = 1 << 20
 MISSING = ["", "NA", "N/A", "nan", "NaN", "NAN", "null", "NULL"]
+COMMA = re.compile(r"[+-]?\d+,\d+")
 _unfinished: list[Any] = []
 
 
@@ -67,7 +69,9 @@ class TextReader:
         rows = [row for row in rows[1 if header else 0 :] if row and len(row) == self._width]
         if header and not rows:
             raise ValueError(f"{self.name} holds no rows below its line of names")
-        self.textual = {i for i in range(self._width) if _is_textual([row[i].strip() for row in rows])}
+        columns = [[cell for row in rows if (cell := row[i].strip()) not in MISSING] for i in range(self._width)]
+        self.textual = {i for i, cells in enumerate(columns) if _is_textual(cells)}
+        self.commas = {i: columns[i][0] for i in self.textual if all(map(COMMA.fullmatch, columns[i]))}
 
     def _first_lines(self, whole: bool) -> list[str]:
         try:
@@ -258,9 +262,8 @@ def _number_or_nan(cell: str) -> float:
     return math.nan if cell.strip() in MISSING else float(cell)
 
 
-def _is_textual(cells: Sequence[str]) -> bool:
+def _is_textual(filled: Sequence[str]) -> bool:
     """Tell whether what stands in a column is text throughout: a single number makes the rest typing errors."""
-    filled = [cell for cell in cells if cell not in MISSING]
     return bool(filled) and not any(is_number(cell) for cell in filled)
 
 

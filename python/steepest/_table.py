@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,6 +16,8 @@ from steepest._reading_text import TextReader, is_finite
 # What arrays grow by: the system moves large ones without copying, and gives memory when it is written to.
 GROWTH_BYTES = 1 << 23
 BLOCK_ROWS = 1 << 15
+# More in a column are names of rows rather than kinds of them, and spread out they would fill the memory.
+MOST_TEXTS = 1000
 DROP_HINT = "; --drop-missing leaves out such rows"
 
 
@@ -275,7 +277,9 @@ def _gather(sources: Sequence[Source], request: Request, labels: bool) -> Table:
                 )
             if not labels and at in categorical:
                 raise ValueError(f"--categorical {names[at]} is the target, which this loss takes as a number")
+            _refuse_commas(reader, text - categorical)
             values = {i: Values() for i in sorted(text)}
+            few = text - categorical - {at}
             kept = Rows(len(features), request.dtype), Rows(1, request.dtype)
             held = Rows(len(features), request.dtype), Rows(1, request.dtype)
         columns = columns_by_name(reader, [names[i] for i in (*features, at)])
@@ -296,10 +300,30 @@ def _gather(sources: Sequence[Source], request: Request, labels: bool) -> Table:
                 _add(held, numbers, hold)
                 take = fit if take is None else fit & take
             _add(kept, numbers, take)
+            _refuse_names_of_rows(source, names, {i: values[i] for i in few})
         source.check_unchanged()
     if kept[1].count == 0:
         raise ValueError(f"{sources[0].name} holds no rows" + (" without missing values" if left_out else ""))
     return _table(kept, held if request.validation else None, names, features, at, values, left_out)
+
+
+def _refuse_commas(reader: Reader, text: Collection[int]) -> None:
+    """Refuse numbers that were taken for texts."""
+    for i in sorted(reader.commas.keys() & text):
+        raise ValueError(
+            f"{reader.name}: column {reader.names[i]!r} holds {reader.commas[i]!r}, but numbers have a decimal point; "
+            f"--categorical {reader.names[i]} takes it as text"
+        )
+
+
+def _refuse_names_of_rows(source: Source, names: Sequence[str], values: Mapping[int, Values]) -> None:
+    """Refuse columns whose texts are too many to be kinds of rows."""
+    for i, found in values.items():
+        if len(found.known) > MOST_TEXTS:
+            raise ValueError(
+                f"{source.name}: column {names[i]!r} holds more than {MOST_TEXTS:,} texts, each of which would be a "
+                f"feature; --drop {names[i]} leaves it out, --categorical {names[i]} takes them all"
+            )
 
 
 def columns_by_name(reader: Reader, wanted: Sequence[str]) -> list[int]:
