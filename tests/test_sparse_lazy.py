@@ -178,6 +178,30 @@ def test_lazy_rules(rule: str, loss: str, penalty: Any) -> None:
     vary(np.array(reached))
 
 
+SEPARABLE: dict[str, Any] = {"none": None}
+for name in st.penalties.available():
+    strong = {"alpha": 0.004} if "alpha" in st.penalties.get(name).params else {}
+    if st.penalties.get(name).separable:
+        SEPARABLE[name] = st.penalties.get(name, **strong)
+
+
+@pytest.mark.parametrize("penalty", SEPARABLE.values(), ids=SEPARABLE)
+@pytest.mark.parametrize("loss", st.losses.available())
+def test_every_loss_and_penalty_with_every_lazy_rule(loss: str, penalty: Any) -> None:
+    rows = make_rows(N, 80, 0.04)
+    y = make_targets(st.losses.get(loss))
+    reached = []
+    for rule in RULES:
+        for batch_size in (1, 4, N):
+            for options in ({}, {"sample_weight": make_weight(), "fit_intercept": True}):
+                options = {"method": rule, "step_size": 0.05, "batch_size": batch_size, "penalty": penalty, **options}
+                dense, found = both(rows, y, loss, **options)
+                assert np.abs(dense.x).max() > 0
+                assert_same(dense, found)
+                reached.append(found.fun)
+    vary(np.array(reached))
+
+
 def test_going_on_is_bit_for_bit() -> None:
     rows, y = make_rows(), make_targets(st.losses.get("log_loss"))
     for penalty in (None, "l1", "l2", "elastic_net"):
