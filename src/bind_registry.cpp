@@ -81,6 +81,7 @@ py::dict registry() {
     d["_default_decoupled"] = spec.decoupled;
     d["_decouples"] = spec.decoupling != Decoupling::never;
     d["lazy"] = spec.lazy;
+    d["_lazy_while_steady"] = spec.lazy_while_steady;
     d["per_coordinate"] = spec.per_coordinate;
     d["_steady"] = spec.steady;
     d["_scaled"] = spec.scaled;

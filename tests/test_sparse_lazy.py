@@ -178,6 +178,18 @@ def test_lazy_rules(rule: str, loss: str, penalty: Any) -> None:
     vary(np.array(reached))
 
 
+@pytest.mark.parametrize("rule", st.optim.available())
+def test_every_rule_works_and_says_what_it_costs(rule: str) -> None:
+    rows, y = make_rows(N, 80, 0.04), make_targets(st.losses.get("log_loss"))
+    for batch_size in (1, 8):
+        dense, found = both(rows, y, method=rule, step_size=0.05, batch_size=batch_size, fit_intercept=True)
+        # Rules that divide by roots of what is next to nothing magnify how sums were rounded.
+        assert_same(dense, found, rtol=1e-9)
+    said = type(st.optim.get(rule)).__doc__ or ""
+    assert ("Lazy: over sparse rows" in said) == (rule in RULES)
+    assert ("every update moves all parameters" in said) == (rule not in RULES)
+
+
 SEPARABLE: dict[str, Any] = {"none": None}
 for name in st.penalties.available():
     strong = {"alpha": 0.004} if "alpha" in st.penalties.get(name).params else {}

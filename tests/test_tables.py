@@ -1,9 +1,12 @@
 """Tables of pandas, polars and Arrow, and whatever else offers its memory, without a copy where that can be."""
 
 import array
+import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -259,6 +262,70 @@ def test_objects_that_show_their_memory(show: Callable[[Array], Any], dtype: Any
     assert np.shares_memory(as_rows(show(X)), X)
     result = st.minimize("huber", (show(X), array.array("d", y)), **OPTIONS)
     assert np.array_equal(result.x, st.minimize("huber", (X, y), **OPTIONS).x)
+
+
+class OfAnotherTime:
+    """What shows itself as before NumPy 2: nobody asked about copies."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+    def __array__(self, dtype: Any = None) -> Array:
+        return np.asarray(self.values)
+
+
+def test_positions_and_weights_of_any_object() -> None:
+    X, y = numbers(70, 4), random("y").normal(size=70)
+    chosen, weight = np.arange(3, 60, 2), random("weight").uniform(0.5, 2, size=70)
+    expected = st.minimize("huber", (X, y), rows=chosen, sample_weight=weight, **OPTIONS)
+    found = st.minimize("huber", (X, y), rows=OfAnotherTime(chosen), sample_weight=OfAnotherTime(weight), **OPTIONS)
+    assert np.array_equal(found.x, expected.x)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, TypeError, BufferError])
+@pytest.mark.parametrize("argument", ["X", "y", "sample_weight"])
+def test_objects_that_refuse_are_named(argument: str, error: type[Exception]) -> None:
+    class Tensor:
+        def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+            raise error("it follows gradients: detach it")
+
+    given: dict[str, Any] = {"X": numbers(9, 4), "y": np.arange(9.0), "sample_weight": np.ones(9)}
+    given[argument] = Tensor()
+    with pytest.raises(TypeError, match=rf"{argument}, a Tensor, does not show itself .* detach it"):
+        st.minimize("huber", (given["X"], given["y"]), sample_weight=given["sample_weight"], **OPTIONS)
+
+
+class Tensor:
+    """As much of PyTorch's tensors as it takes to see their bfloat16, which they do not show NumPy."""
+
+    requires_grad = False
+
+    def __init__(self, values: Array) -> None:
+        self.values = values
+        self.dtype = "torch.bfloat16" if values.dtype == ml_dtypes.bfloat16 else str(values.dtype)
+
+    def view(self, dtype: str) -> "Tensor":
+        return Tensor(self.values.view(dtype))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if self.dtype == "torch.bfloat16":
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return self.values
+
+
+@pytest.mark.parametrize("layout", [lambda X: X, lambda X: X.T.copy().T, lambda X: np.repeat(X, 2, axis=0)[::2]])
+def test_tensors_of_bfloat16_are_read_as_they_are_stored(
+    layout: Callable[[Array], Array], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = SimpleNamespace(Tensor=Tensor, bfloat16="torch.bfloat16", int16="int16")
+    monkeypatch.setitem(sys.modules, "torch", library)  # type: ignore[arg-type]
+    X, y = layout(numbers(70, 4).astype(ml_dtypes.bfloat16)), random("y").normal(size=70)
+    assert np.shares_memory(as_rows(Tensor(X)), X)
+    result = st.minimize("huber", (Tensor(X), y), **OPTIONS)
+    assert np.array_equal(result.x, st.minimize("huber", (X, y), **OPTIONS).x)
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"X holds bfloat16, which takes ml_dtypes: install it, or pass X\.float\(\)"):
+        st.minimize("huber", (Tensor(X), y), **OPTIONS)
 
 
 def test_tables_keep_their_names_in_order() -> None:

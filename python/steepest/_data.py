@@ -12,6 +12,7 @@ from steepest import _core
 from steepest._frames import column_of, is_column, is_table, names_of, rows_of, table_of
 from steepest._rows import resolve_rows
 from steepest._scaled import Scaled
+from steepest._shown import shown
 from steepest._sparse import SparseRows, as_sparse_rows, is_sparse
 from steepest._warnings import LARGE_COPY, DataCopyWarning, warn
 
@@ -181,13 +182,7 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
         raise TypeError(
             f"{what} is a SciPy sparse matrix; only the X of a loss of the core may be one: pass {what}.toarray()"
         )
-    if hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
-        return np.from_dlpack(values)
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        hint = "; a pair is a tuple (X, y)" if isinstance(values, list) and len(values) == 2 else ""
-        raise ValueError(f"{what} is no regular array: {error}{hint}") from None
+    array = shown(values, what)
     if array.dtype.kind in "US" and isinstance(values, (list, tuple)):
         # Among texts NumPy writes a NaN as the text "nan", which would be a label like others.
         objects = np.array(values, dtype=object)

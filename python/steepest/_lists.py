@@ -63,6 +63,11 @@ class Member:
         """Return the parameters, by keyword, that the members have beside those in the core."""
         return []
 
+    @classmethod
+    def _remark_of(cls, spec: Mapping[str, Any]) -> str:
+        """Return what a member's docstring says beside its summary and formula."""
+        return ""
+
     @property
     def params(self) -> dict[str, Any]:
         """The parameters by name."""
@@ -173,11 +178,12 @@ def make_classes(base: type[Member], specs: Iterable[Mapping[str, Any]], module:
         ]
         extra = base._extra_parameters_of(spec)
         name = spec.get("class_name") or class_name(spec["name"])
+        room, others, remark = module.rpartition(".")[2], [*base._leading, *extra], base._remark_of(spec)
         body = {key: value for key, value in spec.items() if key not in ("params", "summary", "domain", "class_name")}
         body |= {
             "__slots__": (),
             "__module__": module,
-            "__doc__": _docstring(module.rpartition(".")[2], name, spec, [*base._leading, *extra], base._meanings),
+            "__doc__": _docstring(room, name, spec, others, base._meanings, remark),
             "__signature__": inspect.Signature([*base._leading, *parameters, *extra]),
             "_extra_parameters": extra,
             "_index": index,
@@ -189,10 +195,17 @@ def make_classes(base: type[Member], specs: Iterable[Mapping[str, Any]], module:
 
 
 def _docstring(
-    room: str, name: str, spec: Mapping[str, Any], others: Iterable[inspect.Parameter], meanings: Mapping[str, str]
+    room: str,
+    name: str,
+    spec: Mapping[str, Any],
+    others: Iterable[inspect.Parameter],
+    meanings: Mapping[str, str],
+    remark: str,
 ) -> str:
     """Write a member's docstring from what the core says of it."""
     lines = [spec["summary"], "", f"Formula: ``{spec['formula']}``.", ""]
+    if remark:
+        lines += [remark, ""]
     others = list(others)
     if spec["params"] or others:
         lines += ["Parameters", "----------"]

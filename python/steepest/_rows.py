@@ -25,7 +25,7 @@ def resolve_rows(rows: Any, n: int) -> NDArray[np.uint32]:
     if isinstance(rows, slice):
         chosen = np.arange(*rows.indices(n))
     else:
-        chosen = np.array(rows)  # what is checked is what is used: another thread may change the original
+        chosen = np.array(np.asarray(rows))  # what is checked is what is used: another thread may change the original
         if chosen.ndim != 1 or (chosen.dtype.kind not in "iub" and chosen.size):
             raise TypeError(
                 f"rows must be a 1-D array of positions, a mask or a slice, not {type(rows).__name__} of shape "

@@ -213,6 +213,20 @@ class Rule(Member):
         kind = inspect.Parameter.KEYWORD_ONLY
         return [inspect.Parameter(name, kind, default=default, annotation=of) for name, default, of in known]
 
+    @classmethod
+    def _remark_of(cls, spec: Mapping[str, Any]) -> str:
+        if not spec["lazy"]:
+            return (
+                "Over sparse rows every update moves all parameters: it costs passes over them, beside the entries of "
+                "its batch."
+            )
+        steady = " as long as the step size stays the same and" if spec["_lazy_while_steady"] else ""
+        but = "; with the penalties ``L1``, ``L2`` and ``ElasticNet`` too" if spec["name"] == "sgd" else ""
+        return (
+            f"Lazy: over sparse rows an update costs what the entries of its batch do,{steady} without a penalty or "
+            f"decay of the parameters{but}."
+        )
+
     def _positive(self, name: str, value: Any) -> float | None:
         if value is None:
             return None
