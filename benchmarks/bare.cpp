@@ -88,7 +88,9 @@ float bare_read(const float* data, Index count) {
 /// Multiplies and adds, in as many sums as hide the wait for each: 2 * fma_sums * lanes operations a round.
 float bare_fma(Index rounds, float factor, float summand) {
   constexpr Index fma_sums = 12;
-  Vector sums[fma_sums] = {};
+  // Sums that begin alike stay alike, and compilers that see it keep one of them.
+  Vector sums[fma_sums];
+  for (int i = 0; i < fma_sums; ++i) sums[i] = float(i) - Vector{};
   const Vector by = factor - Vector{}, plus = summand - Vector{};
   for (Index round = 0; round < rounds; ++round)
     for (Vector& sum : sums) sum = sum * by + plus;
