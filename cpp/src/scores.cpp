@@ -46,7 +46,8 @@ double ScoresSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Scrat
   T *z = scratch.prediction.data(), *slope = scratch.slope.data();
   const Index after_coefficients = rows.constant() ? 0 : this->penalised();
   const bool intercept = data_.intercept || rows.constant();
-  kernels_.scores.predict(rows, visible, scores_, x, intercept ? x + after_coefficients : nullptr, stride_, z);
+  const ScoreLayout layout{1, stride_};
+  kernels_.scores.predict(rows, visible, scores_, x, intercept ? x + after_coefficients : nullptr, layout, z);
   const T* y = data_.y + given.begin;
   if (!labels_) {
     kernels_.scores.transpose(data_.y, given, scores_, stride_, scratch.y.data());
@@ -61,7 +62,7 @@ double ScoresSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Scrat
     scratch.change.resize(std::size_t(scores_ * stride_));
     T *along = scratch.direction.data(), *change = scratch.change.data();
     kernels_.scores.predict(rows, visible, scores_, direction_, intercept ? direction_ + after_coefficients : nullptr,
-                            stride_, along);
+                            layout, along);
     change_(params_.data(), given.count, scores_, stride_, y, z, along, weight, slope, change);
     slope = change;
   } else {
@@ -69,7 +70,7 @@ double ScoresSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Scrat
   }
   if (!gradient) return total;
   if (noted_) this->exchange_slopes(given, stride_, slope);
-  kernels_.scores.accumulate(rows, visible, scores_, slope, stride_, gradient);
+  kernels_.scores.accumulate(rows, visible, scores_, slope, layout, {}, rows.features, gradient);
   if (intercept)
     for (Index k = 0; k < scores_; ++k)
       gradient[after_coefficients + k] += kernels_.rows.sum(slope + k * stride_, given.count);

@@ -106,21 +106,34 @@ struct LossKernels {
   void (*pointwise)(const double* params, std::int64_t n, const T* y, const T* z, T* value, T* slope);
 };
 
-/// K scores per row, from K rows of coefficients. Scores, slopes and targets of a chunk lie class by class, `stride` numbers
-/// apart; a stride is at least the number of rows, rounded up to a whole register, and what lies between is anybody's.
+/// How far apart the scores of two rows are, and those of two classes: scores lie class by class or row by row.
+struct ScoreLayout {
+  std::int64_t row, score;
+};
+
+/// What becomes of a sum: it is multiplied by a number, and added or set.
+template <class T>
+struct Adding {
+  T scale = 1;
+  bool add = true;
+};
+
+/// K scores per row, from K rows of coefficients.
 template <class T>
 struct ScoreKernels {
   /// z_k = X coef_k + intercept_k for the rows of a segment, C order; without features z_k = intercept_k. The intercept may be
   /// null.
   void (*predict)(const DenseRows<T>&, const Segment&, std::int64_t classes, const T* coef, const T* intercept,
-                  std::int64_t stride, T* z);
-  /// gradient_k += X^T slope_k over a segment, C order.
-  void (*accumulate)(const DenseRows<T>&, const Segment&, std::int64_t classes, const T* slope, std::int64_t stride,
-                     T* gradient);
+                  const ScoreLayout&, T* z);
+  /// gradient_k = X^T slope_k over a segment, C order; the gradients are `stride` numbers apart.
+  void (*accumulate)(const DenseRows<T>&, const Segment&, std::int64_t classes, const T* slope, const ScoreLayout&,
+                     const Adding<T>&, std::int64_t stride, T* gradient);
   /// The targets of a segment's rows, which lie row by row, class by class.
   void (*transpose)(const T* from, const Segment&, std::int64_t classes, std::int64_t stride, T* to);
 };
 
+/// Scores, slopes and targets lie class by class, `stride` numbers apart; a stride is at least the number of rows, rounded up
+/// to a whole register, and what lies between is anybody's.
 template <class T>
 struct RowLossKernels {
   /// The weighted sum of the losses (weight may be null), the weighted slopes in each score into `slope`. A score that is not

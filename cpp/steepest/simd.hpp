@@ -36,6 +36,15 @@ inline constexpr int vector_bytes = 16;
 template <class T>
 inline constexpr int lanes = vector_bytes / int(sizeof(T));
 
+/// Calls step.template operator()<i>() for i from 0 to Count - 1. Arrays of registers want it: a compiler that meets them
+/// indexed by a loop, however short, has given them a place in memory before it unrolls.
+template <int Count, class Step>
+STEEPEST_INLINE void unrolled(const Step& step) {
+  [&]<int... I>(std::integer_sequence<int, I...>) {
+    (step.template operator()<I>(), ...);
+  }(std::make_integer_sequence<int, Count>{});
+}
+
 /// The integer as wide as T, and the constants of its binary format.
 template <class T>
 struct Format;
