@@ -16,10 +16,9 @@ from typer.core import TyperCommand, TyperGroup
 import steepest
 from steepest import methods, optim
 from steepest._config import describe
-from steepest._errors import Refused, check_file, complain, print_json, shows_progress
+from steepest._errors import FULL, Refused, check_file, complain, print_json, shows_progress
 from steepest._fit import Plan, run_fit
 from steepest._options import DataFiles, DataOptions, FileOptions, LossOptions, known, one_of, seed_of, spread
-from steepest._saved import FULL
 
 METHODS = ("gd", *optim.available())
 FIT_METHODS = (*METHODS, *methods.available())

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+# What only writing can meet; the system does not say in which file.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Refused(Exception):
@@ -20,9 +25,18 @@ def complain(message: str, code: int) -> int:
     return code
 
 
-def refusal(error: OSError) -> Refused:
-    """Say which file cannot be read, and why."""
-    return Refused(f"{error.filename or 'the data'}: {error.strerror or error}")
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Refuse what turns out to be wrong with what the user gave: values, data, and files that cannot be opened."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise Refused(str(error)) from None
+    except OSError as error:
+        # What has no name or is full was met on the way, and is no fault of what was given.
+        if error.filename is None or error.errno in FULL:
+            raise
+        raise Refused(f"{error.filename}: {error.strerror or error}") from None
 
 
 def check_file(option: str, path: Path | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from rich.text import Text
 
 import steepest
 from steepest import losses, penalties
-from steepest._errors import Refused, check_file, complain, print_json, refusal, shows_progress
+from steepest._errors import Refused, check_file, complain, print_json, refusing, shows_progress
 from steepest._lists import Member
 from steepest._minimize import minimize
 from steepest._normalize import normalized_rows
@@ -60,22 +60,16 @@ def run_fit(plan: Plan) -> int:
         raise Refused(f"--output {plan.output}: {' or '.join(SUFFIXES)} is needed")
     if not 0 <= plan.request.validation < 1:
         raise Refused(f"--validation must lie in [0, 1), not {plan.request.validation:g}")
-    try:
+    with refusing():
         loss, penalty = plan.model.made()
         step_size = _step_size(plan.step_size)
         table = load(plan.request, loss, shows_progress(plan.progress, plan.quiet))
-    except (ValueError, TypeError) as error:
-        raise Refused(str(error)) from None
-    except OSError as error:
-        raise refusal(error) from None
 
     start = time.perf_counter()
     result, code = _descend(plan, table, loss, penalty, step_size)
     seconds = time.perf_counter() - start
-    try:
+    with refusing():
         table.check_unchanged()
-    except ValueError as error:
-        raise Refused(str(error)) from None
     document = _document(table, loss, penalty, result)
     if plan.output is not None:
         save_model(plan.output, document, np.asarray(result.coef), np.asarray(result.intercept))
@@ -118,6 +112,20 @@ def rows_seen(table: Table, model: LossOptions) -> Any:
     return normalized_rows(table.X) if model.normalize else table.X, table.y
 
 
+def told(run: Callable[[], Any]) -> tuple[Any, int]:
+    """Run what Ctrl-C ends with what it reached; return its result and exit code, and tell each warning once."""
+    code = 0
+    with warnings.catch_warnings(record=True) as caught, refusing():
+        warnings.simplefilter("always")
+        try:
+            result = run()
+        except Interrupted as stopped:
+            result, code = stopped.result, 130
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        complain(f"warning: {message}", 0)
+    return result, code
+
+
 def _is_device(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
@@ -126,26 +134,18 @@ def _descend(
     plan: Plan, table: Table, loss: losses.Loss, penalty: penalties.Penalty | None, step_size: float | str | None
 ) -> tuple[Result, int]:
     """Run the descent; return its result and the exit code."""
-    code = 0
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            result = minimize(
-                loss,
-                table.y if table.X is None else (table.X, table.y),
-                penalty=penalty,
-                step_size=step_size,
-                fit_intercept=plan.model.intercept and table.X is not None,
-                normalize=plan.model.normalize,
-                progress=shows_progress(plan.progress, plan.quiet),
-                **plan.options,
-            )
-        except Interrupted as stopped:
-            result, code = stopped.result, 130
-        except (ValueError, TypeError) as error:
-            raise Refused(str(error)) from None
-    for warning in caught:
-        complain(f"warning: {warning.message}", 0)
+    result, code = told(
+        lambda: minimize(
+            loss,
+            table.y if table.X is None else (table.X, table.y),
+            penalty=penalty,
+            step_size=step_size,
+            fit_intercept=plan.model.intercept and table.X is not None,
+            normalize=plan.model.normalize,
+            progress=shows_progress(plan.progress, plan.quiet),
+            **plan.options,
+        )
+    )
     if not result.success and table.X is not None and code == 0 and not plan.model.normalize:
         complain("where the units of columns differ, --normalize takes far fewer epochs", 0)
     return result, code if result.success or code else 1

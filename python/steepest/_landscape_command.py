@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from steepest import _results
-from steepest._errors import Refused, print_json, refusal, shows_progress
+from steepest._errors import Refused, print_json, refusing, shows_progress
 from steepest._fit import load, rows_seen
 from steepest._minimize import minimize
 from steepest._options import LossOptions
@@ -47,7 +47,7 @@ def run_landscape(
         raise Refused(f"--points must be at least 2, not {points}")
     from steepest import plot
 
-    try:
+    with refusing():
         loss, penalty = model.made()
         table = load(request, loss, shows_progress(None, as_json))
         table.X, table.y = _sample(table.X, table.y, most_rows, seed)
@@ -69,10 +69,6 @@ def run_landscape(
         where = "the minimum" if around == "minimum" else "zeros"
         columns = ", columns normalised" if model.normalize else ""
         ax.set_title(f"{ax.get_title(loc='left')}\naround {where}{columns}", loc="left", pad=10)
-    except (ValueError, TypeError) as error:
-        raise Refused(str(error)) from None
-    except FileNotFoundError as error:
-        raise refusal(error) from None
     save_picture(figure, output)
     if as_json:
         print_json(

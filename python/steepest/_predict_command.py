@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest._errors import Refused, check_file, refusal
+from steepest._errors import Refused, check_file, refusing
 from steepest._saved import Saved, load_model, replacing
 from steepest._table import Request, read_for
 
@@ -47,7 +47,7 @@ def run_predict(model: Path, request: Request, output: Path | None, kind: str, u
     check_file("--output", output)
     if unknown not in ("error", "ignore"):
         raise Refused(f"--unknown takes error or ignore, not {unknown!r}")
-    try:
+    with refusing():
         saved = load_model(model)
         names = column_names(saved, kind)
         with _writing(output) as file:
@@ -56,10 +56,6 @@ def run_predict(model: Path, request: Request, output: Path | None, kind: str, u
                 columns = predicted(saved, saved.raw(X), kind)
                 file.write(_json_lines(names, columns) if as_json else _csv_lines(names if first else None, columns))
                 first = False
-    except (ValueError, TypeError) as error:
-        raise Refused(str(error)) from None
-    except FileNotFoundError as error:
-        raise refusal(error) from None
     return 0
 
 

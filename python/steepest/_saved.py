@@ -5,7 +5,6 @@ They are written beside the old file and then take its place: a full disk or Ctr
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -20,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepest import losses
+from steepest._errors import FULL
 from steepest._extras import require
 from steepest._table import Column, feature_names
 
 FORMAT = 1
 SUFFIXES = (".safetensors", ".json")
-# What only writing can meet; the system does not say in which file.
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Saved(NamedTuple):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from steepest._errors import Refused, check_file, complain, refusal
-from steepest._fit import load, rows_seen
+from steepest._errors import check_file, refusing
+from steepest._fit import load, rows_seen, told
 from steepest._options import LossOptions, number
 from steepest._picture import new_picture, save_picture
-from steepest._results import Interrupted
 from steepest._saved import replacing
 from steepest._sweep import sweep
 from steepest._sweep_result import SweepResult
@@ -50,7 +48,7 @@ def run_sweep(
     for option, path in files.items():
         check_file(option, path)
     figure = None if files["--figure"] is None else new_picture("--figure", files["--figure"], (9, 5.4), 160)
-    try:
+    with refusing():
         loss, penalty = model.made()
         candidates: dict[str, Any] = {
             "batch_sizes": _split(lists.batch_sizes, "--batch-sizes", _whole),
@@ -59,29 +57,17 @@ def run_sweep(
         }
         table = load(request, loss, progress)
         data = rows_seen(table, model)
-    except (ValueError, TypeError) as error:
-        raise Refused(str(error)) from None
-    except OSError as error:
-        raise refusal(error) from None
-    code = 0
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            result = sweep(
-                loss,
-                data,
-                penalty=penalty,
-                fit_intercept=model.intercept and table.X is not None,
-                progress=progress,
-                **candidates,
-                **options,
-            )
-        except Interrupted as stopped:
-            result, code = stopped.result, 130
-        except (ValueError, TypeError) as error:
-            raise Refused(str(error)) from None
-    for message in dict.fromkeys(str(warning.message) for warning in caught):
-        complain(f"warning: {message}", 0)
+    result, code = told(
+        lambda: sweep(
+            loss,
+            data,
+            penalty=penalty,
+            fit_intercept=model.intercept and table.X is not None,
+            progress=progress,
+            **candidates,
+            **options,
+        )
+    )
     console.print(result)
     if printed:
         print(result._json())

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from steepest import _core, losses, optim, penalties
 from steepest._data import Data, as_any_rows
 from steepest._threads import default_threads
-from steepest.sklearn._descent import Plan, Reached, descend, require_finished
+from steepest.sklearn._descent import PLAIN, Plan, Reached, descend, require_finished
 from steepest.sklearn._params import (
     Check,
     any_real,
@@ -177,7 +177,10 @@ class LinearSGD(BaseEstimator):
         return mask
 
     def _plan(self, loss: losses.Loss, max_iter: int, threads: int) -> Plan:
-        rule = optim.get(self.optimizer) if isinstance(self.optimizer, str) else self.optimizer
+        rule = self.optimizer
+        if isinstance(rule, str):
+            # Calls of `partial_fit` with few rows come by the thousand: what they all have is made once.
+            rule = PLAIN if rule == "sgd" else optim.get(rule)
         penalty: penalties.Penalty | None = None
         if self.alpha > 0 and self.penalty is not None:
             ratio = float({"l2": 0.0, "l1": 1.0}.get(self.penalty, self.l1_ratio or 0.0))

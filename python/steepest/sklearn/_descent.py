@@ -27,6 +27,7 @@ from steepest.objective import make_problem
 SLOPE_LIMIT = 1e12  # beyond, squared losses far from their minimum would overflow at once
 SPARSE_INTERCEPT_PACE = 0.01  # sparse features are rarely there, the intercept always: it would swing
 LEAST_STEP = 1e-6  # of the adaptive learning rate
+PLAIN = optim.get("sgd")
 Score = Callable[[NDArray[Any]], float]
 
 
@@ -148,7 +149,7 @@ def descend(
     weight = None if data.weight is None else data.weight[data.at(slice(None))]
     mean_weight = 1.0 if weight is None else float(weight.mean(dtype=np.float64))
     patience = Patience(plan, score, mean_weight if mean_weight > 0 else 1.0)
-    plain = plan.step_size is None and plan.rule == optim.get("sgd")
+    plain = plan.step_size is None and plan.rule == PLAIN
     steps = None if plain else _other_steps(plan, data, size)
     late = max(0.0, plan.average - t)
     # A mean that does not begin in this run is no reason to leave the fast way for single rows.
