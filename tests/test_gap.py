@@ -300,6 +300,34 @@ def test_where_nothing_holds_a_coefficient(name: str, intercept: bool) -> None:
     assert close >= 12
 
 
+MILD = {name: {"alpha": 0.05} for name in ("l1", "l2", "elastic_net", "group_lasso")}
+
+
+@pytest.mark.parametrize("penalty", st.penalties.available())
+@pytest.mark.parametrize("name", st.losses.available())
+def test_every_loss_with_every_penalty(name: str, penalty: str) -> None:
+    """Never below the truth, and none only where nothing holds a coefficient and slopes cannot be chosen."""
+    source = members.random(name, penalty)
+    for intercept in (False, True):
+        X, y = draw(name, source, 30, 3)
+        given: dict[str, Any] = {"penalty": st.penalties.get(penalty, **MILD.get(penalty, {})), "seed": 0}
+        given |= {"fit_intercept": intercept, "sample_weight": source.uniform(0, 2, size=30)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", st.ConvergenceWarning)
+            runs = [st.minimize(name, (X, y), method="gd", epochs=epochs, **given) for epochs in (1, 5, 400)]
+            runs.append(st.minimize(name, (X, y), method="gd", tol=1e-3, epochs=400, **given))
+        best = min(run.fun for run in runs)
+        for run in runs:
+            if run.gap is None:
+                assert penalty == "non_negative"
+                assert not _gap_losses.has_limits(st.losses.get(name))
+                assert "nothing holds a coefficient" in run.gap_reason
+            else:
+                assert run.gap >= run.fun - best - 1e-15 * abs(best)
+        if st.losses.get(name).smooth and runs[-1].status.name == "converged":
+            assert runs[-1].gap <= 1e-3 * abs(runs[-1].fun) * (1 + 1e-9)
+
+
 def test_messages_and_bounds_agree() -> None:
     """A run that ends for lack of progress may have a bound; SciPy's messages have no full stop."""
     X, y = draw("log_loss", members.random("messages"), 60, 3)
