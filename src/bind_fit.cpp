@@ -133,8 +133,10 @@ class Problem {
     return py::make_tuple(total / rows_times_weight(), gradient);
   }
 
-  /// The Hessian of the loss part at x times a direction; None where the sum cannot say.
-  py::object hessp(Contiguous<T> x, Contiguous<T> direction) {
+  /// The Hessian of the loss part at x times a direction; None where the sum cannot say. `again` says that it may be asked for
+  /// at the same x again, and the data stay as they are.
+  py::object hessp(Contiguous<T> x, Contiguous<T> direction, bool again) {
+    sum_->keep_scores(again);
     check(x.size());
     check(direction.size());
     const T *at = x.data(), *along = direction.data();
@@ -478,7 +480,7 @@ void bind_problem(py::module_& m, const char* name) {
       .def("value", &Problem<T>::value)
       .def("values", &Problem<T>::values)
       .def("value_and_gradient", &Problem<T>::value_and_gradient)
-      .def("hessp", &Problem<T>::hessp)
+      .def("hessp", &Problem<T>::hessp, py::arg("x"), py::arg("direction"), py::arg("again") = false)
       .def("fit", &fit<T>);
   problem.def(py::init<SumHandle<T>&>());
   problem.def("subset", [](py::object self, Contiguous<std::uint32_t> rows, double mean_weight) {

@@ -11,6 +11,7 @@ import scipy.sparse
 import members
 import steepest as st
 from members import Array
+from steepest.objective import hessian_product
 from tolerances import DTYPES
 
 POINTWISE = members.variants(st.losses, st.losses.available("pointwise"))
@@ -168,3 +169,37 @@ def test_scipys_newton_takes_it() -> None:
     assert found.success
     assert np.abs(objective.gradient(found.x)).max() < 1e-9
     assert found.nit < 12
+
+
+@each_dtype
+@pytest.mark.parametrize("loss", SCORES, ids=repr)
+def test_scores_that_are_kept_change_no_bit(loss: Any, dtype: Any) -> None:
+    """Of rows wide enough, in blocks of 8,192, at points that come and go."""
+    X, y, weight = problem(loss, n=9000, d=100, dtype=dtype)
+    for options in ({}, {"sample_weight": weight, "fit_intercept": True}, {"fit_intercept": True, "rows": slice(5000)}):
+        for rows in (X, st.data.scaled(X, np.linspace(0.5, 2, 100), 0.1)):
+            core = st.Objective(loss, (rows, y), **options)._problem  # type: ignore[arg-type]
+            source = members.random(loss, dtype)
+            points = source.normal(size=(2, core.parameters)).astype(dtype)
+            for at in (0, 0, 1, 1, 0):
+                v = source.normal(size=core.parameters)
+                kept = hessian_product(core, points[at], v, again=True)
+                np.testing.assert_array_equal(kept, hessian_product(core, points[at], v))
+                np.testing.assert_array_equal(kept, hessian_product(core, points[at], v, again=True))
+
+
+def test_scores_are_kept_where_the_data_stay_as_they_are() -> None:
+    X, y, _ = problem(st.losses.Softmax(), n=300, d=100)
+    core = st.Objective("softmax", (X, y))._problem
+    x, v = members.random("kept").normal(size=(2, core.parameters))
+    before = hessian_product(core, x, v, again=True)
+    X[:, ::2] = 0  # what nobody may do who asks for more at the same point
+    stale = hessian_product(core, x, v, again=True)
+    fresh = hessian_product(core, x, v)
+    assert len({before.tobytes(), stale.tobytes(), fresh.tobytes()}) == 3
+    np.testing.assert_array_equal(hessian_product(core, x, v, again=True), fresh)
+    objective = st.Objective("softmax", (X, y))
+    seen = objective.hessp(x, v)
+    X[:, 1] = 0
+    assert not np.array_equal(objective.hessp(x, v), seen)
+    np.testing.assert_array_equal(objective.hessp(x, v), st.Objective("softmax", (X, y)).hessp(x, v))

@@ -16,6 +16,9 @@ constexpr Index part_rows = 64;
 
 constexpr Index widest_register = 64;
 
+/// Scores are kept where they are so much smaller than the rows.
+constexpr Index least_row_bytes_per_score_byte = 16;
+
 }  // namespace
 
 template <class T>
@@ -41,13 +44,48 @@ void ScoresSum<T>::reserve(Scratch& s) const {
 }
 
 template <class T>
+void ScoresSum<T>::keep_scores(bool on) {
+  const Index bytes = scores_ * Index(sizeof(T));
+  keeps_ = on && !data_.rows.constant() && this->row_bytes() >= least_row_bytes_per_score_byte * bytes;
+  if (!keeps_) kept_scores_ = {}, kept_at_ = {};
+}
+
+template <class T>
+bool ScoresSum<T>::bend(const Segment& segment, const T* x, const T* direction, T* product) {
+  kept_ = Kept::none;
+  if (keeps_ && !segment.offset) {
+    const bool same = Index(kept_at_.size()) == this->parameters() && std::equal(kept_at_.begin(), kept_at_.end(), x);
+    if (same && segment.begin + segment.count <= kept_rows_) {
+      kept_ = Kept::read;
+    } else if (segment.begin == (same ? kept_rows_ : 0)) {
+      kept_ = Kept::written;
+      kept_at_.assign(x, x + this->parameters());
+      kept_rows_ = segment.begin;
+      kept_scores_.resize(std::size_t(data_.rows.rows * scores_));
+    }
+  }
+  DenseSum<T>::bend(segment, x, direction, product);
+  if (kept_ == Kept::written) kept_rows_ = segment.begin + segment.count;
+  return true;
+}
+
+template <class T>
 double ScoresSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const {
   const auto& [rows, visible, given, weight] = chunk;
   T *z = scratch.prediction.data(), *slope = scratch.slope.data();
   const Index after_coefficients = rows.constant() ? 0 : this->penalised();
   const bool intercept = data_.intercept || rows.constant();
   const ScoreLayout layout{1, stride_};
-  kernels_.scores.predict(rows, visible, scores_, x, intercept ? x + after_coefficients : nullptr, layout, z);
+  const Kept kept = direction_ ? kept_ : Kept::none;
+  T* own = kept_scores_.data() + given.begin;
+  const auto each_score = [&](const auto& copy) {
+    for (Index k = 0; k < scores_; ++k) copy(own + k * data_.rows.rows, z + k * stride_);
+  };
+  if (kept == Kept::read)
+    each_score([&](const T* from, T* to) { std::copy_n(from, given.count, to); });
+  else
+    kernels_.scores.predict(rows, visible, scores_, x, intercept ? x + after_coefficients : nullptr, layout, z);
+  if (kept == Kept::written) each_score([&](T* to, const T* from) { std::copy_n(from, given.count, to); });
   const T* y = data_.y + given.begin;
   if (!labels_) {
     kernels_.scores.transpose(data_.y, given, scores_, stride_, scratch.y.data());

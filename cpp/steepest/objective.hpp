@@ -42,6 +42,8 @@ class RowSum {
   virtual double exchange(const Segment&, const T* /*x*/, T* /*noted*/, T* /*change*/) { return 0; }
   /// The Hessian of the sum over a segment times a direction, added to `product`; false where this sum cannot say.
   virtual bool bend(const Segment&, const T* /*x*/, const T* /*direction*/, T* /*product*/) { return false; }
+  /// Whether further directions at the same x may be asked for, while the data stay what they are.
+  virtual void keep_scores(bool /*on*/) {}
   /// What plain descent by single rows changes and needs, see SingleRows; false where this sum has no fast way for it.
   virtual bool descend(const Segment&, const T* /*step*/, const Restraint&, T* /*x*/, double& /*objectives*/) {
     return false;
@@ -189,6 +191,9 @@ class ScoresSum final : public DenseSum<T> {
  public:
   ScoresSum(std::size_t loss, std::vector<double> params, const RowData<T>& data, std::int64_t scores);
 
+  bool bend(const Segment& segment, const T* x, const T* direction, T* product) override;
+  void keep_scores(bool on) override;
+
  private:
   using typename DenseSum<T>::Scratch;
   using typename DenseSum<T>::Chunk;
@@ -207,6 +212,15 @@ class ScoresSum final : public DenseSum<T> {
   std::vector<double> params_;
   std::int64_t stride_;
   bool labels_;
+
+  /// The scores of the rows in sequence, class by class, at the point where directions were last asked for: they cost as much
+  /// as those of a direction.
+  enum class Kept { none, written, read };
+  bool keeps_ = false;
+  std::vector<T> kept_at_;
+  std::int64_t kept_rows_ = 0;
+  Kept kept_ = Kept::none;
+  mutable std::vector<T> kept_scores_;  // each chunk writes its own
 };
 
 /// The sum over all rows in sequence and its gradient, block by block: blocks are summed in double and in the same order

@@ -129,7 +129,7 @@ class SmoothObjective:
         return float(problem.value(at) if owner is None else evaluate(owner, problem.value, at))
 
     def hessp(self, x: Array, v: Array) -> Array:
-        product = hessian_product(self._model.problem, x.astype(self.dtype), v)
+        product = hessian_product(self._model.problem, x.astype(self.dtype), v, again=True)
         if self._penalty is not None:
             product[: self.penalised] += penalty_bend(self._penalty, v[: self.penalised])
         return product

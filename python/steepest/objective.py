@@ -270,16 +270,17 @@ def penalty_subgradient(penalty: penalties.Penalty, w: NDArray[Any]) -> NDArray[
     return gradient if penalty.smooth else gradient + penalty.kink_gradient(w)
 
 
-def hessian_product(problem: Any, x: NDArray[Any], v: NDArray[np.float64]) -> NDArray[np.float64]:
+def hessian_product(problem: Any, x: NDArray[Any], v: NDArray[np.float64], again: bool = False) -> NDArray[np.float64]:
     """Return the Hessian of the loss part at x times v.
 
+    `again` says that it may be asked for at the same x, of the same data: what depends on x alone is kept.
     The core sees a direction of length one: in float32 it neither overflows nor vanishes.
     """
     length = float(np.linalg.norm(v))
     if length == 0 or not math.isfinite(length):
         return v * 0.0
     along = (v / length).astype(x.dtype)
-    product: NDArray[np.float64] | None = problem.hessp(x, along)
+    product: NDArray[np.float64] | None = problem.hessp(x, along, again)
     if product is None:
         # The step that balances rounding against the third derivative.
         step = np.finfo(x.dtype).eps ** (1 / 3) * max(1.0, float(np.linalg.norm(x)))
