@@ -25,7 +25,8 @@ REPLACED = {name: getattr(ours, name) for name in ("SGDClassifier", "SGDRegresso
 
 # Name of a test and what it is called with, in the order of its arguments.
 LAZY_L1 = (
-    "wants exact zeros from a cumulative L1 penalty; ours is a proximal step after each update, which gets there later"
+    "wants exact zeros from a cumulative L1 penalty, which remembers what a zero owes; ours is a proximal step after "
+    "each update, which gets there later"
 )
 BY_DESIGN: dict[tuple[str, ...], str] = {
     ("test_sgd_l1", "SGDClassifier"): LAZY_L1,
