@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,7 +13,7 @@ from hypothesis import settings
 os.environ["MPLBACKEND"] = "agg"
 
 # They assert too, and should show the values they compared.
-pytest.register_assert_rewrite("members")
+pytest.register_assert_rewrite("commands", "members")
 
 # A noisy machine makes single examples slow; in CI the same commit must always meet the same examples.
 settings.register_profile("steepest", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -24,6 +25,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 RUN_IN_FULL = ("passed", "failed")
 not_run = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a command write where nothing is, on a terminal of 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
 
 
 def pytest_configure(config: pytest.Config) -> None:

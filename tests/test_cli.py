@@ -15,23 +15,15 @@ import pytest
 from typer.testing import CliRunner
 
 import steepest as st
+from commands import run
 from steepest import _demo, _fit, cli
 from steepest._commands import FIT_METHODS, METHODS, app
 from steepest._saved import load_model
 
+pytestmark = pytest.mark.usefixtures("in_an_empty_directory")
+
 # What the two tables of the demo have to show.
 SOURCES = ["14.6", "15.0", "15.5", "14.658511131035242", "15.506849531471964", "-14.508046", "18.395415"]
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TERMINAL_WIDTH", "80")
-
-
-def run(*arguments: Any) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def fitted(*arguments: Any) -> dict[str, Any]:

@@ -8,28 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import steepest as st
+from commands import refused, run
 from steepest import _saved, _table
-from steepest._commands import app
 
-
-@pytest.fixture(autouse=True)
-def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TERMINAL_WIDTH", "80")
-
-
-def run(*arguments: Any) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def refused(*arguments: Any) -> str:
-    shown = run(*arguments)
-    assert (shown.exit_code, shown.stderr.count("\n")) == (2, 1)
-    return str(shown.stderr)
+pytestmark = pytest.mark.usefixtures("in_an_empty_directory")
 
 
 def houses(seed: int = 3) -> tuple[Any, Any]:

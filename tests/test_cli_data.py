@@ -16,40 +16,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.datasets import dump_svmlight_file
-from typer.testing import CliRunner
 
 import steepest as st
+from commands import refused, run, succeed
 from memory import printed
 from steepest import _fit, _reading_text, _saved, _table
-from steepest._commands import app
 from steepest._saved import load_model
 
+pytestmark = pytest.mark.usefixtures("in_an_empty_directory")
+
 ROWS = 400
-
-
-@pytest.fixture(autouse=True)
-def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TERMINAL_WIDTH", "80")
-
-
-def run(*arguments: Any, given: bytes | None = None) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=given)
-
-
-def succeed(*arguments: Any, given: bytes | None = None) -> str:
-    result = run(*arguments, given=given)
-    assert (result.exit_code, result.stderr) == (0, "")
-    return result.stdout
-
-
-def refused(*arguments: Any, given: bytes | None = None, code: int = 2) -> str:
-    result = run(*arguments, given=given)
-    assert result.exit_code == code
-    assert result.stderr.startswith("steepest: ")
-    assert result.stderr.count("\n") == 1
-    return result.stderr
 
 
 def table(n: int = ROWS) -> dict[str, Any]:

@@ -19,12 +19,7 @@ import steepest as st
 from steepest._commands import app
 from test_sweep import KEYS, P5, column, rows
 
-
-@pytest.fixture(autouse=True)
-def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+pytestmark = pytest.mark.usefixtures("in_an_empty_directory")
 
 
 def test_tables_go_to_files_and_back() -> None:
