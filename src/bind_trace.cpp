@@ -65,6 +65,8 @@ py::list names_of(const std::vector<Step>& steps) {
     std::string name(op_specs()[std::size_t(step.op)].name);
     if (step.kind == Step::Kind::predict) name = "predict";
     if (step.kind == Step::Kind::slope) name = "slope";
+    if (step.kind == Step::Kind::scores) name = "scores";
+    if (step.kind == Step::Kind::weights) name = "weights";
     if (step.kind == Step::Kind::product) name = "product";
     py::list inputs;
     for (int k = 0; k < step.inputs; ++k) inputs.append(step.in[k]);
@@ -169,12 +171,14 @@ void bind_trace(py::module_& m) {
       throw py::value_error("a mask drawn for every row needs the rows as axis 0; the shape is " + shape.text());
     return tensor_of(Trace::of(*like.node()).mask(shape, rate));
   });
+  m.attr("most_scores") = most_scores;
   py::class_<Programs>(m, "Programs")
       .def_property_readonly("loaded",
                              [](const Programs& programs) {
                                std::vector<bool> loaded;
                                for (std::size_t i = 0; i < programs.value->loaded().size(); ++i)
-                                 loaded.push_back(programs.value->loaded()[i] || programs.gradient->loaded()[i]);
+                                 loaded.push_back(programs.value->loaded()[i] || programs.gradient->loaded()[i] ||
+                                                  programs.value->tabled()[i]);
                                return loaded;
                              })
       .def_property_readonly("unused",

@@ -10,6 +10,7 @@ namespace steepest {
 namespace {
 
 using namespace operations;
+using Index = std::int64_t;
 
 template <class Op>
 bool is(const Ref& a) {
@@ -114,6 +115,7 @@ class Program::Planner {
     }
     program_.loaded_.resize(trace.row_inputs().size());
     program_.viewed_.resize(trace.row_inputs().size());
+    program_.tabled_.resize(trace.row_inputs().size());
   }
 
   void plan(const std::vector<Ref>& ends) {
@@ -219,14 +221,18 @@ class Program::Planner {
     }
     choose_kernel(step, node, over_rows);
     for (int k = 0; k < node->inputs; ++k)
-      if (const Slot& in = program_.slots_[std::size_t(step.in[k])]; in.place == Slot::Place::rows)
-        (step.kind != Step::Kind::operation && k == 0 ? program_.viewed_ : program_.loaded_)[std::size_t(in.number)] =
-            1;
+      if (const Slot& in = program_.slots_[std::size_t(step.in[k])]; in.place == Slot::Place::rows) {
+        const auto number = std::size_t(in.number);
+        (step.kind != Step::Kind::operation && k == 0 ? program_.viewed_ : program_.loaded_)[number] = 1;
+        if (k == 0 && (step.kind == Step::Kind::scores || step.kind == Step::Kind::weights))
+          program_.tabled_[number] = 1;
+      }
 
     const bool block = phase == 1 || over_rows;
     // A result of the rows' phase may reuse memory that the phase is done with; others live on.
     step.out = new_slot(node->shape, block && !over_rows);
-    if (over_rows && program_.wide_ && is_weight_gradient(*node)) step.kind = Step::Kind::product;
+    if (over_rows && program_.wide_ && is_weight_gradient(*node) && step.kind == Step::Kind::operation)
+      step.kind = Step::Kind::product;
     if (over_rows && step.kind == Step::Kind::operation) {
       step.add_to = step.out;
       step.out = new_slot(node->shape, true);
@@ -241,9 +247,25 @@ class Program::Planner {
     (block ? per_rows : phase == 0 ? program_.before_ : program_.after_).push_back(std::move(step));
   }
 
-  /// Products of a row input with a vector go through the kernels of the rows.
+  /// Products of a row input with a vector go through the kernels of the rows, those of any rows with a few rows of a matrix
+  /// through the kernels of K scores.
   void choose_kernel(Step& step, const Node* node, bool over_rows) const {
-    if (node->op != op_of<MatMul> || node->shape.axes != 2 || node->shape[1] != 1 || (node->option & 2)) return;
+    if (node->op != op_of<MatMul> || node->shape.axes != 2) return;
+    const auto few = [](Index count) { return count > 1 && count <= most_scores; };
+    const auto is_table = [](const Ref& a) { return a->shape.axes == 2 && a->shape[0] == any_rows; };
+    if (node->option == 2 && few(node->shape[1]) && is_table(node->input[0]) && !node->input[1]->shape.has_rows() &&
+        phase_of(node->input[1].get()) == 0) {
+      step.kind = Step::Kind::scores;
+      return;
+    }
+    if (program_.wide_ && over_rows && is_weight_gradient(*node) && few(node->shape[0]) && is_table(node->input[0]) &&
+        is_table(node->input[1])) {
+      step.kind = Step::Kind::weights;
+      std::swap(step.in[0], step.in[1]);
+      std::swap(step.in_shape[0], step.in_shape[1]);
+      return;
+    }
+    if (node->shape[1] != 1 || (node->option & 2)) return;
     const Node* rows = node->input[0].get();
     if (rows->op != leaf || !rows->traced() || !rows->shape.has_rows() || rows->shape.axes != 2) return;
     if (node->option == 0 && phase_of(node->input[1].get()) == 0) step.kind = Step::Kind::predict;
@@ -332,7 +354,7 @@ void Program::find_direct() {
   direct_.assign(slots_.size(), 0);
   if (!wide_) return;
   for (const Step& step : sums_)
-    if (step.kind == Step::Kind::product && readers[std::size_t(step.out)] == 1 &&
+    if ((step.kind == Step::Kind::product || step.kind == Step::Kind::weights) && readers[std::size_t(step.out)] == 1 &&
         std::find(gradients_.begin(), gradients_.end(), step.out) != gradients_.end())
       direct_[std::size_t(step.out)] = 1;
 }

@@ -125,7 +125,8 @@ void Tape<T>::place(const std::vector<RowInput<T>>& inputs, const Segment& block
       lane.views[number] = {rows, block};
       continue;
     }
-    const bool in_place = !rows.narrow() && (rows.row_major() || (rows.column_major() && !block.offset));
+    const bool columns = rows.column_major() && !block.offset && !program_->tabled()[number];
+    const bool in_place = !rows.narrow() && (rows.row_major() || columns);
     const bool viewed = program_->viewed()[number], loaded = program_->loaded()[number];
     if (viewed) lane.views[number] = {rows, block};
     if (!loaded && in_place) continue;
@@ -147,6 +148,15 @@ void Tape<T>::place(const std::vector<RowInput<T>>& inputs, const Segment& block
 }
 
 template <class T>
+typename Tape<T>::View Tape<T>::rows_of(const Step& step, Index count, const Lane& lane) const {
+  const auto in = std::size_t(step.in[0]);
+  const Slot& slot = program_->slots()[in];
+  if (slot.place == Slot::Place::rows) return lane.views[std::size_t(slot.number)];
+  const Index features = step.in_shape[0][1];
+  return {DenseRows<T>{lane.at[in], count, features, features, 1}, {0, nullptr, count}};
+}
+
+template <class T>
 void Tape<T>::run_step(const Step& step, const Geometry& geometry, const Lane& lane) {
   T* out = const_cast<T*>(lane.at[std::size_t(step.out)]);
   if (step.kind == Step::Kind::operation) {
@@ -156,8 +166,14 @@ void Tape<T>::run_step(const Step& step, const Geometry& geometry, const Lane& l
     if (step.add_to >= 0) kernels_.rows.add(out, geometry.count, const_cast<T*>(lane.at[std::size_t(step.add_to)]));
     return;
   }
-  const auto& [rows, segment] = lane.views[std::size_t(program_->slots()[std::size_t(step.in[0])].number)];
   const T* vector = lane.at[std::size_t(step.in[1])];
+  if (step.kind == Step::Kind::scores) {
+    const auto [m, n, k] = geometry.extent;
+    const View view = rows_of(step, m, lane);
+    kernels_.scores.predict(view.rows, view.segment, n, vector, nullptr, {n, 1}, out);
+    return;
+  }
+  const auto& [rows, segment] = lane.views[std::size_t(program_->slots()[std::size_t(step.in[0])].number)];
   if (rows.is_sparse() && step.kind == Step::Kind::predict)
     kernels_.sparse.predict(rows.sparse, segment, vector, T(0), out);
   else if (rows.is_sparse())

@@ -11,8 +11,10 @@ using Index = std::int64_t;
 /// Operations run on blocks of this many rows at most: their results are still in the first-level cache when they are read.
 constexpr Index most_block_rows = 256, least_block_rows = 16;
 constexpr Index block_bytes = 64 * 1024;
-/// What a wave of a wide program touches: it stays in the second-level cache.
-constexpr Index wave_bytes = 2 * 1024 * 1024, most_wave_rows = 1024;
+/// What a wave of a wide program touches: it stays in the second-level cache. Its end costs a walk through the gradients, so a
+/// program of few parameters has shorter waves, whose rows are nearer when they are met again.
+constexpr Index wave_bytes = 2 * 1024 * 1024, short_wave_bytes = 512 * 1024, most_wave_rows = 1024;
+constexpr Index few_parameters = 64 * 1024;  // bytes
 
 /// How much work is worth a handshake between threads; the overhead of a part is that of a block.
 constexpr Index part_bytes = 32 * 1024;
@@ -35,7 +37,8 @@ TracedSum<T>::TracedSum(std::shared_ptr<const Program> value, std::shared_ptr<co
     widest_bytes_ = std::max(widest_bytes_, bytes);
     touched_bytes_ += bytes;
   }
-  wave_ = std::clamp(wave_bytes / touched_bytes_, least_block_rows, most_wave_rows);
+  const bool few = gradient_->parameters() * Index(sizeof(T)) <= few_parameters;
+  wave_ = std::clamp((few ? short_wave_bytes : wave_bytes) / touched_bytes_, least_block_rows, most_wave_rows);
   block_ = std::clamp(block_bytes / touched_bytes_, least_block_rows, most_block_rows);
   if (sparse_features > 0) {
     // A tape has room for a block of every input, and a part a gradient of its own: neither may outgrow the data.

@@ -12,15 +12,18 @@ using Index = std::int64_t;
 constexpr Index piece_rows = 32, least_piece_rows = 8;
 /// Multiplications that are worth a handshake between threads.
 constexpr Index piece_work = Index(1) << 19;
-/// Rows of a product's result that a piece is a multiple of: tiles are as high, or half.
-constexpr Index tile_rows = 12;
+/// Rows of a product's result that a piece is a multiple of: tiles are as high, or half. Columns, where it is cut by those.
+constexpr Index tile_rows = 12, tile_columns = 32;
+
+bool is_product(const Step& step) { return step.kind == Step::Kind::product || step.kind == Step::Kind::weights; }
 
 /// Multiplications per row of the data.
-Index work_of(const Step& step) { return step.kind == Step::Kind::product ? step.out_shape.count() : 0; }
+Index work_of(const Step& step) { return is_product(step) ? step.out_shape.count() : 0; }
 
 }  // namespace
 
-/// The sums over rows and how they are cut: products by the rows of their results, no others.
+/// The sums over rows and how they are cut: products by the rows of their results, or by the columns where rows are few; no
+/// others.
 template <class T>
 void Tape<T>::plan_sums(Index rows) {
   if (sums_.rows == rows) return;
@@ -29,22 +32,32 @@ void Tape<T>::plan_sums(Index rows) {
   tasks_.clear();
   for (std::size_t i = 0; i < sums_.geometries.size(); ++i) {
     const Step& step = program_->sums()[i];
-    const Index height = step.kind == Step::Kind::product ? step.out_shape[0] : 1;
+    const bool by_columns = step.kind == Step::Kind::weights;
+    const Index size = is_product(step) ? step.out_shape[by_columns ? 1 : 0] : 1;
+    const Index unit = by_columns ? tile_columns : tile_rows;
     const Index cuts = std::clamp<Index>(work_of(step) * rows / piece_work, 1, 16);
-    const Index part = (height / cuts + tile_rows) / tile_rows * tile_rows;
-    for (Index from = 0; from < height; from += part)
-      tasks_.push_back({&step, &sums_.geometries[i], from, std::min(from + part, height)});
+    const Index part = (size / cuts + unit) / unit * unit;
+    for (Index from = 0; from < size; from += part)
+      tasks_.push_back({&step, &sums_.geometries[i], from, std::min(from + part, size)});
   }
 }
 
 template <class T>
 void Tape<T>::run_sum(const Task& task, T scale, bool add) {
   const Step& step = *task.step;
-  if (step.kind != Step::Kind::product) return run_step(step, *task.geometry, lane_);
+  if (!is_product(step)) return run_step(step, *task.geometry, lane_);
   const T *a = lane_.at[std::size_t(step.in[0])], *b = lane_.at[std::size_t(step.in[1])];
   T* c = const_cast<T*>(lane_.at[std::size_t(step.out)]);
-  const auto [m, n, k] = task.geometry->extent;
   if (!program_->direct()[std::size_t(step.out)]) scale = 1, add = true;
+  if (step.kind == Step::Kind::weights) {
+    const Index scores = step.out_shape[0], features = step.out_shape[1];
+    View view = rows_of(step, sums_.rows, lane_);
+    view.rows.data += task.from;
+    view.rows.features = task.to - task.from;
+    kernels_.scores.accumulate(view.rows, view.segment, scores, b, {scores, 1}, {scale, add}, features, c + task.from);
+    return;
+  }
+  const auto [m, n, k] = task.geometry->extent;
   kernels_.multiply({task.to - task.from, n, k, a + task.from, 1, m, b, n, false, c + task.from * n, n, add, scale});
 }
 

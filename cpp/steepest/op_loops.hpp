@@ -34,32 +34,62 @@ STEEPEST_INLINE void for_each_line(const Geometry& g, const T* const* in, int in
   }
 }
 
-template <class V, class T>
-STEEPEST_INLINE V operand(const T* from, Index step, Index i) {
-  return step ? V::load(from + i) : V(*from);
-}
-
-template <class Op, class V, class T>
-STEEPEST_INLINE V apply(const T* const* in, const Index* step, Index i, std::int32_t option) {
+/// A register of results; `operand(k)` is one of the k-th input.
+template <class Op, class Operand>
+STEEPEST_INLINE auto apply(std::int32_t option, const Operand& operand) {
   if constexpr (Op::arity == 1) {
-    if constexpr (requires(V v) { Op::forward(v, option); })
-      return Op::forward(operand<V>(in[0], step[0], i), option);
+    const auto x = operand(0);
+    if constexpr (requires { Op::forward(x, option); })
+      return Op::forward(x, option);
     else
-      return Op::forward(operand<V>(in[0], step[0], i));
+      return Op::forward(x);
   } else if constexpr (Op::arity == 2) {
-    return Op::forward(operand<V>(in[0], step[0], i), operand<V>(in[1], step[1], i));
+    return Op::forward(operand(0), operand(1));
   } else {
-    return Op::forward(operand<V>(in[0], step[0], i), operand<V>(in[1], step[1], i), operand<V>(in[2], step[2], i));
+    return Op::forward(operand(0), operand(1), operand(2));
   }
 }
 
-/// n results of an elementwise operation; operands step by 0 or 1.
+/// n results of an elementwise operation; operands step by 0 or 1. The last few share a register: lines are often as short as
+/// there are classes.
 template <class Op, class T>
 STEEPEST_INLINE void line(Index n, const T* const* in, const Index* step, T* out, std::int32_t option) {
-  constexpr int N = lanes<T>;
+  using V = Vector<T>;
   Index i = 0;
-  for (; i + N <= n; i += N) apply<Op, Vector<T>>(in, step, i, option).store(out + i);
-  for (; i < n; ++i) apply<Op, Simd<T, 1>>(in, step, i, option).store(out + i);
+  for (; i + V::size <= n; i += V::size)
+    apply<Op>(option, [&](int k) { return step[k] ? V::load(in[k] + i) : V(*in[k]); }).store(out + i);
+  const Index rest = n - i;
+  if (rest == 1)
+    apply<Op>(option, [&](int k) { return Simd<T, 1>::load(in[k] + (step[k] ? i : 0)); }).store(out + i);
+  else if (rest > 0)
+    apply<Op>(option, [&](int k) {
+      return step[k] ? V::load_first(in[k] + i, rest) : V(*in[k]);
+    }).store_first(out + i, rest);
+}
+
+/// The first `count` lanes, another number behind them.
+template <class V>
+STEEPEST_INLINE V filled(V first, Index count, V rest) {
+  return [&]<int... I>(std::integer_sequence<int, I...>) {
+    using T = typename V::Scalar;
+    const V lane(typename V::Native{T(I)...});
+    return ops::select(lane < V(double(count)), first, rest);
+  }(std::make_integer_sequence<int, V::size>{});
+}
+
+/// The largest of all lanes.
+template <class T, int N>
+STEEPEST_INLINE T largest(Simd<T, N> x) {
+  if constexpr (N == 1)
+    return x.v;
+  else if constexpr (N == 2)
+    return ops::maximum(Simd<T, 1>(x.v[0]), Simd<T, 1>(x.v[1])).v;
+  else
+    return [&]<int... I>(std::integer_sequence<int, I...>) {
+      using Half = Simd<T, N / 2>;
+      return largest(ops::maximum(Half(__builtin_shufflevector(x.v, x.v, I...)),
+                                  Half(__builtin_shufflevector(x.v, x.v, (I + N / 2)...))));
+    }(std::make_integer_sequence<int, N / 2>{});
 }
 
 /// out = the combination of the middle of three extents.
@@ -95,7 +125,7 @@ struct Sum {
       for (; i + N <= stop; i += N) even = even + Vector<T>::load(in + i);
       total += double((even + odd).sum());
     }
-    for (; i < n; ++i) total += double(in[i]);
+    if (i < n) total += double(Vector<T>::load_first(in + i, n - i).sum());
     return T(total);
   }
   template <class V>
@@ -115,10 +145,14 @@ struct Sum {
 struct Max {
   template <class T>
   STEEPEST_INLINE static T along(const T* in, Index n) {
-    using One = Simd<T, 1>;
-    One largest = One::load(in);
-    for (Index i = 1; i < n; ++i) largest = ops::maximum(largest, One::load(in + i));
-    return largest.v;
+    using V = Vector<T>;
+    // Behind the last number comes the first one again.
+    const V first(double{in[0]});
+    V most = first;
+    Index i = 0;
+    for (; i + V::size <= n; i += V::size) most = ops::maximum(most, V::load(in + i));
+    if (i < n) most = ops::maximum(most, filled(V::load_first(in + i, n - i), n - i, first));
+    return largest(most);
   }
   template <class V>
   STEEPEST_INLINE static V across(const typename V::Scalar* in, Index n, Index stride) {
@@ -143,9 +177,8 @@ struct LogSumExp {
     Vector<T> sum(0.0);
     Index i = 0;
     for (; i + N <= n; i += N) sum = sum + ops::exp(Vector<T>::load(in + i) - by);
-    One total(sum.sum());
-    for (; i < n; ++i) total = total + ops::exp(One::load(in + i) - m);
-    return (m + ops::log(total)).v;
+    if (i < n) sum = sum + filled(ops::exp(Vector<T>::load_first(in + i, n - i) - by), n - i, Vector<T>(0.0));
+    return (m + ops::log(One(sum.sum()))).v;
   }
   template <class V>
   STEEPEST_INLINE static V across(const typename V::Scalar* in, Index n, Index stride) {

@@ -33,13 +33,19 @@ enum class Result {
 /// stripped. Throws std::invalid_argument where rows mix otherwise or there is no loss per row.
 Ref row_losses_of(const Trace& trace, const Ref& root);
 
+/// So many outputs per row are few scores, each with coefficients that lie side by side: with more of them, a number of a row
+/// is worth a register for all outputs at once.
+constexpr std::int64_t most_scores = 16;
+
 struct Step {
-  enum class Kind : std::uint8_t { operation, predict, slope, product };
+  /// predict and slope: rows with a vector and back; scores and weights: rows with the few rows of a matrix and back, the
+  /// latter a product that is a sum over rows, as other products of rows with rows are.
+  enum class Kind : std::uint8_t { operation, predict, slope, scores, weights, product };
   Kind kind = Kind::operation;
   std::int32_t op = 0, option = 0;
   const Detail* detail = nullptr;
   int inputs = 0;
-  int in[3] = {};   ///< slots; of predict and slope: the row input first
+  int in[3] = {};   ///< slots; of all kinds but operation and product: the rows first
   int out = 0;      ///< slot
   int add_to = -1;  ///< the slot that collects the blocks' results; slopes and products add to it directly
   Shape in_shape[3], out_shape;
@@ -76,6 +82,8 @@ class Program {
   /// Whether a row input is read by operations, or only by products with vectors.
   const std::vector<char>& loaded() const { return loaded_; }
   const std::vector<char>& viewed() const { return viewed_; }
+  /// Whether a row input is read by products with matrices, which know no other rows than dense ones of C order.
+  const std::vector<char>& tabled() const { return tabled_; }
   int row_count() const { return row_count_; }
   bool whole() const { return whole_; }
   bool wide() const { return wide_; }
@@ -95,7 +103,7 @@ class Program {
   std::vector<Shape> memory_;
   std::vector<Step> before_, per_block_, sums_, after_;
   std::vector<int> collectors_, gradients_;
-  std::vector<char> loaded_, viewed_, direct_;
+  std::vector<char> loaded_, viewed_, tabled_, direct_;
   std::vector<double> mask_rates_;
   std::vector<std::int64_t> offsets_;
   std::vector<Ref> kept_;
@@ -173,6 +181,8 @@ class Tape {
              Draw draw);
   void run_step(const Step& step, const Geometry& geometry, const Lane& lane);
   void run_sum(const Task& task, T scale, bool add);
+  /// The rows that a step multiplies: of the data, or results of other steps.
+  View rows_of(const Step& step, std::int64_t count, const Lane& lane) const;
   std::string fault_of(const Step& step, std::int64_t rows, const Segment& block) const;
   static void geometries_of(const std::vector<Step>& steps, std::int64_t rows, std::vector<Geometry>& geometries);
 

@@ -240,14 +240,17 @@ class NetworkLoss(TracedLoss):
 
 
 class NetworkLayout(Layout):
-    """Parameters by name in one vector; matrices lie transposed, (inputs, outputs): rows times them run faster."""
+    """Parameters by name in one vector; matrices of many outputs lie transposed: rows times them run faster."""
 
     def __init__(self, structure: Any) -> None:
         super().__init__(structure)
-        self._transposed = [array.ndim == 2 for array in self.arrays]
-        self.arrays = [array.T if array.ndim == 2 else array for array in self.arrays]
-        self.leaves = [(path, shape[::-1] if len(shape) == 2 else shape) for path, shape in self.leaves]
+        self._transposed = [array.ndim == 2 and not 1 < array.shape[0] <= _core.most_scores for array in self.arrays]
+        self.arrays = self._turned(self.arrays)
+        self.leaves = [(path, array.shape) for (path, _), array in zip(self.leaves, self.arrays, strict=True)]
         self.penalised = sum(array.size for array in self.arrays if array.ndim > 1)
 
+    def _turned(self, arrays: list[Any]) -> list[Any]:
+        return [array.T if turns else array for array, turns in zip(arrays, self._transposed, strict=True)]
+
     def rebuild(self, leaves: list[Any]) -> Any:
-        return super().rebuild([leaf.T if leaf.ndim == 2 else leaf for leaf in leaves])
+        return super().rebuild(self._turned(leaves))
