@@ -119,6 +119,27 @@ def test_there_and_back(scores: int, intercept: bool) -> None:
     assert seen @ step == pytest.approx(slope @ view.x(step), rel=1e-9)
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+def test_some_rows_are_enough(monkeypatch: pytest.MonkeyPatch, sparse: bool) -> None:
+    """Among those that are trained on, in data that are sorted, too."""
+    monkeypatch.setattr(_precondition, "LEAST_ROWS", 40)
+    monkeypatch.setattr(_precondition, "ROWS_PER_COLUMN", 2)
+    seen: list[int] = []
+    gram = _precondition.gram_matrix
+    monkeypatch.setattr(
+        _precondition, "gram_matrix", lambda data, *rest: seen.append(data.trained) or gram(data, *rest)
+    )
+    X, y = related("log_loss")
+    order = np.argsort(X[:, 0])
+    data = (scipy.sparse.csr_array(X[order]) if sparse else X[order], y[order])
+    options: dict[str, Any] = {"penalty": st.L2(1e-4), "fit_intercept": True, "sample_weight": np.arange(N) % 3}
+    for rows, used in ((None, 43), (np.arange(0, N, 2), 50), (slice(70), 70)):
+        plain, better = (run("L-BFGS-B", "log_loss", data, precondition=p, rows=rows, **options) for p in (False, True))
+        assert seen.pop() == used
+        assert better.fun == pytest.approx(plain.fun, rel=1e-7)
+        assert better.nit < 0.7 * plain.nit
+
+
 def test_where_it_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a tolerance decides, not SciPy's gradients; and where the matrix is smaller than the rows."""
     made: list[int] = []

@@ -8,15 +8,15 @@ needs a fraction of its iterations; objective, gradient, penalty and result stay
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 
 from steepest import penalties
+from steepest._data import Data
 from steepest._model import Model
-from steepest._stepping import sample_of
 from steepest.methods import SciPyMethod
 from steepest.objective import GRAM_COLUMNS, gram_matrix, hessian_product
 
@@ -139,15 +139,23 @@ def _curvature_matrix(model: Model, penalty: penalties.Penalty | None, thrifty: 
         return f"is for less than {GRAM_COLUMNS} columns; there are {data.width}"
     if thrifty and model.numbers < WORTH_IT * data.width**2:
         return "costs more than a pass over the rows"
-    sample = sample_of(data, max(LEAST_ROWS, ROWS_PER_COLUMN * data.width))
-    matrix = gram_matrix(sample, model.start.size > model.features)
+    matrix = gram_matrix(_sample(data), model.start.size > model.features)
     if not np.isfinite(matrix).all():
         return "needs squares of the rows, which leave the range of float64"
-    matrix = matrix * _curvature_met(model, matrix)
+    matrix *= _curvature_met(model, matrix)
     if penalty is not None:
         bend = penalty.smooth_gradient(np.ones(model.features)).reshape(-1, data.width)
         matrix[np.diag_indices(data.width)] += bend.mean(axis=0)
     return np.asarray(matrix)
+
+
+def _sample(data: Data) -> Data:
+    """Return rows spread evenly over the data, enough for their Gram matrix, none of which is copied for it."""
+    every = data.trained // max(LEAST_ROWS, ROWS_PER_COLUMN * data.width)
+    if every < 2:
+        return data
+    positions: NDArray[Any] = np.arange(data.trained) if data.rows is None else data.rows
+    return data._replace(rows=positions[::every])
 
 
 def _curvature_met(model: Model, gram: Array) -> float:

@@ -169,9 +169,9 @@ def batch_curvature(data: Data, fit_intercept: bool, batch_size: int) -> float:
     return float((n * (b - 1) * whole + (n - b) * squares.max()) / (b * (n - 1)))
 
 
-def sample_of(data: Data, least: int = SAMPLE) -> Data:
-    """Return rows spread evenly over the data: so many and up to twice as many, or all there are."""
-    rows = data.at(slice(None, None, max(1, data.trained // least)))
+def sample_of(data: Data) -> Data:
+    """Return rows spread evenly over the data."""
+    rows = data.at(slice(None, None, max(1, data.trained // SAMPLE)))
     X = None if data.X is None else data.X[rows]
     weight = None if data.weight is None else data.weight[rows]
     return data._replace(X=X, y=data.y[rows], weight=weight, rows=None)

@@ -322,7 +322,10 @@ def gram_matrix(data: Data, fit_intercept: bool) -> NDArray[np.float64]:
     """Return ``sum(w_i x_i x_i^T) / sum(w_i)`` of at most `GRAM_COLUMNS` columns."""
     gram, _, _, total = _gram_parts(data, fit_intercept, None)
     assert gram is not None
-    return (np.triu(gram) + np.triu(gram, 1).T) / total
+    gram /= total
+    for column in range(1, len(gram)):  # in place: there may be tens of megabytes of it
+        gram[column, :column] = gram[:column, column]
+    return gram
 
 
 def _gram_parts(
