@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--columns", type=int, default=100_000, help=f"of sparse rows, of which each fills {ENTRIES}")
     parser.add_argument("--loss", default="log_loss")
     parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=16, help="orders of the rows; accuracy differs by them")
     parser.add_argument("--imports", action="store_true", help="measure imports only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write everything")
     args = parser.parse_args(arguments)
