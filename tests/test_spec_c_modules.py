@@ -23,6 +23,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "Duplicate": lambda: nn.Sequential(nn.Duplicate(3), nn.Add()),
     "Add": nn.Add,
     "Max": nn.Max,
+    "Normalize": lambda: nn.Normalize([0.5, -1.0, 2.0, 0.0], [1.0, 2.0, 0.5, 3.0], dtype=np.float64),
 }
 OF_SEVERAL = {"Add", "Max"}
 
@@ -42,20 +43,20 @@ def test_c1_every_module_passes_the_gradient_check(name: str) -> None:
     inputs = rng.normal(size=(2 if name in OF_SEVERAL else 1, 5, 4))
     shape = module(*map(st.tensor, inputs)).shape
     weights = rng.normal(size=shape)
-    names = [name for name, _ in module.named_parameters()]
-    start = [inputs, *(parameter.numpy() for parameter in module.parameters())]
+    trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    start = [inputs, *(parameter.numpy() for parameter in trained.values())]
     ends = np.cumsum([array.size for array in start])
 
     def of_vector(x: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         values, *parameters = (
             part.reshape(array.shape) for part, array in zip(np.split(x, ends[:-1]), start, strict=True)
         )
-        module.load_state_dict(dict(zip(names, parameters, strict=True)))
+        module.load_state_dict(module.state_dict() | dict(zip(trained, parameters, strict=True)))
         tensors = [st.tensor(value, requires_grad=True) for value in values]
         module.zero_grad()
         total = summed(module(*tensors), weights)
         total.backward()
-        gradients = [t.grad.numpy().ravel() for t in (*tensors, *module.parameters())]
+        gradients = [t.grad.numpy().ravel() for t in (*tensors, *trained.values())]
         return total.item(), np.concatenate(gradients)
 
     at = np.concatenate([array.ravel() for array in start])

@@ -20,6 +20,7 @@ from steepest.nn._layers import (
     Tanh,
 )
 from steepest.nn._module import Module, Parameter, Sequential
+from steepest.nn._normalize import Normalize
 from steepest.nn._saving import load, save
 from steepest.nn.init import manual_seed
 
@@ -33,6 +34,7 @@ __all__ = [
     "LogSoftmax",
     "Max",
     "Module",
+    "Normalize",
     "Parameter",
     "ReLU",
     "Sequential",

@@ -65,8 +65,8 @@ def fit(
     x0 : Result, optional
         Of an earlier run of this model, to go on as one longer run would have.
     **options
-        Whatever else ``minimize`` takes, but ``normalize`` and ``class_weight``: ``rows``, ``validation``,
-        ``patience``, ``tol``, ``n_threads``, ``history``, ``progress``, ``check_finite``.
+        Whatever else ``minimize`` takes: ``rows``, ``validation``, ``patience``, ``tol``, ``n_threads``, ``history``,
+        ``progress``, ``check_finite``; not ``class_weight``, nor ``normalize``, whose place `Normalize` takes.
 
     Returns
     -------
@@ -103,6 +103,8 @@ def fit(
     unknown = sorted(options.keys() - _OPTIONS)
     if unknown:
         raise TypeError(f"fit() got an unexpected keyword argument {unknown[0]!r}")
+    if options.get("normalize", False) is not False or options.get("groups") is not None:
+        raise ValueError("a model normalises its inputs by its first layer: nn.Normalize.of(X) makes it from the rows")
     if x0 is not None and not isinstance(x0, Result):
         raise TypeError(f"x0 must be the Result of an earlier fit, not {x0!r}; a model holds its own start")
     network = NetworkLoss(model, _losses.resolve(loss))
