@@ -33,6 +33,7 @@ CASES: dict[str, str] = {
     "int64 (copied)": "filled(np.int64)",
     "CSR, float32, 32-bit indices": "sparse(np.float32, np.int32)",
     "CSR, float64, 64-bit indices": "sparse(np.float64, np.int64)",
+    "CSR, uint8, 32-bit indices": "sparse(np.uint8, np.int32)",
     "pandas, one block of float32": "pandas.DataFrame(filled(np.float32))",
     "pandas, several types (copied)": "several()",
     "float32, four fifths of the rows": "filled(np.float32)",

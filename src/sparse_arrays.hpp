@@ -6,6 +6,7 @@
 
 #include <stdexcept>
 
+#include "arrays.hpp"
 #include "steepest/sparse_rows.hpp"
 
 inline bool is_sparse(const pybind11::object& X) { return pybind11::hasattr(X, "indptr"); }
@@ -22,10 +23,15 @@ steepest::SparseRows<T> sparse_rows(const pybind11::object& X, std::int64_t n) {
   const py::array data = array("data"), indices = array("indices"), starts = array("indptr");
   const bool wide = indices.itemsize() == 8;
   const auto index = wide ? py::dtype::of<std::int64_t>() : py::dtype::of<std::int32_t>();
-  if (!data.dtype().equal(py::dtype::of<T>()) || !indices.dtype().equal(index) || !starts.dtype().equal(index) ||
-      starts.size() != n + 1 || indices.size() != data.size())
-    throw std::invalid_argument("X must have entries of the dtype of y, as many columns, and one beginning per row");
+  const steepest::Storage storage = storage_of(data.dtype());
+  const bool narrow = storage != steepest::Storage::same;
+  if (!(narrow || data.dtype().equal(py::dtype::of<T>())) || !indices.dtype().equal(index) ||
+      !starts.dtype().equal(index) || starts.size() != n + 1 || indices.size() != data.size())
+    throw std::invalid_argument(
+        "X must have entries of the dtype of y or a narrow one, as many columns, and one beginning per row");
   const auto features = py::cast<std::int64_t>(py::tuple(X.attr("shape"))[1]);
   if (features < 1) throw std::invalid_argument("X has no columns");
-  return {static_cast<const T*>(data.data()), indices.data(), starts.data(), wide, n, features, data.size()};
+  const T* numbers = narrow ? nullptr : static_cast<const T*>(data.data());
+  const void* stored = narrow ? data.data() : nullptr;
+  return {numbers, indices.data(), starts.data(), wide, n, features, data.size(), stored, storage};
 }

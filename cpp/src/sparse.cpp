@@ -234,14 +234,25 @@ void SparseSum<T>::exchange(const Segment& chunk, Scratch& scratch) const {
     }
 }
 
+/// The number of an entry; of narrow numbers, one that is finite where it is.
+template <class T>
+double finite_or_not(const SparseRows<T>& rows, Index entry) {
+  if (!rows.stored) return double(rows.data[entry]);
+  if (rows.storage != Storage::f16 && rows.storage != Storage::bf16) return 0;
+  const std::uint16_t exponent = rows.storage == Storage::f16 ? 0x7c00 : 0x7f80;
+  const std::uint16_t size = static_cast<const std::uint16_t*>(rows.stored)[entry] & 0x7fff;
+  if (size < exponent) return 0;
+  return size > exponent ? std::numeric_limits<double>::quiet_NaN() : std::numeric_limits<double>::infinity();
+}
+
 template <class T>
 std::string complaint_of(const SparseRows<T>& rows, const Segment& segment) {
   const auto look = [&]<class I>(const I* starts, const I* indices) -> std::string {
     for (Index i = 0; i < segment.count; ++i) {
       const Index row = segment[i];
       for (Index k = std::max<Index>(starts[row], 0); k < std::min<Index>(starts[row + 1], rows.entries); ++k)
-        if (!std::isfinite(rows.data[k]))
-          return std::string(" holds ") + (std::isnan(rows.data[k]) ? "NaN" : "an infinity") + ", first in row " +
+        if (const double number = finite_or_not(rows, k); !std::isfinite(number))
+          return std::string(" holds ") + (std::isnan(number) ? "NaN" : "an infinity") + ", first in row " +
                  std::to_string(row) + ", column " + std::to_string(indices[k]);
     }
     return {};

@@ -19,9 +19,11 @@ struct SparseRows {
   const void* starts = nullptr;   ///< where each row begins among the entries, and where the last one ends
   bool wide = false;              ///< both of 64 bits instead of 32
   std::int64_t rows = 0, features = 0, entries = 0;
+  const void* stored = nullptr;  ///< narrow numbers, instead of `data`: widened on their way
+  Storage storage = Storage::same;
 
   std::int64_t index_bytes() const { return wide ? 8 : 4; }
-  /// Of a row, on average.
+  /// Of a row, on average, when computed with: how rows are cut must not depend on how they are stored.
   std::int64_t row_bytes() const {
     return std::int64_t(entries_per_row() * double(std::int64_t(sizeof(T)) + index_bytes())) + index_bytes();
   }

@@ -12,7 +12,7 @@ from scipy.optimize import OptimizeResult
 from steepest._data import as_array
 from steepest._frames import is_table, names_of
 from steepest._scaled import Scaled
-from steepest._sparse import is_sparse
+from steepest._sparse import as_sparse_rows, is_sparse
 
 PREDICTED_AT_ONCE = 4096  # rows of narrow numbers
 
@@ -118,6 +118,8 @@ class Result(OptimizeResult):  # type: ignore[misc]
             X = np.ones((X.shape[0], 1), dtype=self.x.dtype)
         if X.ndim != 2 or X.shape[1] != self.coef.shape[-1]:
             raise ValueError(f"X must have shape (n, {self.coef.shape[-1]}), not {X.shape}")
+        if is_sparse(X) and X.dtype.itemsize == 2 and X.dtype.kind not in "iu":
+            X = as_sparse_rows(X, "X").matrix()  # SciPy does not know these types
         if is_sparse(X) or X.dtype.itemsize > 2:
             return np.asarray(X @ self.coef.T + self.intercept)
         # NumPy widens a whole operand at once.

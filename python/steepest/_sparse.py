@@ -20,7 +20,7 @@ class SparseRows:
     Parameters
     ----------
     data : ndarray, shape (entries,)
-        The numbers, float32 or float64.
+        The numbers: float32, float64, or narrow ones that the core widens on their way.
     indices : ndarray, shape (entries,)
         Their columns, in any order; repeated columns of a row add up.
     indptr : ndarray, shape (n + 1,)
@@ -62,15 +62,17 @@ class SparseRows:
         return starts
 
     def matrix(self) -> Any:
-        """Return a SciPy array of the same numbers, in place, with a structure of its own.
+        """Return a SciPy array of the same numbers, in place unless they are narrow, with a structure of its own.
 
         SciPy trusts the structure: were it shared, another thread that changes it could make SciPy leave its memory.
         """
         from scipy.sparse import csr_array
 
-        matrix = csr_array(self.shape, dtype=self.dtype)
+        # SciPy knows no float16, and its integers would wrap around.
+        data = self.data.astype(np.float32) if _core.reads(self.dtype) else self.data
+        matrix = csr_array(self.shape, dtype=data.dtype)
         # Set one by one: the constructor would narrow 64-bit indices.
-        matrix.data, matrix.indptr = self.data, self._starts()
+        matrix.data, matrix.indptr = data, self._starts()
         matrix.indices = np.clip(self.indices, 0, self.shape[1] - 1)
         return matrix
 
@@ -124,12 +126,12 @@ def check_structure(indptr: NDArray[Any], indices: NDArray[Any], shape: tuple[in
 
 
 def as_sparse_rows(values: Any, what: str) -> SparseRows:
-    """Return sparse rows as the core reads them; CSR in float32 or float64 where it lies."""
+    """Return sparse rows as the core reads them; CSR in float32, float64 or narrow numbers where it lies."""
     if values.ndim != 2:
         raise ValueError(f"{what} must be 2-D (rows, features), not {values.ndim}-D")
     if values.shape[0] == 0 or values.shape[1] == 0:
         raise ValueError(f"{what} is empty: its shape is {values.shape}")
-    if values.dtype.kind not in "biuf":
+    if values.dtype.kind not in "biuf" and not _core.reads(values.dtype):
         raise TypeError(f"{what} must hold real numbers; its dtype is {values.dtype}")
     if values.format != "csr":
         megabytes = (values.nnz * (values.dtype.itemsize + 4)) / 1e6
@@ -153,15 +155,15 @@ def as_sparse_rows(values: Any, what: str) -> SparseRows:
             raise ValueError(f"{what} has {data.size} numbers, {indices.size} columns and {entries} entries")
         data, indices = data[:entries], indices[:entries]
     index = _index_dtype(indices, indptr)
-    data = _readable(data, _float_dtype(data.dtype), what)
+    data = _readable(data, _read_as(data.dtype), what)
     indices, indptr = _readable(indices, index, f"{what}.indices"), _readable(indptr, index, f"{what}.indptr")
     check_structure(indptr, indices, (n, d), what)
     return SparseRows(data, indices, indptr, (n, d))
 
 
-def _float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    narrow = (dtype.kind in "biuf" and dtype.itemsize <= 2) or dtype.newbyteorder("=") == np.float32
-    return np.dtype(np.float32 if narrow else np.float64)
+def _read_as(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    native = dtype.newbyteorder("=")
+    return native if _core.reads(native) or native == np.float32 else np.dtype(np.float64)
 
 
 def _index_dtype(indices: NDArray[Any], indptr: NDArray[Any]) -> np.dtype[Any]:

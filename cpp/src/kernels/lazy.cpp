@@ -13,18 +13,20 @@ double descend(const SparseRows<T>& rows, const Segment& segment, const T* move,
       if (s == T(0)) continue;
       const auto row = reader(segment[i]);
       T even = 0, odd = 0;
-      const auto step = [&](Index k) {
-        T& w = coef[reader.column(k)];
-        const T before = w, after = before + s * reader.data[k];
-        w = after;
-        return (after - before) * (after + before);
-      };
-      Index k = row.from;
-      for (; k + 2 <= row.to; k += 2) {
-        even += step(k);
-        odd += step(k + 1);
-      }
-      if (k < row.to) even += step(k);
+      reader.runs(row, [&](Index from, Index to, const T* numbers) {
+        const auto step = [&](Index k) {
+          T& w = coef[reader.column(k)];
+          const T before = w, after = before + s * numbers[k - from];
+          w = after;
+          return (after - before) * (after + before);
+        };
+        Index k = from;
+        for (; k + 2 <= to; k += 2) {
+          even += step(k);
+          odd += step(k + 1);
+        }
+        if (k < to) even += step(k);
+      });
       grown += double(even) + double(odd);
     }
     return grown;
@@ -96,11 +98,11 @@ STEEPEST_INLINE void descend_reaching(const Reader& reader, const Segment& segme
   const double passed = past.passed;
   double fallen[listed], even = 0, odd = 0, squares = 0;
   Index count = 0;
-  const auto step = [&](Index k, double s, double& grown) {
+  const auto step = [&](Index k, double moved, double& grown) {
     // Nobody can tell signs, nor which have fallen, so there is no branch on either.
     double& place = reach[reader.column(k)];
     const double before = place, size = __builtin_fabs(before), below = passed - size, left = below < 0 ? below : 0;
-    const double after = __builtin_copysign(left, before) + s * double(reader.data[k]);
+    const double after = __builtin_copysign(left, before) + moved;
     const double now = after + __builtin_copysign(passed, after);
     place = now;
     grown += __builtin_fabs(now) - size;
@@ -115,19 +117,21 @@ STEEPEST_INLINE void descend_reaching(const Reader& reader, const Segment& segme
     const double s = double(move[i]);
     if (s == 0) continue;
     const auto row = reader(segment[i]);
-    for (Index from = row.from; from < row.to; from += listed / 2) {
-      const Index to = from + listed / 2 < row.to ? from + listed / 2 : row.to;
-      if (count + (to - from) >= listed) {
-        settle_fallen(past, fallen, count, sums);
-        count = 0;
+    reader.runs(row, [&](Index first, Index last, const T* numbers) {
+      for (Index from = first; from < last; from += listed / 2) {
+        const Index to = from + listed / 2 < last ? from + listed / 2 : last;
+        if (count + (to - from) >= listed) {
+          settle_fallen(past, fallen, count, sums);
+          count = 0;
+        }
+        Index k = from;
+        for (; k + 2 <= to; k += 2) {
+          step(k, s * double(numbers[k - first]), even);
+          step(k + 1, s * double(numbers[k + 1 - first]), odd);
+        }
+        if (k < to) step(k, s * double(numbers[k - first]), even);
       }
-      Index k = from;
-      for (; k + 2 <= to; k += 2) {
-        step(k, s, even);
-        step(k + 1, s, odd);
-      }
-      if (k < to) step(k, s, even);
-    }
+    });
   }
   settle_fallen(past, fallen, count, sums);
   sums.reaches += even + odd;

@@ -21,7 +21,9 @@ void accumulate(const SparseRows<T>& rows, const Segment& segment, const T* slop
       const T s = slope[i];
       if (s == T(0)) continue;  // a row that holds no number has no slope either
       const auto row = reader(segment[i]);
-      for (Index k = row.from; k < row.to; ++k) gradient[reader.column(k)] += s * reader.data[k];
+      reader.runs(row, [&](Index from, Index to, const T* numbers) {
+        for (Index k = from; k < to; ++k) gradient[reader.column(k)] += s * numbers[k - from];
+      });
     }
   });
 }

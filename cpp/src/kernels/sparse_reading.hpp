@@ -3,6 +3,7 @@
 
 #include "reading.hpp"
 #include "steepest/simd_gather.hpp"
+#include "widening.hpp"
 
 namespace steepest::STEEPEST_LEVEL {
 namespace {
@@ -22,18 +23,26 @@ struct Unsigned<std::int64_t> {
 /// processor has as many on their way from far caches as it can have anyhow, and most of a batch's are near.
 constexpr Index start_ahead = 48, entries_ahead = 24;
 
+/// Narrow numbers of a row that are widened at once; in a function of its own, which is one for all that read rows.
+constexpr Index widened_at_once = 64;
+
+template <class T>
+[[gnu::noinline]] void widen_entries(const SparseRows<T>& rows, Index from, Index count, T* to) {
+  with_storage(rows.storage, [&]<class S>() { widen_line(static_cast<const S*>(rows.stored) + from, count, to); });
+}
+
 template <class T, class I>
 struct SparseReader {
   using Column = typename Unsigned<I>::type;
 
   // Each index is read once, so that what was compared with the bounds is what is used.
-  const T* data;
+  const SparseRows<T>& rows;
   const volatile I *index, *start;
   Index entries;
   Column last;
 
   explicit SparseReader(const SparseRows<T>& given)
-      : data(given.data), index(static_cast<const volatile I*>(given.indices)),
+      : rows(given), index(static_cast<const volatile I*>(given.indices)),
         start(static_cast<const volatile I*>(given.starts)), entries(given.entries), last(Column(given.features - 1)) {}
 
   struct Row {
@@ -65,37 +74,61 @@ struct SparseReader {
     if (i + entries_ahead >= reachable) return;
     const Row next = (*this)(segment[i + entries_ahead]);
     const char* first = reinterpret_cast<const char*>(const_cast<const I*>(index) + next.from);
-    const char* number = reinterpret_cast<const char*>(data + next.from);
+    const Index size = rows.stored ? bytes_of(rows.storage) : Index(sizeof(T));
+    const char* number = static_cast<const char*>(rows.stored ? rows.stored : rows.data) + next.from * size;
     const Index count = next.to - next.from;
     for (Index at = 0; at < count * Index(sizeof(I)) && at < 1024; at += 64) __builtin_prefetch(first + at, 0, 2);
-    for (Index at = 0; at < count * Index(sizeof(T)) && at < 1024; at += 64) __builtin_prefetch(number + at, 0, 2);
+    for (Index at = 0; at < count * size && at < 1024; at += 64) __builtin_prefetch(number + at, 0, 2);
+  }
+
+  /// Calls work(from, to, numbers) for the entries of a row, numbers[0] being that of the first: in one run where they are
+  /// stored as they are computed with.
+  template <class Work>
+  STEEPEST_INLINE void runs(Row row, const Work& work) const {
+    T wide[widened_at_once];
+    for (Index from = row.from; from < row.to;) {
+      const T* numbers = wide;
+      Index to = row.to;
+      if (!rows.stored) {
+        numbers = rows.data + from;
+      } else {
+        to = to - from < widened_at_once ? to : from + widened_at_once;
+        widen_entries(rows, from, to - from, wide);
+      }
+      work(from, to, numbers);
+      from = to;
+    }
   }
 
   /// The sum of the row's numbers times `seen` of their coefficients.
   template <class C, class Seen>
   STEEPEST_INLINE C dot(Row row, const C* coef, const Seen& seen) const {
     constexpr int N = gathered<C, I>;
-    Index k = row.from;
 #if defined(__AVX512VL__)
     using V = Simd<C, N>;
-    const auto add = [&](V sum, Index count) {
-      const auto number = Simd<T, N>::load_first(data + k, count);
-      const V at = seen(gather(coef, const_cast<const I*>(index) + k, count, I(last)));
-      return sum + V(__builtin_convertvector(number.v, typename V::Native)) * at;
-    };
     V sum(0.0);
-    for (; k + N <= row.to; k += N) sum = add(sum, N);
-    if (k < row.to) sum = add(sum, row.to - k);
+    runs(row, [&](Index from, Index to, const T* numbers) {
+      const auto add = [&](Index k, Index count) {
+        const auto number = Simd<T, N>::load_first(numbers + (k - from), count);
+        const V at = seen(gather(coef, const_cast<const I*>(index) + k, count, I(last)));
+        sum = sum + V(__builtin_convertvector(number.v, typename V::Native)) * at;
+      };
+      Index k = from;
+      for (; k + N <= to; k += N) add(k, N);
+      if (k < to) add(k, to - k);
+    });
     return sum.sum();
 #else
     using One = Simd<C, N>;
     // Four sums hide the latency of the multiply-add.
     C sums[4] = {0, 0, 0, 0};
-    const auto term = [&](Index at) { return C(data[at]) * seen(One(coef[column(at)])).v; };
-    for (; k + 4 <= row.to; k += 4) {
-      for (int i = 0; i < 4; ++i) sums[i] += term(k + i);
-    }
-    for (; k < row.to; ++k) sums[0] += term(k);
+    runs(row, [&](Index from, Index to, const T* numbers) {
+      const auto term = [&](Index k) { return C(numbers[k - from]) * seen(One(coef[column(k)])).v; };
+      Index k = from;
+      for (; k + 4 <= to; k += 4)
+        for (int i = 0; i < 4; ++i) sums[i] += term(k + i);
+      for (; k < to; ++k) sums[0] += term(k);
+    });
     return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 #endif
   }

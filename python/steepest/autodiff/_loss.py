@@ -376,7 +376,7 @@ def _checked_sparse(part: Any, name: str, before: list[Any]) -> SparseRows:
     rows = part if isinstance(part, SparseRows) else as_sparse_rows(part, name)
     if before and len(rows) != len(before[0]):
         raise ValueError(f"data[0] has {len(before[0])} rows, {name} has {len(rows)}")
-    if before and rows.dtype != computed_in(before[0].dtype):
+    if before and computed_in(rows.dtype) != computed_in(before[0].dtype):
         rows = SparseRows(rows.data.astype(computed_in(before[0].dtype)), rows.indices, rows.indptr, rows.shape)
     return rows
 
