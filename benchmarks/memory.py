@@ -115,7 +115,7 @@ def peak(tool: str, case: str, rows: int, features: int) -> tuple[int, int] | st
 def cell(found: tuple[int, int] | str) -> str:
     """Write a peak as megabytes and as a share of X."""
     if isinstance(found, str):
-        return "refused: " + re.sub(r"^\w+: ", "", found).split(".")[0][:60]
+        return "refused: " + re.sub(r"^\w+: ", "", found).split(".")[0][:80]
     held, more = found
     return f"{more / 1e6:.0f} MB, {more / held:.2f} of X"
 
