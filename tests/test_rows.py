@@ -137,8 +137,37 @@ def test_held_out_rows_are_among_them() -> None:
     copied = st.minimize("log_loss", (X[chosen], y[chosen]), class_weight="balanced", **options)
     assert np.allclose(part.x, copied.x, rtol=1e-9)
     assert np.allclose(part.history.validation, copied.history.validation, rtol=1e-9)
-    with pytest.raises(ValueError, match="validation names rows of its own"):
-        st.minimize("log_loss", (X, y), rows=chosen, validation=[1, 2, 3], seed=0)
+
+
+@st.loss
+def traced_log_loss(w: Any, x: Any, y: Any) -> Any:
+    return st.softplus(-y * (x @ w))
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("as_mask", [False, True])
+@pytest.mark.parametrize("loss", ["log_loss", "softmax", traced_log_loss], ids=str)
+def test_held_out_rows_are_named_beside_them(loss: Any, as_mask: bool, overlap: bool) -> None:
+    X, y, weight = data("softmax" if loss == "softmax" else "log_loss", "C")
+    chosen = some("held out by name")
+    held = np.sort(np.setdiff1d(np.arange(N), chosen)[:40])
+    spoilt = np.setdiff1d(np.arange(N), np.union1d(chosen, held))
+    trained = chosen
+    if overlap:
+        held = np.sort(np.append(held, chosen[5:15]))
+        trained = chosen[~np.isin(chosen, held)]
+    X = X.copy()
+    X[spoilt] = np.nan
+    options: dict[str, Any] = {"method": "sgd", "step_size": 0.1, "epochs": 4, "seed": 2, "shuffle": False}
+    options |= {"batch_size": 30}
+    given = np.isin(np.arange(N), held) if as_mask else held
+    part = st.minimize(loss, (X, y), rows=chosen, validation=given, sample_weight=weight, **options)
+    copied = st.minimize(loss, (X[trained], y[trained]), sample_weight=weight[trained], **options)
+    np.testing.assert_allclose(part.x, copied.x, rtol=1e-9, atol=1e-12)
+    last = st.Objective(loss, (X[held], y[held]), sample_weight=weight[held]).value(part.x)
+    assert part.history.validation[-1] == pytest.approx(last, rel=1e-9)
+    with pytest.raises(ValueError, match="validation holds out all that rows= names"):
+        st.minimize(loss, (X, y), rows=chosen, validation=np.union1d(chosen, held), seed=0)
 
 
 BAD: list[tuple[Any, type[Exception], str]] = [

@@ -20,6 +20,7 @@ from steepest._data import (
     require_finite_rows,
     require_labels,
 )
+from steepest._rows import resolve_rows
 from steepest._sparse import SparseRows
 from steepest._warnings import LARGE_COPY, DataCopyWarning, warn
 from steepest.losses import Loss
@@ -39,11 +40,15 @@ class Split(NamedTuple):
 def split_rows(validation: Any, n: int, classes: NDArray[Any] | None, seed: int, rows: Rows | None = None) -> Split:
     """Return the split of n rows, or of those at `rows`, that the user asked for.
 
-    A fraction takes the same share of every class, where there are classes: an array with a whole number per row.
+    Rows named by position are held out whether or not they are among `rows`. A fraction takes the same share of every
+    class, where there are classes: an array with a whole number per row.
     """
+    if rows is not None and names_rows(validation):
+        held = _given(validation, n)
+        if held[rows].all():
+            raise ValueError("validation holds out all that rows= names; none is left to train on")
+        return Split(rows[~held[rows]], np.flatnonzero(held).astype(np.uint32))
     if rows is not None:
-        if not isinstance(validation, numbers.Real):
-            raise ValueError("validation names rows of its own: with rows= give a fraction of these, or other data")
         among = split_rows(validation, len(rows), None if classes is None else classes[rows], seed)
         return Split(rows[among.training], rows[among.held_out])
     if n >= MOST_ROWS:
@@ -58,6 +63,21 @@ def split_rows(validation: Any, n: int, classes: NDArray[Any] | None, seed: int,
     if not training.any():
         raise ValueError(f"validation holds out all {n} rows; none is left to train on")
     return Split(np.flatnonzero(training).astype(np.uint32), np.flatnonzero(held).astype(np.uint32))
+
+
+def names_rows(validation: Any) -> bool:
+    """Tell whether the rows held out are given by position, or by a mask."""
+    return not (validation is None or isinstance(validation, (tuple, numbers.Real, np.bool_)))
+
+
+def rows_looked_at(rows: Any, validation: Any, data: Any) -> Any:
+    """Return the positions that are trained on or judged by, where both are given by position; else `rows` as given."""
+    if rows is None or not names_rows(validation):
+        return rows
+    first = data[0] if isinstance(data, tuple) and data else data
+    n = first.shape[0] if hasattr(first, "shape") and len(first.shape) else len(first)
+    chosen = resolve_rows(rows, n)
+    return np.concatenate([chosen, np.setdiff1d(np.flatnonzero(_given(validation, n)), chosen)])
 
 
 def check_other_data(validation: tuple[Any, ...], loss: Loss, data: Data, check_finite: bool) -> Data:

@@ -115,7 +115,8 @@ def minimize(
         Rows held out to judge by: a fraction of the rows, drawn at random by the seed, class by class where there are
         classes; an array of their positions, or a mask; or other data as a tuple, (X, y) or (X, y, sample_weight), (y,)
         for the constant model. After every epoch ``history.validation`` gets their mean loss, weighed as the others
-        are, without the penalty. Nothing is copied.
+        are, without the penalty. Nothing is copied. Rows given by position are not trained on, whether or not
+        ``rows`` names them.
     patience : int, optional
         Stop after so many epochs in a row without a better validation loss. ``x`` is then that of the best epoch,
         however the run ended.

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from steepest import losses
 from steepest._class_weights import class_positions, require_all_classes, weigh_classes, weights_of_classes
 from steepest._data import FLOATS, Data, as_array, check_data, mean_of, narrowed, require_finite
-from steepest._held_out import Split, check_other_data, split_rows
+from steepest._held_out import Split, check_other_data, rows_looked_at, split_rows
 from steepest._normalize import Normalization, Normalizing, normalized
 from steepest._outside import is_outside, outside_problem
 from steepest._results import Result
@@ -57,6 +57,7 @@ def make_model(
 ) -> Model:
     """Make the problem that the user describes; rows are held out without a copy of any."""
     plain = not is_outside(loss) and not isinstance(loss, TracedLoss)
+    rows = rows_looked_at(rows, validation, data)
     if class_weight is not None and not plain:
         raise ValueError("class_weight goes with losses that know classes; weigh the rows by sample_weight, or inside")
     if plain:
