@@ -33,31 +33,33 @@ struct Tile {
 template <int Rows, int Registers, bool Whole, class T>
 [[gnu::noinline]] void tile(const Tile<T>& t) {
   using V = Simd<T, lanes<T>>;
-  V sum[Rows][Registers];
   const auto read = [&](const T* from, int q) {
     return Whole || q + 1 < Registers ? V::load(from + q * V::size) : V::load_first(from + q * V::size, t.last);
   };
-  for (int r = 0; r < Rows; ++r)
-    for (int q = 0; q < Registers; ++q) sum[r][q] = V(0.0);
+  V sum[Rows * Registers];
+  unrolled<Rows * Registers>([&]<int I>() { sum[I] = V(0.0); });
   const T *a = t.a, *b = t.b;
   for (std::int64_t p = 0; p < t.k; ++p, a += t.a_step, b += t.b_row) {
     V x[Registers];
-    for (int q = 0; q < Registers; ++q) x[q] = read(b, q);
-    for (int r = 0; r < Rows; ++r) {
-      const V w(a[r * t.a_row]);
-      for (int q = 0; q < Registers; ++q) sum[r][q] = w * x[q] + sum[r][q];
-    }
+    unrolled<Registers>([&]<int Q>() { x[Q] = read(b, Q); });
+    unrolled<Rows>([&]<int R>() {
+      const V w(a[R * t.a_row]);
+      unrolled<Registers>([&]<int Q>() { sum[R * Registers + Q] = w * x[Q] + sum[R * Registers + Q]; });
+    });
   }
   const V scale(double(t.scale));
-  for (int r = 0; r < Rows; ++r)
-    for (int q = 0; q < Registers; ++q) {
-      T* to = t.c + r * t.c_row + q * V::size;
-      sum[r][q] = t.add ? scale * sum[r][q] + read(to - q * V::size, q) : scale * sum[r][q];
-      if (Whole || q + 1 < Registers)
-        sum[r][q].store(to);
+  const bool add = t.add;
+  unrolled<Rows>([&]<int R>() {
+    T* to = t.c + R * t.c_row;
+    unrolled<Registers>([&]<int Q>() {
+      const V found = sum[R * Registers + Q];
+      const V result = add ? scale * found + read(to, Q) : scale * found;
+      if constexpr (Whole || Q + 1 < Registers)
+        result.store(to + Q * V::size);
       else
-        sum[r][q].store_first(to, t.last);
-    }
+        result.store_first(to + Q * V::size, t.last);
+    });
+  });
 }
 
 template <int Rows, class T>
