@@ -169,6 +169,8 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
                 f"{what} is a masked array, whose mask would be lost: drop the masked rows or weigh them zero"
             )
         return values
+    if isinstance(values, float):
+        return np.asarray(values)
     if isinstance(values, Scaled):
         raise TypeError(f"{what} is scaled, which only X is, and only for losses of linear scores")
     if is_table(values):

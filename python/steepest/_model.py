@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepest import losses
+from steepest import _core, losses
 from steepest._class_weights import class_positions, require_all_classes, weigh_classes, weights_of_classes
 from steepest._data import FLOATS, Data, as_array, check_data, mean_of, narrowed, require_finite
 from steepest._held_out import Split, check_other_data, rows_looked_at, split_rows
@@ -170,8 +170,7 @@ def _linear_model(
     features = max(1, checked.scores) * checked.width
     whole = checked.X.size if isinstance(checked.X, SparseRows) else len(checked.y) * checked.width
     size = whole * problem.rows // len(checked.y)
-    model = Model(problem, problem.rows, size, x, features, loss, checked, x.shape)
-    model = model._replace(normalization=normalization)
+    model = Model(problem, problem.rows, size, x, features, loss, checked, x.shape, normalization=normalization)
     if split is not None:
         held = checked.restricted(split.held_out, "held-out")
         return _split_model(model, split, checked.mean_weight, held.mean_weight)
@@ -240,6 +239,6 @@ def start_of(result: Result) -> Any:
 def check_start(x: NDArray[Any], parameters: int) -> None:
     if x.size != parameters:
         raise ValueError(f"x0 has {x.size} parameters, the problem has {parameters}")
-    finite = np.isfinite(x)
-    if not finite.all():
-        raise ValueError(f"x0 holds {x[~finite][0]} at position {int((~finite).argmax())}")
+    if not _core.all_finite(x):
+        finite = np.isfinite(x)
+        raise ValueError(f"x0 holds {x[~finite][0]} at position {int(finite.argmin())}")
