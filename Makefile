@@ -27,11 +27,11 @@ PRINT_BUILD_REQUIRES := import importlib, sys; \
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test test-peers bench gallery lint format clean
+.PHONY: help demo test test-peers test-sanitized bench gallery lint format clean
 
 help: ## Show this list
 	@echo "steepest: the targets of make"
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/.installed ## Watch steepest minimize losses on real data (under a minute)
 	@$(BIN)/steepest demo $(ARGS)
@@ -41,6 +41,24 @@ test: $(VENV)/.installed ## Run the tests and the examples in the docstrings (un
 
 test-peers: $(VENV)/.peers ## Compare with PyTorch, JAX and optax (large downloads)
 	@MPLBACKEND=agg $(BIN)/python -m pytest tests/peers $(ARGS)
+
+# A sanitizer must be loaded before Python, hence LD_PRELOAD. Peaks of memory are not those of a plain run.
+SANITIZED := build/sanitized
+SANITIZED_TESTS := $(addprefix tests/test_,$(addsuffix .py,autodiff bad_input compile_and_draw minimize narrow nn \
+	nn_bad_input objective ops order outside penalties_of_all_kinds reduction row_losses rows rules_eager scaled sparse \
+	sparse_lazy stratified threads traced))
+
+test-sanitized: $(VENV)/.installed ## Run tests of the core under the sanitizers for addresses and undefined behaviour (GCC on Linux)
+	@$(BIN)/cmake -G Ninja -S . -B $(SANITIZED) -DSTEEPEST_SANITIZE=ON -DSTEEPEST_LEVELS=portable \
+	  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O1 -DCMAKE_MAKE_PROGRAM="$(CURDIR)/$(BIN)/ninja" \
+	  -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)"
+	@$(BIN)/ninja -C $(SANITIZED)
+	@rm -rf $(SANITIZED)/package && mkdir $(SANITIZED)/package
+	@cp -r python/steepest $(SANITIZED)/package && cp $(SANITIZED)/_*.so $(SANITIZED)/package/steepest
+	@LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
+	  MPLBACKEND=agg PYTHONPATH="$(CURDIR)/$(SANITIZED)/package" $(BIN)/python -m pytest -k "not peak_memory" \
+	  $(SANITIZED_TESTS) $(ARGS)
 
 bench: $(VENV)/.bench ## Measure against the NumPy reference, the memory and whatever peers are installed
 	@$(BIN)/python benchmarks/run.py $(ARGS)
