@@ -99,16 +99,20 @@ float bare_fma(Index rounds, float factor, float summand) {
   return all;
 }
 
-/// Reads whole rows in the given order, asking for each `distance` rows before it is needed.
-float bare_gather(const float* data, Index features, const std::uint32_t* order, Index count, Index distance) {
+/// Reads whole rows and their targets in the given order, asking for each `distance` rows before it is needed.
+float bare_gather(const float* data, Index features, const float* targets, const std::uint32_t* order, Index count,
+                  Index distance) {
   Vector sum{};
   float rest = 0;
-  Index i = 0;
-  for (; i + distance < count; ++i) {
-    prefetch(data + Index(order[i + distance]) * features, features);
+  for (Index i = 0; i < count; ++i) {
+    if (i + distance < count) {
+      const Index soon = order[i + distance];
+      prefetch(data + soon * features, features);
+      prefetch(targets + soon, 1);
+    }
     add_row(data + Index(order[i]) * features, features, sum, rest);
+    rest += targets[order[i]];
   }
-  for (; i < count; ++i) add_row(data + Index(order[i]) * features, features, sum, rest);
   return total(sum) + rest;
 }
 

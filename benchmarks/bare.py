@@ -62,6 +62,7 @@ def _library() -> ctypes.CDLL:
         ctypes.c_void_p,
         ctypes.c_int64,
         ctypes.c_void_p,
+        ctypes.c_void_p,
         ctypes.c_int64,
         ctypes.c_int64,
     ]
@@ -112,27 +113,29 @@ def multiply_and_add(operations: int) -> None:
     _library().bare_fma(operations // FMA_OPERATIONS, 0.999, 0.001)
 
 
-def gather(X: Array, order: NDArray[np.uint32], threads: int = 1, distance: int = 16) -> float:
-    """Return the seconds that reading rows of C-contiguous float32 X in this order takes, with software prefetch."""
-    assert X.dtype == np.float32
-    assert X.flags.c_contiguous
+def gather(X: Array | None, y: Array, order: NDArray[np.uint32], threads: int = 1, distance: int = 16) -> float:
+    """Return the seconds that reading rows of C-contiguous float32 and their targets in this order takes.
+
+    Both are asked for by software prefetch. No descent can do without the target, which has a cache line of its own.
+    """
+    assert all(part.dtype == np.float32 and part.flags.c_contiguous for part in (X, y) if part is not None)
     assert order.dtype == np.uint32
     library = _library()
-    features = X.shape[1]
+    features, rows = (0, y) if X is None else (X.shape[1], X)
     return _timed(
         lambda start, stop: library.bare_gather(
-            X.ctypes.data, features, order.ctypes.data + 4 * start, stop - start, distance
+            rows.ctypes.data, features, y.ctypes.data, order.ctypes.data + 4 * start, stop - start, distance
         ),
         len(order),
         threads,
     )
 
 
-def best_distance(X: Array, order: NDArray[np.uint32], rows: int = 1 << 18) -> int:
+def best_distance(X: Array | None, y: Array, order: NDArray[np.uint32], rows: int = 1 << 18) -> int:
     """Return the prefetch distance that is fastest here, tried on parts of the order that do not overlap."""
     rows = min(rows, max(1, len(order) // len(DISTANCES)))
     parts = {distance: order[i * rows : (i + 1) * rows] for i, distance in enumerate(DISTANCES)}
-    return min(parts, key=lambda distance: gather(X, parts[distance], 1, distance))
+    return min(parts, key=lambda distance: gather(X, y, parts[distance], 1, distance))
 
 
 def move_columns(rows: Any, order: NDArray[np.uint32], batch: int) -> float:

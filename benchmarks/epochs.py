@@ -148,14 +148,12 @@ class Contest:
         self.step = 0.1 if X is None else step_for(self.features)
         self.objective = st.Objective(self.loss, self.data, check_finite=False)
         self.order: NDArray[np.uint32] = np.random.default_rng(seed).permutation(len(y)).astype(np.uint32)
-        self.gathered = y.reshape(-1, 1) if X is None else X
-        self.distance = bare.best_distance(self.gathered, self.order)
+        self.distance = bare.best_distance(X, y, self.order)
         self.cases: list[tuple[Measured, Callable[[], float]]] = []
         self._place = 0
 
     def _new(self, name: str, kind: Kind, batch: int | None, threads: int, **known: Any) -> Measured:
-        row_bytes = known.pop("row_bytes", self.row_bytes)
-        return Measured(name, kind, self.features, batch, threads, row_bytes, **known)
+        return Measured(name, kind, self.features, batch, threads, self.row_bytes, **known)
 
     def _next_rows(self, count: int) -> NDArray[np.uint32]:
         """Return the next rows of the order: other ones each time, for a cache may hold half of the data."""
@@ -173,10 +171,9 @@ class Contest:
         return one
 
     def add_gather(self, threads: int) -> Measured:
-        """Add a bare gather of the rows, without targets, in random order."""
-        row_bytes = 4 * self.gathered.shape[1]
-        one = self._new("gather", "bare", None, threads, rows=len(self.y), row_bytes=row_bytes)
-        self.cases.append((one, lambda: bare.gather(self.gathered, self.order, threads, self.distance)))
+        """Add a bare gather of the rows and their targets in random order."""
+        one = self._new("gather", "bare", None, threads, rows=len(self.y))
+        self.cases.append((one, lambda: bare.gather(self.X, self.y, self.order, threads, self.distance)))
         return one
 
     def add_steepest(self, batch: int, shuffle: bool | str, order: str, threads: int) -> Measured:
