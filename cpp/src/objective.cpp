@@ -257,7 +257,7 @@ double full_sum(RowSum<T>& sum, const T* x, double* gradient, const std::functio
   if (gradient) std::fill_n(gradient, k, 0.0);
   double total = 0;
   for (Index from = 0; from < n; from += block_rows) {
-    const Segment block{from, nullptr, std::min(block_rows, n - from)};
+    const Segment block = Segment{0, nullptr, n}.part(from, std::min(block_rows, n - from));
     if (gradient) {
       std::fill(partial.begin(), partial.end(), T(0));
       total += sum.add(block, x, partial.data());

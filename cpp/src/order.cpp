@@ -50,7 +50,8 @@ class InSequence final : public Order {
   void start(std::uint64_t) override { position_ = 0; }
   Segment next(Index limit) override {
     const Index count = std::min(limit, rows_ - position_);
-    return {std::exchange(position_, position_ + count), nullptr, count};
+    position_ += count;
+    return {position_ - count, nullptr, count, rows_ - position_};
   }
 
  private:

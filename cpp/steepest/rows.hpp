@@ -33,7 +33,7 @@ struct DenseRows {
 };
 
 /// Some rows in the order they are visited: row i is begin + (offset ? offset[i] : i). 32-bit offsets halve the memory that
-/// an order of rows costs; `begin` reaches beyond them. The offsets of `ahead` more rows follow, which will be visited next.
+/// an order of rows costs; `begin` reaches beyond them. `ahead` more rows follow, with their offsets, and are visited next.
 struct Segment {
   std::int64_t begin = 0;
   const std::uint32_t* offset = nullptr;
@@ -42,8 +42,7 @@ struct Segment {
 
   std::int64_t operator[](std::int64_t i) const { return begin + (offset ? std::int64_t(offset[i]) : i); }
   Segment part(std::int64_t from, std::int64_t size) const {
-    return offset ? Segment{begin, offset + from, size, count - from - size + ahead}
-                  : Segment{begin + from, nullptr, size};
+    return {offset ? begin : begin + from, offset ? offset + from : nullptr, size, count - from - size + ahead};
   }
 };
 

@@ -35,6 +35,28 @@ STEEPEST_INLINE void prefetch_row(const T* row, Index features) {
   for (Index at = 0; at < bytes && at < 1024; at += 64) __builtin_prefetch(byte + at, 0, 2);
 }
 
+/// Asks for the rows behind those of a segment, evenly over both passes through it, one for every two rows: the second pass
+/// reads from the cache, and would leave the memory idle.
+template <class Reader>
+class Lookout {
+ public:
+  STEEPEST_INLINE Lookout(const Reader& row, Index features, const Segment& segment)
+      : row_(row), features_(features), half_(segment.count / 2),
+        far_((prefetch_rows + segment.count - 1) / (segment.count ? segment.count : 1) * segment.count),
+        reachable_(segment.count + segment.ahead) {}
+
+  STEEPEST_INLINE void first_pass(Index i) const { ask(far_ + i / 2); }
+  STEEPEST_INLINE void second_pass(Index i) const { ask(far_ + half_ + i / 2); }
+
+ private:
+  STEEPEST_INLINE void ask(Index i) const {
+    if (i < reachable_) prefetch_row(row_(i), features_);
+  }
+
+  const Reader& row_;
+  Index features_, half_, far_, reachable_;
+};
+
 template <class T>
 STEEPEST_INLINE void add_to(T* gradient, Vector<T> sum) {
   (Vector<T>::load(gradient) + sum).store(gradient);

@@ -43,13 +43,13 @@ STEEPEST_INLINE void load_row(const S* row, Index last, Vector<T>* x) {
 template <int Registers, class T, class Reader>
 void predict_narrow(const Reader& row, Index d, const Segment& segment, const T* coef, T intercept, T* z) {
   constexpr int N = lanes<T>;
-  const Index last = d - (Registers - 1) * N, n = segment.count, reachable = n + segment.ahead;
+  const Index last = d - (Registers - 1) * N, n = segment.count;
+  const Lookout lookout(row, d, segment);
   Vector<T> w[Registers];
   load_row<Registers>(coef, last, w);
   const Vector<T> zero(0.0);
   const auto product = [&](Index i) STEEPEST_INLINE_LAMBDA {
-    if (row.gathers())
-      if (i + prefetch_rows < reachable) prefetch_row(row(i + prefetch_rows), d);
+    if (i % 2 == 0) lookout.first_pass(i);
     Vector<T> x[Registers];
     load_row<Registers>(row(i), last, x);
     Vector<T> sum = w[0] * x[0] + zero;
@@ -124,10 +124,12 @@ template <int Registers, class T, class Reader>
 void accumulate_narrow(const Reader& row, Index d, const Segment& segment, const T* slope, T* gradient) {
   constexpr int N = lanes<T>;
   const Index last = d - (Registers - 1) * N, n = segment.count;
+  const Lookout lookout(row, d, segment);
   Vector<T> even[Registers], odd[Registers], x[Registers];  // two chains hide the latency of the multiply-add
   for (int k = 0; k < Registers; ++k) even[k] = odd[k] = Vector<T>(0.0);
   Index i = 0;
   for (; i + 2 <= n; i += 2) {
+    lookout.second_pass(i);
     const Vector<T> s0(slope[i]), s1(slope[i + 1]);
     load_row<Registers>(row(i), last, x);
     for (int k = 0; k < Registers; ++k) even[k] = s0 * x[k] + even[k];
