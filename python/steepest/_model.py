@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepest import _core, losses
+from steepest import losses
 from steepest._class_weights import class_positions, require_all_classes, weigh_classes, weights_of_classes
 from steepest._data import FLOATS, Data, as_array, check_data, mean_of, narrowed, require_finite
 from steepest._held_out import Split, check_other_data, rows_looked_at, split_rows
@@ -239,6 +239,6 @@ def start_of(result: Result) -> Any:
 def check_start(x: NDArray[Any], parameters: int) -> None:
     if x.size != parameters:
         raise ValueError(f"x0 has {x.size} parameters, the problem has {parameters}")
-    if not _core.all_finite(x):
-        finite = np.isfinite(x)
+    finite = np.isfinite(x)
+    if not finite.all():
         raise ValueError(f"x0 holds {x[~finite][0]} at position {int(finite.argmin())}")
