@@ -136,7 +136,6 @@ class Problem {
   /// The Hessian of the loss part at x times a direction; None where the sum cannot say. `again` says that it may be asked for
   /// at the same x again, and the data stay as they are.
   py::object hessp(Contiguous<T> x, Contiguous<T> direction, bool again) {
-    sum_->keep_scores(again);
     check(x.size());
     check(direction.size());
     const T *at = x.data(), *along = direction.data();
@@ -144,6 +143,7 @@ class Problem {
     double* to = product.mutable_data();
     bool known = false;
     alone([&] {
+      sum_->keep_scores(again);
       known = full_bend<T>(*sum_, at, along, to, patient_poll());
       for (Index j = 0; j < sum_->parameters(); ++j) to[j] /= rows_times_weight();
     });

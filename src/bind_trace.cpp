@@ -178,7 +178,7 @@ void bind_trace(py::module_& m) {
                                std::vector<bool> loaded;
                                for (std::size_t i = 0; i < programs.value->loaded().size(); ++i)
                                  loaded.push_back(programs.value->loaded()[i] || programs.gradient->loaded()[i] ||
-                                                  programs.value->tabled()[i]);
+                                                  programs.value->tabled()[i] || programs.gradient->tabled()[i]);
                                return loaded;
                              })
       .def_property_readonly("unused",

@@ -288,3 +288,27 @@ def test_numbers_that_are_not_finite(name: str) -> None:
 def test_progress_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     st.minimize("log_loss", data(), method="L-BFGS-B", epochs=3, progress="lines")
     assert capsys.readouterr().err.count("objective") == 3
+
+
+def test_ctrl_c_while_parameters_are_rounded_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*given: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("steepest._precondition.gram_matrix", interrupted)
+    X, y = st.data.logistic(500, 4, seed=3)
+    with pytest.raises(st.Interrupted) as stopped:
+        st.minimize("log_loss", (X, y), method=st.methods.get("L-BFGS-B", precondition=True), epochs=5)
+    assert np.array_equal(stopped.value.result.x, np.zeros(4))
+
+
+def test_kinks_of_the_loss_are_searched_in_plain_parameters() -> None:
+    """Asked for, other parameters take another way; by themselves they are for smooth losses."""
+    X, y = st.data.logistic(300, 3, seed=4)
+    for name in ("log_loss", "hinge"):
+        runs = [
+            st.minimize(name, (X, y), penalty=st.L2(1e-2), method=st.methods.get("L-BFGS-B", **asked), tol=1e-4).x
+            for asked in ({}, {"precondition": True}, {"precondition": False})
+        ]
+        plain = 2 if name == "hinge" else 1
+        assert np.array_equal(runs[0], runs[plain])
+        assert not np.array_equal(runs[0], runs[3 - plain])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import steepest as st
 from steepest import nn
@@ -34,6 +35,18 @@ def test_inputs_that_do_not_fit_name_the_layer() -> None:
         nn.fit(model(), "softmax", (X[:, :3], Y))
     with pytest.raises(ValueError, match="not a single number"):
         nn.Linear(4, 5)(1.0)
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 20])
+def test_sparse_rows_are_refused(outputs: int) -> None:
+    rows = scipy.sparse.csr_array(X)
+    y = np.ones((50, outputs), dtype=np.float32) if outputs > 1 else X[:, 0]
+    loss = "multi_squared_error" if outputs > 1 else "mse"
+    with pytest.raises(TypeError, match=r"X is sparse: pass X.toarray"):
+        nn.fit(nn.Linear(4, outputs), loss, (rows, y), epochs=1)
+    with pytest.raises(TypeError, match=r"X is sparse: pass X.toarray"):
+        nn.fit(nn.Linear(4, outputs), loss, (X, y), epochs=1, validation=(rows, y))
+    assert nn.fit(nn.Linear(4, outputs), loss, (rows.toarray(), y), epochs=1).epochs == 1
 
 
 @pytest.mark.parametrize(

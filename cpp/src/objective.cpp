@@ -277,7 +277,8 @@ bool full_bend(RowSum<T>& sum, const T* x, const T* direction, double* product, 
   std::fill_n(product, k, 0.0);
   for (Index from = 0; from < n; from += block_rows) {
     std::fill(partial.begin(), partial.end(), T(0));
-    if (!sum.bend({from, nullptr, std::min(block_rows, n - from)}, x, direction, partial.data())) return false;
+    const Segment block = Segment{0, nullptr, n}.part(from, std::min(block_rows, n - from));
+    if (!sum.bend(block, x, direction, partial.data())) return false;
     for (Index j = 0; j < k; ++j) product[j] += double(partial[std::size_t(j)]);
     if (poll) poll();
   }

@@ -1,7 +1,7 @@
 // Vector registers, and nothing but them: this is the only file that knows how wide they are.
 //
 // `Simd<T, N>` is N lanes of T through the compilers' vector extensions; `Simd<T, 1>` is a plain number with the same
-// operations, so that one body of a loss serves the vector loop and its remainder. Conditions are lanes too: write
+// operations, so that one body of a loss serves whole registers and single rows. Conditions are lanes too: write
 // `select(condition, a, b)`, never `if`. Everything lives in a namespace named after the CPU level it is compiled for and
 // is inlined by force: a symbol compiled for one level must never be picked by the linker for another.
 #pragma once

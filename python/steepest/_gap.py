@@ -39,6 +39,7 @@ from steepest._gap_penalties import Conjugate, Elastic, conjugate_of, finite_eve
 from steepest._gap_projected import projected
 from steepest._gap_refined import Point, refined
 from steepest._model import Model
+from steepest._outcome import MESSAGES
 from steepest._precondition import Split
 from steepest._results import Interrupted, Result, Status
 from steepest._scipy import SmoothObjective
@@ -355,9 +356,9 @@ def make_dual(model: Model, penalty: penalties.Penalty | None, fit_intercept: bo
     return dual, None
 
 
-def add_gap(result: Result, model: Model, dual: Dual | None, reason: str | None, asked: bool) -> Result:
-    """Set the gap of a result, or why there is none; `asked` says that a numeric tolerance was given."""
-    gap = math.inf
+def add_gap(result: Result, model: Model, dual: Dual | None, reason: str | None, tolerance: float) -> Result:
+    """Set the gap of a result, or why there is none; within a tolerance that is not zero the run has converged."""
+    gap, asked = math.inf, tolerance > 0
     if result.status in (Status.interrupted, Status.diverged):
         reason = "the run did not come to its end"
     elif dual is not None:
@@ -373,6 +374,8 @@ def add_gap(result: Result, model: Model, dual: Dual | None, reason: str | None,
             reason = "the rows were not read once more for it, for which a numeric tol asks"
     result["gap"] = gap if math.isfinite(gap) else None
     result["gap_reason"] = reason
+    if asked and result.status is Status.no_progress and gap <= tolerance * abs(result.fun):
+        result |= {"status": Status.converged, "success": True, "message": MESSAGES[Status.converged]}
     if reason is not None and result.status not in (Status.interrupted, Status.diverged):
         result["message"] = f"{result.message.rstrip('.')}. There is no bound of the gap: {reason}."
     return result

@@ -242,8 +242,7 @@ def minimize(
     if threads is None:
         threads = default_threads() if model.numbers >= SMALL // 8 else 1
     dual, reason = make_dual(model, penalty, fit_intercept)
-    asked_gap = tolerance > 0
-    watches = dual if asked_gap and dual is not None and dual.tightens else None
+    watches = dual if tolerance > 0 and dual is not None and dual.tightens else None
     order = _order(shuffle, model)
     if isinstance(method, methods.SciPyMethod):
         if step_size is not None:
@@ -256,7 +255,7 @@ def minimize(
         by_scipy = minimize_by_scipy(
             method, model, penalty, limits, before, seed, callback, progress, history is not False
         )
-        return add_gap(by_scipy, model, dual, reason, asked_gap)
+        return _warned(add_gap(by_scipy, model, dual, reason, tolerance))
     if tol is None and method is None and max_epochs is None:
         tolerance, max_epochs = (1e-8, 10_000) if full else (1e-3, 100)
     if max_epochs is None:
@@ -322,7 +321,10 @@ def minimize(
         result.nfev += before.nfev
     if failure is not None:
         raise_failure(failure, model, result)
-    add_gap(result, model, dual, reason, asked_gap)
+    return _warned(add_gap(result, model, dual, reason, tolerance))
+
+
+def _warned(result: Result) -> Result:
     if not result.success:
         warn(result.message, ConvergenceWarning)
     return result

@@ -114,10 +114,12 @@ class Rounded:
 def rounded(method: SciPyMethod, model: Model, penalty: penalties.Penalty | None, by_tolerance: bool) -> Rounded | None:
     """Return rounded parameters where they are asked for, or where they help and nobody minds.
 
-    SciPy's own tolerances mean others there, so that they stay as they are where these decide.
+    SciPy's own tolerances mean others there, so that they stay as they are where these decide; and across kinks of the
+    loss the search is a matter of luck in any coordinates.
     """
     asked = method.options.get("precondition")
-    if asked is False or (asked is None and not by_tolerance):
+    kinks = model.loss is not None and not model.loss.smooth
+    if asked is False or (asked is None and (kinks or not by_tolerance)):
         return None
     matrix = _curvature_matrix(model, penalty, asked is None)
     if not isinstance(matrix, str):
@@ -154,8 +156,8 @@ def _sample(data: Data) -> Data:
     every = data.trained // max(LEAST_ROWS, ROWS_PER_COLUMN * data.width)
     if every < 2:
         return data
-    positions: NDArray[Any] = np.arange(data.trained) if data.rows is None else data.rows
-    return data._replace(rows=positions[::every])
+    positions: NDArray[Any] = np.arange(0, data.trained, every) if data.rows is None else data.rows[::every]
+    return data._replace(rows=positions)
 
 
 def _curvature_met(model: Model, gram: Array) -> float:

@@ -21,9 +21,8 @@ from steepest._outcome import make_result, raise_failure
 from steepest._outside import evaluate
 from steepest._precondition import Plain, Split, View, rounded
 from steepest._progress import Watcher, make_reporter
-from steepest._results import ConvergenceWarning, Result, Status
+from steepest._results import Result, Status
 from steepest._threads import one_blas_thread
-from steepest._warnings import warn
 from steepest.methods import BOUNDED, SciPyMethod
 from steepest.objective import hessian_product, penalty_bend
 
@@ -60,7 +59,7 @@ def minimize_by_scipy(
     progress: Any,
     keep_history: bool,
 ) -> Result:
-    """Run a method to a result as `minimize` returns it, with its warnings and exceptions."""
+    """Run a method to a result as `minimize` returns it, with its exceptions; `minimize` adds the gap and warns."""
     most = method.options.get("maxiter")
     if most is not None and limits.iterations is not None:
         raise ValueError(f"iterations are limited twice: epochs={limits.iterations} and maxiter={most} of the method")
@@ -69,10 +68,11 @@ def minimize_by_scipy(
     watcher = Watcher(callback, reporter) if callback is not None or reporter is not None else None
     smooth = SmoothObjective(model, penalty)
     _check(method, model, penalty, smooth)
-    view = rounded(method, model, penalty, limits.tolerance > 0) or _view_of(smooth, model.start.size)
-    run = _Run(smooth, limits, watcher, model.start, view)
+    run = _Run(smooth, limits, watcher, model.start)
     try:
-        failure, message = run.through(method, iterations)
+        failure, message = run.through(
+            method, iterations, lambda: rounded(method, model, penalty, limits.tolerance > 0)
+        )
     finally:
         if reporter is not None:
             reporter.close()
@@ -87,8 +87,6 @@ def minimize_by_scipy(
         result["success"] = run.is_flat()
     if failure is not None:
         raise_failure(failure, model, result)
-    if not result.success:
-        warn(result.message, ConvergenceWarning)
     return result
 
 
@@ -205,10 +203,9 @@ class _Run:
         limits: Limits,
         watcher: Callable[..., bool] | None,
         start: NDArray[Any],
-        view: View,
     ) -> None:
         self._smooth = smooth
-        self._view = view
+        self._view = _view_of(smooth, start.size)
         self._limits = limits
         self._watcher = watcher
         self.x: Array = start.astype(np.float64)
@@ -222,21 +219,26 @@ class _Run:
         self._status = Status.ran_all_epochs
         self._held_out, self._best_epoch, self._best_x = math.inf, 0, self.x
 
-    def through(self, method: SciPyMethod, iterations: int) -> tuple[BaseException | None, str | None]:
-        """Run SciPy's method; return what stopped it, and what SciPy said in the end."""
+    def through(
+        self, method: SciPyMethod, iterations: int, rounded_view: Callable[[], View | None]
+    ) -> tuple[BaseException | None, str | None]:
+        """Run SciPy's method; return what stopped it, and what SciPy said in the end.
+
+        Another view of the parameters is made on the way: it reads the rows, and Ctrl-C may stop that.
+        """
         options: dict[str, Any] = {**method.options, "maxiter": iterations}
         options.pop("precondition", None)
         if self._limits.tolerance > 0 or self._limits.step_tolerance >= 0:
             options |= _never(method)
         if method.name == "L-BFGS-B":
             options["maxfun"] = 20 * iterations
-        bounds = self._view.bounds
         if self._smooth.bounds is not None:
             k = self._smooth.penalised
             self.x[:k] = np.clip(self.x[:k], *self._smooth.bounds)
-        start = self._view.of(self.x)
         try:
             self.begin()
+            self._view = rounded_view() or self._view
+            bounds, start = self._view.bounds, self._view.of(self.x)
             with warnings.catch_warnings(), one_blas_thread() if self._smooth.inside else nullcontext():
                 # What SciPy warns of ends in the status.
                 warnings.filterwarnings("ignore", module="scipy")
@@ -265,7 +267,7 @@ class _Run:
             return None, None
         except BaseException as error:
             return error, None
-        return None, None if self._status is Status.ran_all_epochs else str(found.message)
+        return None, None if self._status is Status.ran_all_epochs else str(found.message).rstrip(": ")
 
     def _deserves_more(self, found: Any, bounds: Any, iterations: int, gtol: float, reached: float) -> bool:
         """Tell whether a run is to go on with a fresh memory where it stopped.
@@ -376,7 +378,8 @@ class _Run:
         if not math.isfinite(self._fun):
             self._status = Status.diverged
         elif found.success:
-            self._status = Status.converged
+            # A relative tolerance is met by a bound of the gap alone, which is looked at once more when all is over.
+            self._status = Status.no_progress if self._limits.tolerance > 0 else Status.converged
         elif found.status != 1:
             self._status = Status.no_progress
 

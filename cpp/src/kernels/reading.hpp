@@ -24,7 +24,7 @@ struct RowReader {
   STEEPEST_INLINE const T* operator()(Index i) const { return first + (Gathered ? Index(offset[i]) : i) * stride; }
 };
 
-/// Random rows wait for memory, not for arithmetic: ask for a row some rows before it is needed. The second-level cache
+/// Rows wait for memory, not for arithmetic: ask for a row some rows before it is needed. The second-level cache
 /// is asked, because it can have three times as many lines on their way as the first.
 constexpr Index prefetch_rows = 64;
 
@@ -41,7 +41,7 @@ template <class Reader>
 class Lookout {
  public:
   STEEPEST_INLINE Lookout(const Reader& row, Index features, const Segment& segment)
-      : row_(row), features_(features), half_(segment.count / 2),
+      : row_(row), features_(features), half_((segment.count + 1) / 2),
         far_((prefetch_rows + segment.count - 1) / (segment.count ? segment.count : 1) * segment.count),
         reachable_(segment.count + segment.ahead) {}
 

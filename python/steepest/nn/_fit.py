@@ -13,6 +13,7 @@ from steepest import _core, optim, penalties, schedules
 from steepest._data import as_weights, computed_in
 from steepest._minimize import minimize
 from steepest._results import Interrupted, Result
+from steepest._sparse import SparseRows
 from steepest.autodiff._loss import Layout, TracedLoss, TracedProblem, _checked_data
 from steepest.autodiff._tensor import no_grad, tensor
 from steepest.nn import _losses
@@ -213,6 +214,8 @@ class NetworkLoss(TracedLoss):
         self, data: Any, x0: Any, sample_weight: ArrayLike | None, check_finite: bool = True, rows: Any = None
     ) -> TracedProblem:
         arrays = _checked_data(data, check_finite, rows, self.output_loss.targets)
+        if any(isinstance(array, SparseRows) for array in arrays):
+            raise TypeError("networks read dense rows, and X is sparse: pass X.toarray()")
         dtype = computed_in(arrays[0].dtype)
         layout = self._layout = NetworkLayout(x0)
         mean_weight = 1.0
