@@ -440,3 +440,21 @@ def test_next_to_no_curvature_is_no_error() -> None:
     result = st.minimize("huber", data, penalty=st.L2(2.2e-311), **options)
     assert np.isfinite(result.x).all()
     assert result.gap is None or result.gap >= 0
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_float32_hides_no_excess(fit_intercept: bool) -> None:
+    """Predictions large beside what they miss: rounded, they put the objective below what it is at x."""
+    below = 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(2000, 4)).astype(np.float32)
+        y = (X @ [0.1, 0.2, -0.1, 0.05] + 0.1 * rng.normal(size=2000) + 1e4 * fit_intercept).astype(np.float32)
+        given: dict[str, Any] = {"penalty": st.L2(1e-3), "fit_intercept": fit_intercept, "method": "L-BFGS-B"}
+        found = st.minimize("squared_error", (X, y), **given, tol=1e-6)
+        exact = (X.astype(np.float64), y.astype(np.float64))
+        objective = st.Objective("squared_error", exact, penalty=st.L2(1e-3), fit_intercept=fit_intercept)
+        at = objective.value(found.x.astype(np.float64))
+        below += found.fun < at
+        assert found.gap >= at - st.minimize("squared_error", exact, **given, tol=1e-13).fun
+    assert below > 0

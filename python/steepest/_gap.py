@@ -58,6 +58,7 @@ PASSES = 64  # what refining does to the parameters costs as much as reading so 
 ASKED_REFINED = 1 << 23  # and up to which it is where a tolerance was given
 
 
+SINGLE = float(np.finfo(np.float32).eps)
 WIDTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # over which kinks are rounded off, of the size of the targets
 
 
@@ -76,6 +77,7 @@ class Dual:
         self._elastic = conjugate if isinstance(conjugate, Elastic) else None
         self._below = -math.inf  # the highest lower bound of the optimum yet
         self._eps = float(np.finfo(model.start.dtype).eps)
+        self._exact_at = b"", 0.0  # the parameters where the objective was last found in float64
         # How many numbers a pass reads: zeros of sparse rows are read where columns are shifted.
         shifted = isinstance(self._data.X, SparseRows) and self._data.shift is not None
         read = self._data.trained * self._data.width if shifted else model.numbers
@@ -114,8 +116,26 @@ class Dual:
 
     def gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
         """Return an upper bound of fun - optimum at x, where jac is the gradient without kinks."""
+        fun = self._exact(x, fun)
         below = self._lack(x, jac) if self.by_gradient else fun - self.bound(x)
         return self._least(self._with_rounding(below, fun), fun)
+
+    def _exact(self, x: NDArray[Any], fun: float) -> float:
+        """Return the objective in float64 where float32 put it lower: predictions may be large beside misses."""
+        if self._eps < SINGLE:
+            return fun
+        key = x.tobytes()
+        if key != self._exact_at[0]:
+            at, k, width = x.astype(np.float64), self._model.features, self._data.width
+            coef, intercept = at[:k].reshape(-1, width), at[k:] if at.size > k else np.zeros(k // width)
+            total = self._penalty.value(at[:k])
+            for part, rows in self._blocks():
+                z = np.ascontiguousarray(rows @ coef.T + intercept)
+                total += float(
+                    self._share[part] @ self._loss.pointwise(self._y[part], z if self._data.scores else z[:, 0])
+                )
+            self._exact_at = key, total
+        return max(fun, self._exact_at[1])
 
     def _least(self, gap: float, fun: float) -> float:
         """Return the gap to the highest bound met yet: where the objective is lowest, slopes need not be the best."""
@@ -141,6 +161,7 @@ class Dual:
 
     def refined_gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
         """Return the bound from a better point nearby, which costs a few dozen passes over the data."""
+        fun = self._exact(x, fun)
         gap = self.gap(x, fun, jac)
         if gap <= 2 * self._rounding(fun):
             return gap
@@ -375,7 +396,7 @@ def add_gap(result: Result, model: Model, dual: Dual | None, reason: str | None,
     result["gap"] = gap if math.isfinite(gap) else None
     result["gap_reason"] = reason
     if asked and result.status is Status.no_progress and gap <= tolerance * abs(result.fun):
-        result |= {"status": Status.converged, "success": True, "message": MESSAGES[Status.converged]}
+        result.update(status=Status.converged, success=True, message=MESSAGES[Status.converged])
     if reason is not None and result.status not in (Status.interrupted, Status.diverged):
         result["message"] = f"{result.message.rstrip('.')}. There is no bound of the gap: {reason}."
     return result
