@@ -60,9 +60,28 @@ def test_landscapes_lie_over_normalised_columns() -> None:
 @pytest.mark.parametrize("command", ["fit", "sweep", "landscape"])
 def test_constants_have_no_columns_to_normalise(command: str) -> None:
     np.save("y.npy", np.arange(9.0))
-    assert re.search(
-        "normalize.* needs features; the constant model has none", refused(command, "y.npy", "--normalize")
-    )
+    expected = "--normalize needs features; the constant model has none"
+    assert f": {expected}" in refused(command, "y.npy", "--normalize")
+
+
+def test_the_means_go_into_an_intercept_that_was_not_asked_for() -> None:
+    X, _ = write_houses()
+    arguments = ["fit", "houses.npy", "-t", 2, "-q", "--no-intercept", "-o", "-"]
+    plain, normalised = (json.loads(run(*arguments, *more).stdout) for more in ([], ["--normalize"]))
+    assert plain["intercept"] == 0
+    assert normalised["intercept"] == pytest.approx(-(X.mean(axis=0) @ normalised["coef"]))
+    assert abs(normalised["intercept"]) > 1
+
+
+@pytest.mark.parametrize("suffix", ["rgba", "raw", "svgz", "pgf", "txt"])
+@pytest.mark.parametrize("command", [["landscape", "-o"], ["sweep", "--figure"]])
+def test_pictures_are_of_formats_that_others_show(command: list[str], suffix: str) -> None:
+    write_houses()
+    name, option = command
+    message = refused(name, "houses.npy", "-t", 2, option, f"picture.{suffix}")
+    assert "the suffix of a picture is one of .eps, .jpeg, .jpg, .pdf, .png" in message
+    assert f".{suffix}" not in message.partition("one of")[2]
+    assert not list(Path().glob("picture.*"))
 
 
 def test_normalising_is_recommended_where_the_fit_did_not_end() -> None:
@@ -122,7 +141,7 @@ def test_compressed_files_are_told_how_to_be_read(suffix: str) -> None:
 def test_pictures_of_no_known_kind_are_refused_before_the_work(command: str) -> None:
     name, option = command.split()
     data = [] if name == "demo" else ["no-such-file.csv"]
-    assert "the suffix of a picture is one of .avif" in refused(name, *data, option, "picture.xyz")
+    assert "the suffix of a picture is one of .eps" in refused(name, *data, option, "picture.xyz")
 
 
 @pytest.mark.parametrize("file", ["table.csv", "all.json", "picture.png"])

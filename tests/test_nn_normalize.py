@@ -77,13 +77,51 @@ def test_weights_count_and_columns_of_one_value_are_centred_only() -> None:
         (lambda: nn.Normalize([1.0], [1.0, 2.0]), r"one number per column, not the shapes \(1,\) and \(2,\)"),
         (lambda: nn.Normalize([1.0], [0.0]), "deviations positive and finite"),
         (lambda: nn.Normalize([np.nan], [1.0]), "means must be finite"),
-        (lambda: nn.Normalize.of(np.ones((3, 2)), sample_weight=np.ones(2)), r"shape \(2,\), X has 3 rows"),
+        (lambda: nn.Normalize([0.0], [1e-300]), "in float32; column 0 has mean 0 and deviation 1e-300"),
+        (lambda: nn.Normalize([0.0, 0.0], [1.0, 1e-40]), "column 1 has mean 0 and deviation 1e-40"),
+        (lambda: nn.Normalize([1.0, 1e300], [1.0, 1.0]), r"column 1 has mean 1e\+300 and deviation 1"),
+        (lambda: nn.Normalize([0.0], [1e300]), r"deviation 1e\+300"),
+        (lambda: nn.Normalize([0.0], [1e-310], "float64"), "in float64; column 0 has mean 0 and deviation 1e-310"),
+        (lambda: nn.Normalize.of(np.eye(3), normalize=False), "leave the layer out"),
+        (lambda: nn.Normalize.of(np.eye(3), normalize=np.False_), "leave the layer out"),
         (lambda: nn.Normalize.of(np.array([[1.0], [np.nan]])), "NaN"),
     ],
 )
 def test_bad_input(make: Any, match: str) -> None:
     with pytest.raises(ValueError, match=match):
         make()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("weight", [[1.0, -2.0, 3.0], [0.0] * 3, [1.0, np.nan, 1.0], [1.0, np.inf, 1.0], [1.0, 2.0]])
+def test_weights_are_refused_as_minimize_does(weight: list[float], dtype: Any) -> None:
+    X = np.arange(6.0, dtype=dtype).reshape(3, 2) ** 2
+    members.vary(X)
+    with pytest.raises(ValueError, match=r"^sample_weight ") as expected:
+        st.minimize("mse", (X, X[:, 0]), sample_weight=weight, normalize=True)
+    with pytest.raises(ValueError, match=r"^sample_weight ") as found:
+        nn.Normalize.of(X, sample_weight=weight)
+    assert str(found.value) == str(expected.value)
+
+
+@pytest.mark.parametrize("normalize", [True, "scale"])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_nearly_constant_columns_are_centred_only(dtype: Any, normalize: Any) -> None:
+    least = float(np.finfo(dtype).smallest_subnormal)
+    alternating = np.arange(40) % 2
+    X = np.column_stack([1 + np.finfo(dtype).eps * alternating, least * (3 + 2 * alternating), alternating])
+    X = X.astype(dtype)
+    assert (np.ptp(X, axis=0) > 0).all()
+    layer = nn.Normalize.of(X, normalize=normalize)
+    assert layer.deviation.tolist() == [1.0, 1.0, 0.5]
+    assert np.isfinite(layer(X).numpy()).all()
+    assert np.ptp(layer(X).numpy()[:, 2]) == 2
+
+
+def test_the_largest_and_smallest_numbers_that_can_be_divided_by() -> None:
+    for dtype, small, large in ((np.float32, 1e-38, 1e38), (np.float64, 1e-307, 1e307)):
+        layer = nn.Normalize([0.0, large], [small, large], dtype)
+        np.testing.assert_allclose(layer(np.array([[small, -large]], dtype)).numpy(), [[1.0, -2.0]], rtol=1e-5)
 
 
 def test_sparse_rows_are_refused() -> None:

@@ -187,6 +187,26 @@ def test_what_cannot_be_drawn_is_refused(draw: Any, message: str) -> None:
         draw()
 
 
+def test_whole_numbers_are_starts_as_others_are() -> None:
+    for whole, data in ((1, P5), ([1], P5), ([1, 2], rows()), ((2, 1), rows()), (np.array([1, 2]), rows())):
+        loss = "mse" if data is P5 else "squared_error"
+        draw = [st.plot.step_sizes] if data is P5 else [st.plot.step_sizes, st.plot.paths, st.plot.plane]
+        for function in draw:
+            pictures = []
+            for x0 in (whole, np.array(whole, dtype=float), np.array(whole, dtype=float) + 0.5):
+                ax = axes()
+                function(loss, data, x0, ax=ax)
+                pictures.append(drawn_numbers(ax))
+            np.testing.assert_array_equal(pictures[0], pictures[1])
+            assert not np.array_equal(pictures[0], pictures[2])
+
+
+def drawn_numbers(ax: Any) -> Any:
+    lines = [line.get_xydata().ravel() for line in ax.lines]
+    maps = [part.get_array().ravel() for part in (*ax.collections, *ax.images) if part.get_array() is not None]
+    return np.ma.concatenate([*lines, *maps]).filled(0)
+
+
 def test_missing_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"pip install '\.\[plot\]'"):

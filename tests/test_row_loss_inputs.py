@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,17 @@ BAD_LABELS: dict[str, tuple[Any, type[Exception], str]] = {
         ValueError,
         "must not be continuous; row 5 of y holds 0.5",
     ),
+    "decimals": (
+        np.array([Decimal(1), Decimal("0.5"), Decimal(2), Decimal(1), Decimal(2), Decimal(1)]),
+        ValueError,
+        "must not be continuous; row 1 of y holds 0.5",
+    ),
+    "infinite decimals": (np.array([Decimal("Infinity"), *map(Decimal, range(5))]), ValueError, "row 0 of y holds inf"),
+    "fractions": (
+        np.array([Fraction(0), Fraction(1), Fraction(2), Fraction(1, 4), Fraction(0), Fraction(1)]),
+        ValueError,
+        "must not be continuous; row 3 of y holds 0.25",
+    ),
     "complex": ([1j, 2j, 3j, 1j, 2j, 3j], TypeError, "real numbers"),
     "two columns": (np.zeros((6, 2)), ValueError, "y must be 1-D, not 2-D"),
     "too few": ([0, 1, 2], ValueError, "X has 6 rows, y has 3"),
@@ -42,6 +55,17 @@ def test_bad_labels(loss: Any, what: str) -> None:
     y, error, message = BAD_LABELS[what]
     with pytest.raises(error, match=message):
         st.minimize(loss, (np.arange(12.0).reshape(6, 2), y))
+
+
+@pytest.mark.parametrize("kind", [Decimal, Fraction])
+def test_whole_numbers_of_any_kind_are_labels(kind: Any) -> None:
+    X, y = np.arange(12.0).reshape(6, 2), [0, 1, 2, 10**30, 1, 0]
+    result, expected = (
+        st.minimize("softmax", (X, labels), epochs=3, seed=0, step_size=0.01, method="gd")
+        for labels in (np.array([kind(label) for label in y]), np.array(["0", "1", "2", "3", "1", "0"]))
+    )
+    assert result.classes.tolist() == [0, 1, 2, 10**30]
+    np.testing.assert_array_equal(result.x, expected.x)
 
 
 @pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss.target != "labels"], ids=repr)

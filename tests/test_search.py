@@ -184,6 +184,18 @@ def test_result_of_a_search_is_a_start() -> None:
         assert run(reference.mse, Y5, n=50, seed=0, x0=on_the_grid).x == pytest.approx(on_the_grid.x, abs=0.01)
 
 
+@pytest.mark.parametrize("whole", [1, [1], (2,), np.array([3])])
+def test_whole_numbers_are_starts_as_others_are(whole: Any) -> None:
+    P5 = [12.1, 12.8, 14.9, 16.3, 17.2]
+    found, expected, other = (
+        search.local("mse", P5, 50, x0=x0, step_scale=0.5, seed=0)
+        for x0 in (whole, np.array(whole, dtype=float), np.array(whole, dtype=float) + 0.5)
+    )
+    assert found.x.dtype == float
+    np.testing.assert_array_equal(found.x, expected.x)
+    assert not np.array_equal(found.x, other.x)
+
+
 def test_theta_has_the_shape_of_the_start() -> None:
     shapes = set()
 

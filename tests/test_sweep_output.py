@@ -225,3 +225,23 @@ def test_ctrl_c_keeps_what_was_measured() -> None:
     assert [row["batch_size"] for row in document["table"]] == [1, 2]
     assert all(row["epochs"] >= 1 for row in document["table"])
     assert "Interrupted: 2 of 2 candidates" in " ".join(printed.split())
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_tables_are_replaced_as_a_whole(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = st.sweep("mse", P5, batch_sizes=[5])
+    write = getattr(result, f"to_{form}")
+    path = Path(f"table.{form}")
+    path.write_text("before", encoding="utf-8")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match=path.name):
+            write(path)
+    assert path.read_text(encoding="utf-8") == "before"
+    write(str(path))
+    assert "batch_size" in path.read_text(encoding="utf-8")
+    assert [each.name for each in Path().iterdir()] == [path.name]

@@ -458,6 +458,9 @@ def bad(name: str = "log_loss", **options: Any) -> Any:
         ({"validation": [3, 4, 3]}, ValueError, "names row 3 more than once"),
         ({"validation": np.ones(7, dtype=bool)}, ValueError, "an entry for each of the 120 rows, not 7"),
         ({"validation": np.zeros(120, dtype=bool)}, ValueError, "holds out no row"),
+        ({"validation": slice(7, 7)}, ValueError, "holds out no row"),
+        ({"validation": slice(None)}, ValueError, "all 120 rows; none is left"),
+        ({"validation": slice(None), "rows": [3, 5]}, ValueError, "holds out all that rows= names"),
         ({"validation": "some"}, TypeError, "validation must be a fraction"),
         ({"validation": [0.5, 0.6]}, TypeError, "validation must be a fraction"),
         ({"validation": (np.ones((3, 4)),)}, ValueError, r"must be \(X, y\)"),
@@ -495,3 +498,32 @@ def test_weights_that_vanish_on_one_side() -> None:
         st.minimize("huber", (X, y), sample_weight=weight, validation=np.arange(30))
     with pytest.raises(ValueError, match="sample_weight of the training rows is zero"):
         st.minimize("huber", (X, y), sample_weight=weight, validation=np.arange(30, 120))
+
+
+@pytest.mark.parametrize("rows", [None, slice(20, None), np.arange(120) % 4 > 0])
+@pytest.mark.parametrize("part", [slice(30), slice(90, None), slice(None, None, 3), slice(-1, None, -2)])
+def test_slices_are_the_positions_they_stand_for(part: slice, rows: Any) -> None:
+    X, y = problem("log_loss")
+    by_slice, by_position = (
+        st.minimize("log_loss", (X, y), validation=held, rows=rows, seed=1, epochs=3, method="sgd", batch_size=8)
+        for held in (part, np.arange(120)[part])
+    )
+    assert np.ptp(by_slice.history.validation) > 0
+    np.testing.assert_array_equal(by_slice.history.validation, by_position.history.validation)
+    np.testing.assert_array_equal(by_slice.x, by_position.x)
+
+
+@pytest.mark.parametrize("held", [[0], slice(1)])
+@pytest.mark.parametrize("data", [5, np.float64(5), (), ((), ()), (5, 5)])
+def test_data_without_rows_is_refused_the_same_with_rows(data: Any, held: Any) -> None:
+    with pytest.raises(ValueError, match="must be") as expected:
+        st.minimize("mse", data)
+    for options in ({"rows": [0]}, {"validation": held}, {"rows": [0], "validation": held}):
+        with pytest.raises(ValueError, match="must be") as found:
+            st.minimize("mse", data, **options)
+        assert str(found.value) == str(expected.value)
+
+
+def test_no_rows_at_all() -> None:
+    with pytest.raises(ValueError, match="a row at least"):
+        st.minimize("mse", [], rows=[0], validation=[0])

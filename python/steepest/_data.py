@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import numbers
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -106,12 +108,12 @@ def check_data(
         if fit_intercept:
             raise ValueError("fit_intercept=True needs features: the constant model is an intercept already")
         dtype = np.dtype(np.float32) if getattr(data, "dtype", None) == np.float32 else FLOATS[0]
-    if rows is None:
+    whole = None if rows is None else as_array(y_given, "y")
+    if whole is None or whole.ndim == 0:
         y, scores, classes = _targets(y_given, loss, dtype)
         if X is not None and len(y) != len(X):
             raise ValueError(f"X has {len(X)} rows, y has {len(y)}")
     else:
-        whole = np.atleast_1d(as_array(y_given, "y"))
         if X is not None and len(whole) != len(X):
             raise ValueError(f"X has {len(X)} rows, y has {len(whole)}")
         rows = resolve_rows(rows, len(whole))
@@ -363,7 +365,7 @@ def _require_discrete(classes: NDArray[Any], positions: NDArray[np.intp], loss: 
     if classes.dtype.kind == "f":
         between = classes != np.floor(classes)
     elif classes.dtype.kind == "O":
-        between = np.array([isinstance(label, (float, np.floating)) and label % 1 != 0 for label in classes])
+        between = np.array([_has_fraction(label) for label in classes])
     else:
         return
     if between.any():
@@ -372,6 +374,12 @@ def _require_discrete(classes: NDArray[Any], positions: NDArray[np.intp], loss: 
             f"labels of {loss.name} must not be continuous; row {row} of y holds {float(classes[positions[row]]):g}: "
             'take a loss of real targets such as "squared_error", or write classes as texts or whole numbers'
         )
+
+
+def _has_fraction(label: Any) -> bool:
+    if isinstance(label, Decimal):  # which are no numbers.Real
+        return not label.is_finite() or label != label.to_integral_value()
+    return isinstance(label, numbers.Real) and bool(label % 1 != 0)
 
 
 def _is_missing(label: Any) -> bool:

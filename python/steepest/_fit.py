@@ -64,6 +64,7 @@ def run_fit(plan: Plan) -> int:
         loss, penalty = plan.model.made()
         step_size = _step_size(plan.step_size)
         table = load(plan.request, loss, shows_progress(plan.progress, plan.quiet))
+        _require_columns(table, plan.model)
 
     start = time.perf_counter()
     result, code = _descend(plan, table, loss, penalty, step_size)
@@ -105,11 +106,15 @@ def load(request: Request, loss: losses.Loss, progress: bool) -> Table:
 
 def rows_seen(table: Table, model: LossOptions) -> Any:
     """Return the data of a table as a loss takes it, its columns normalised if that was asked for."""
-    if table.X is None and model.normalize:
-        raise ValueError("--normalize needs features; the constant model has none")
+    _require_columns(table, model)
     if table.X is None:
         return table.y
     return normalized_rows(table.X) if model.normalize else table.X, table.y
+
+
+def _require_columns(table: Table, model: LossOptions) -> None:
+    if table.X is None and model.normalize:
+        raise ValueError("--normalize needs features; the constant model has none")
 
 
 def told(run: Callable[[], Any]) -> tuple[Any, int]:

@@ -66,7 +66,7 @@ def split_rows(validation: Any, n: int, classes: NDArray[Any] | None, seed: int,
 
 
 def names_rows(validation: Any) -> bool:
-    """Tell whether the rows held out are given by position, or by a mask."""
+    """Tell whether the rows held out are given by position, by a mask or by a slice."""
     return not (validation is None or isinstance(validation, (tuple, numbers.Real, np.bool_)))
 
 
@@ -75,7 +75,12 @@ def rows_looked_at(rows: Any, validation: Any, data: Any) -> Any:
     if rows is None or not names_rows(validation):
         return rows
     first = data[0] if isinstance(data, tuple) and data else data
-    n = first.shape[0] if hasattr(first, "shape") and len(first.shape) else len(first)
+    if hasattr(first, "shape"):
+        n = first.shape[0] if len(first.shape) else 0
+    else:
+        n = len(first) if hasattr(first, "__len__") else 0
+    if n == 0:
+        return rows  # whoever checks the data says what is wrong with it
     chosen = resolve_rows(rows, n)
     return np.concatenate([chosen, np.setdiff1d(np.flatnonzero(_given(validation, n)), chosen)])
 
@@ -183,8 +188,8 @@ def _drawn(fraction: float, n: int, classes: NDArray[Any] | None, seed: int) -> 
 
 
 def _given(validation: Any, n: int) -> NDArray[np.bool_]:
-    """Mark the rows that the user named, by position or by a mask."""
-    rows = np.asarray(validation)
+    """Mark the rows that the user named, by position, by a mask or by a slice."""
+    rows: NDArray[Any] = np.arange(n)[validation] if isinstance(validation, slice) else np.asarray(validation)
     if rows.ndim == 1 and rows.dtype == bool:
         if len(rows) != n:
             raise ValueError(f"validation as a mask must have an entry for each of the {n} rows, not {len(rows)}")
@@ -200,8 +205,8 @@ def _given(validation: Any, n: int) -> NDArray[np.bool_]:
             raise ValueError(f"validation names row {twice} more than once")
     else:
         raise TypeError(
-            "validation must be a fraction of the rows, an array of their positions, a mask, or other data as a tuple "
-            f"(X, y), not {validation!r:.60}"
+            "validation must be a fraction of the rows, an array of their positions, a mask, a slice, or other data "
+            f"as a tuple (X, y), not {validation!r:.60}"
         )
     if not held.any():
         raise ValueError("validation holds out no row")

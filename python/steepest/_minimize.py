@@ -47,7 +47,7 @@ def minimize(
     penalty: str | penalties.Penalty | None = None,
     epochs: int | None = None,
     tol: float | StepTolerance | None = None,
-    validation: float | ArrayLike | tuple[Any, ...] | None = None,
+    validation: float | ArrayLike | slice | tuple[Any, ...] | None = None,
     patience: int | None = None,
     shuffle: bool | str | ArrayLike | Callable[[int], ArrayLike] = True,
     sample_weight: ArrayLike | None = None,
@@ -111,12 +111,12 @@ def minimize(
         A number is relative optimality: stop when ``fun - lower_bound <= tol * max(|fun|, 1e-6 |fun(x0)|)``; where no
         lower bound is known, stop when five epochs together lower the objective by less than that. 0 switches it off.
         With a named method the default is to run all epochs.
-    validation : float, array_like or tuple, optional
+    validation : float, array_like, slice or tuple, optional
         Rows held out to judge by: a fraction of the rows, drawn at random by the seed, class by class where there are
-        classes; an array of their positions, or a mask; or other data as a tuple, (X, y) or (X, y, sample_weight), (y,)
-        for the constant model. After every epoch ``history.validation`` gets their mean loss, weighed as the others
-        are, without the penalty. Nothing is copied. Rows given by position are not trained on, whether or not
-        ``rows`` names them.
+        classes; an array of their positions, a mask or a slice; or other data as a tuple, (X, y) or
+        (X, y, sample_weight), (y,) for the constant model. After every epoch ``history.validation`` gets their
+        mean loss, weighed as the others are, without the penalty. Nothing is copied. Rows given by position are not
+        trained on, whether or not ``rows`` names them.
     patience : int, optional
         Stop after so many epochs in a row without a better validation loss. ``x`` is then that of the best epoch,
         however the run ended.

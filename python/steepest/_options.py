@@ -229,7 +229,7 @@ class LossOptions:
         model_option(
             "--normalize",
             help="Descend over columns of mean 0 and deviation 1: far faster where their units differ. Penalties then "
-            "weigh those.",
+            "weigh those. A model gets an intercept, which the means go into, with --no-intercept too.",
         ),
     ] = False
 

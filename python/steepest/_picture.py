@@ -9,6 +9,9 @@ from steepest._errors import Refused, check_file
 from steepest._extras import require
 from steepest._saved import replacing
 
+# Without the formats of bare pixels and the like that matplotlib writes as well.
+FORMS = ("eps", "jpeg", "jpg", "pdf", "png", "ps", "svg", "tif", "tiff", "webp")
+
 
 def new_picture(option: str, path: Path, size: tuple[float, float], dpi: int) -> Any:
     """Return an empty figure for a file.
@@ -22,7 +25,7 @@ def new_picture(option: str, path: Path, size: tuple[float, float], dpi: int) ->
     """
     check_file(option, path)
     figure = require("matplotlib.figure", extra="plot").Figure(figsize=size, dpi=dpi, layout="constrained")
-    known = sorted(figure.canvas.get_supported_filetypes())
+    known = sorted(figure.canvas.get_supported_filetypes().keys() & FORMS)
     if _form(path) not in known:
         raise Refused(f"{option} {path}: the suffix of a picture is one of {', '.join(f'.{name}' for name in known)}")
     return figure

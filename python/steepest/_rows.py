@@ -18,10 +18,12 @@ def resolve_rows(rows: Any, n: int) -> NDArray[np.uint32]:
     TypeError
         For anything else.
     ValueError
-        For none, for one out of range or named twice, and for a mask of another length than n.
+        For data without rows, for none, for one out of range or named twice, and for a mask of another length than n.
     """
     if n > MOST_ROWS:
         raise ValueError(f"rows= reaches the first 2**32 rows; these {n} are more: give a part of the arrays instead")
+    if n == 0:
+        raise ValueError("rows= is for data of a row at least; this is empty")
     if isinstance(rows, slice):
         chosen = np.arange(*rows.indices(n))
     else:

@@ -137,15 +137,18 @@ class SweepResult:
     def to_csv(self, path: str | Path) -> None:
         """Write the table without its curves, a line of names first; what is None is empty.
 
+        A file of that name is replaced once all is written.
+
         Examples
         --------
-        >>> import tempfile, steepest as st
-        >>> with tempfile.NamedTemporaryFile("r", suffix=".csv") as file:
-        ...     st.sweep("mse", [12.1, 12.8, 14.9, 16.3, 17.2], batch_sizes=[5]).to_csv(file.name)
-        ...     print(file.readline(), end="")
+        >>> import pathlib, tempfile, steepest as st
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pathlib.Path(folder, "sweep.csv")
+        ...     st.sweep("mse", [12.1, 12.8, 14.9, 16.3, 17.2], batch_sizes=[5]).to_csv(file)
+        ...     print(file.read_text().splitlines()[0])
         batch_size,step_size,method,rows_per_second,seconds,objective,time_to_target,noise_scale,diverged,epochs
         """
-        Path(path).write_text(self._csv(), encoding="utf-8", newline="")
+        _replace(path, self._csv())
 
     def _csv(self) -> str:
         text = io.StringIO()
@@ -158,15 +161,18 @@ class SweepResult:
     def to_json(self, path: str | Path) -> None:
         """Write everything, curves included; what is infinite or no number is null.
 
+        A file of that name is replaced once all is written.
+
         Examples
         --------
-        >>> import json, tempfile, steepest as st
-        >>> with tempfile.NamedTemporaryFile("r", suffix=".json") as file:
-        ...     st.sweep("mse", [12.1, 12.8, 14.9, 16.3, 17.2], batch_sizes=[5]).to_json(file.name)
-        ...     json.load(file)["table"][0]["batch_size"]
+        >>> import json, pathlib, tempfile, steepest as st
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pathlib.Path(folder, "sweep.json")
+        ...     st.sweep("mse", [12.1, 12.8, 14.9, 16.3, 17.2], batch_sizes=[5]).to_json(file)
+        ...     json.loads(file.read_text())["table"][0]["batch_size"]
         5
         """
-        Path(path).write_text(self._json() + "\n", encoding="utf-8")
+        _replace(path, self._json() + "\n")
 
     def _json(self) -> str:
         document = {
@@ -386,3 +392,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return repr(value) if isinstance(value, Member) or callable(value) else value
+
+
+def _replace(path: str | Path, text: str) -> None:
+    from steepest._saved import replacing  # with all that reads files, which a sweep of arrays does without
+
+    with replacing(Path(path)) as file:
+        file.write(text.encode())

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from steepest._data import Data, as_any_rows, computed_in
+from steepest._data import Data, as_any_rows, as_weights, computed_in
 from steepest._normalize import _asked, _normalization
 from steepest._sparse import SparseRows
 from steepest.nn._module import Module, Parameter
@@ -24,7 +24,7 @@ class Normalize(Module):
     Parameters
     ----------
     mean, deviation : array_like, shape (d,)
-        One number per column; deviations are positive. Training leaves them alone.
+        One number per column; deviations are positive, as is 1 / deviation in `dtype`. Training leaves them alone.
     dtype : float32 or float64
         Of both.
 
@@ -44,11 +44,17 @@ class Normalize(Module):
                 "Normalize: mean and deviation must have one number per column, not the shapes "
                 f"{numbers[0].shape} and {numbers[1].shape}"
             )
-        if not np.isfinite(numbers).all() or not (numbers[1] > 0).all():
-            raise ValueError("Normalize: means must be finite, deviations positive and finite")
-        for name, array in zip(("mean", "deviation"), numbers, strict=True):
-            setattr(self, name, Parameter(array, dtype))
-            getattr(self, name).requires_grad = False
+        with np.errstate(over="ignore", under="ignore"):
+            self.mean, self.deviation = (Parameter(array, dtype) for array in numbers)
+        self.mean.requires_grad = self.deviation.requires_grad = False
+        wrong = ~np.isfinite(self.mean.numpy()) | ~_divides(self.deviation.numpy())
+        if wrong.any():
+            column = int(wrong.argmax())
+            raise ValueError(
+                "Normalize: means must be finite, deviations positive and finite as 1 / deviation is, in "
+                f"{self.mean.numpy().dtype}; column {column} has mean {numbers[0][column]:g} and deviation "
+                f"{numbers[1][column]:g}"
+            )
 
     @classmethod
     def of(
@@ -59,13 +65,19 @@ class Normalize(Module):
         Parameters
         ----------
         X : array_like, shape (n, d)
-            The rows to train on, read block by block. Columns of one value are centred only.
+            The rows to train on, read block by block. Columns of one value, or too close to it to be divided by their
+            deviation, are centred only.
         normalize : True, "scale" or float
             As for ``minimize``: "scale" leaves means where they are, a number is the least deviation to divide by.
         groups : sequence, optional
             Columns that share a mean and a deviation, as for ``minimize``.
         sample_weight : array_like, shape (n,), optional
             The weights of the rows.
+
+        Raises
+        ------
+        ValueError
+            For rows or weights that ``minimize`` refuses, and for ``normalize=False``.
 
         Examples
         --------
@@ -77,13 +89,17 @@ class Normalize(Module):
         rows = as_any_rows(X)
         if isinstance(rows, SparseRows):
             raise TypeError("Normalize is for dense rows: centred, sparse ones have no zeros left")
-        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        if weight is not None and weight.shape != (len(rows),):
-            raise ValueError(f"sample_weight has shape {weight.shape}, X has {len(rows)} rows")
+        if isinstance(normalize, (bool, np.bool_)) and not normalize:
+            raise ValueError("Normalize.of normalises: instead of normalize=False, leave the layer out of the model")
         dtype = computed_in(rows.dtype)
+        weight, mean_weight = None, 1.0
+        if sample_weight is not None:
+            weight, mean_weight = as_weights(sample_weight, len(rows), dtype)
         least, centred = _asked(normalize)
-        by = _normalization(Data(rows, np.zeros(len(rows), dtype), weight, 1.0, None), groups, least, centred)
-        return cls(by.mean, by.deviation, dtype)
+        by = _normalization(Data(rows, np.zeros(len(rows), dtype), weight, mean_weight, None), groups, least, centred)
+        with np.errstate(over="ignore", under="ignore"):
+            deviation = np.where(_divides(by.deviation.astype(dtype)), by.deviation, 1.0)
+        return cls(by.mean, deviation, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Take off the means, divide by the deviations.
@@ -107,3 +123,11 @@ class Normalize(Module):
         Normalize(columns=1)
         """
         return f"columns={self.mean.shape[0]}"
+
+
+def _divides(deviation: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell of each deviation, as it is stored, whether it is positive and finite and its reciprocal as well."""
+    with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
+        reciprocal = 1 / deviation
+    found: NDArray[np.bool_] = (deviation > 0) & np.isfinite(deviation) & (reciprocal > 0) & np.isfinite(reciprocal)
+    return found
