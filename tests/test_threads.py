@@ -31,7 +31,7 @@ def test_threadpoolctl_may_say_less() -> None:
         assert _threads.default_threads() == 1
 
 
-@pytest.mark.parametrize("batch_size", [300, 5000, 40_000])
+@pytest.mark.parametrize("batch_size", [7, 32, 300, 5000, 40_000])
 @pytest.mark.parametrize("layout", ["C", "F", "strided"])
 @pytest.mark.parametrize("shuffle", ["stream", "full", False])
 def test_the_bits_do_not_depend_on_threads(batch_size: int, layout: str, shuffle: str | bool) -> None:
@@ -57,6 +57,46 @@ def test_the_bits_do_not_depend_on_threads(batch_size: int, layout: str, shuffle
         assert np.array_equal(found[0].x, other.x)
         assert found[0].fun == other.fun
         assert np.array_equal(found[0].history.running_objective, other.history.running_objective)
+
+
+@pytest.mark.parametrize("data", ["weights", "uint8", "constant", "float32", "rows", "few rows", "wide"])
+def test_scattered_rows_are_the_same_whoever_fetches_them(data: str) -> None:
+    X, y = st.data.logistic(400_000 if data == "constant" else 60_000, 600 if data == "wide" else 28, seed=1)
+    options = {}
+    if data == "weights":
+        options["sample_weight"] = np.random.default_rng(0).uniform(0.5, 2, len(y))
+    elif data == "uint8":
+        X = np.clip(128 + 40 * X, 0, 255).astype(np.uint8)
+        options["step_size"] = 1e-5
+    elif data in ("float32", "wide"):
+        X, y = X.astype(np.float32), y.astype(np.float32)
+    elif data == "rows":
+        options["rows"] = np.random.default_rng(0).permutation(len(y))[: len(y) // 2]
+    elif data == "few rows":
+        X, y = np.tile(X[:6000], (1, 4)), y[:6000]
+    what = X[:, 0] if data == "constant" else (X, y)
+    loss = "huber" if data == "constant" else "log_loss"
+    found = [
+        st.minimize(
+            loss, what, method="sgd", batch_size=48, epochs=3, shuffle="full", seed=2, n_threads=threads, **options
+        )
+        for threads in (1, 2, 3, 8)
+    ]
+    assert np.abs(found[0].x).max() > 1e-3
+    for other in found[1:]:
+        assert np.array_equal(found[0].x, other.x)
+        assert np.array_equal(found[0].history.running_objective, other.history.running_objective)
+
+
+def test_an_epoch_given_up_leaves_nobody_fetching() -> None:
+    X, y = st.data.logistic(60_000, 28, seed=1)
+    X[:, 3] *= 1e6
+    with pytest.warns(st.ConvergenceWarning):
+        given_up = st.minimize(
+            "mse", (X, y), method="sgd", batch_size=32, shuffle="full", step_size=1.0, seed=0, n_threads=2
+        )
+    assert given_up.status.name == "diverged"
+    assert np.array_equal(given_up.x, np.zeros(28))
 
 
 def test_a_fork_after_a_fit_with_threads_can_fit() -> None:

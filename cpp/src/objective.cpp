@@ -1,6 +1,8 @@
 #include "steepest/objective.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -12,17 +14,25 @@ using Index = std::int64_t;
 
 constexpr Index most_chunk_rows = 2048, least_chunk_rows = 16;
 
-/// A part is worth a handshake between threads, some hundred nanoseconds on an idle machine and more on a busy one, when
-/// reading its rows takes several microseconds.
-constexpr Index part_bytes = 32 * 1024;
-constexpr Index most_parts = 16;
+/// A share is worth a handshake between threads, some hundred nanoseconds on an idle machine and more on a busy one, where
+/// its rows take as long as so many bytes in sequence.
+constexpr Index share_bytes = 24 * 1024;
+constexpr Index most_shares = 16, least_share_rows = 16;
+
+/// A row that may lie anywhere takes as long as so many bytes in sequence: each of its lines is waited for, and its target.
+constexpr Index longest_packed = 1024;
+constexpr Index scattered_bytes(Index row_bytes) { return 2 * (row_bytes + 128); }
+
+struct alignas(cache_line) Value {
+  double value;
+};
 
 }  // namespace
 
 template <class T>
 DenseSum<T>::DenseSum(const RowData<T>& data, Index scores, const Cut& cut)
-    : kernels_(kernels_of<T>(kernels())), data_(data), scores_(scores),
-      width_(data.rows.constant() ? 1 : data.rows.features), cut_(cut), intercept_(data.intercept),
+    : kernels_(kernels_of<T>(kernels())), data_(data), ahead_(data.rows, data.y, data.weight, kernels_),
+      scores_(scores), width_(data.rows.constant() ? 1 : data.rows.features), cut_(cut), intercept_(data.intercept),
       row_bytes_(width_ * Index(sizeof(T))) {
   if (data.scaling) {
     folding_ = Folding<T>(data.scaling, width_, scores, intercept_);
@@ -31,55 +41,71 @@ DenseSum<T>::DenseSum(const RowData<T>& data, Index scores, const Cut& cut)
   chunk_rows_ = std::clamp(cut.chunk_bytes / (row_bytes_ + cut.scratch_bytes), least_chunk_rows, most_chunk_rows);
   chunk_rows_ -= chunk_rows_ % least_chunk_rows;  // whole registers
   chunk_rows_ = std::max<Index>(1, std::min(chunk_rows_, data.rows.rows));
-  partial_.resize(std::size_t(parts_of(data.rows.rows) * scores * (width_ + data_.intercept)));
-  values_.resize(std::size_t(most_parts));
+  const Index k = scores * (width_ + data_.intercept);
+  partial_size_ = k + 2 * Index(cache_line / sizeof(T));  // two lines apart wherever the first begins
+  partial_size_ -= partial_size_ % Index(cache_line / sizeof(T));
 }
 
 template <class T>
 void DenseSum<T>::use(Team* team) {
+  if (team_) ahead_.stop(*team_);
   team_ = team;
   scratch_.resize(std::size_t(team ? team->threads() : 1));
   for (Scratch& scratch : scratch_) reserve(scratch);
 }
 
 template <class T>
-Index DenseSum<T>::parts_of(Index rows) const {
-  const Index most = std::min(most_parts, rows / cut_.part_rows);
-  return std::max<Index>(1, std::min(rows * row_bytes_ / part_bytes, most));
+Index DenseSum<T>::shares_of(const Segment& segment) const {
+  if (packs_ahead(segment)) return 1;
+  const Index row_cost = segment.scattered ? scattered_bytes(row_bytes_) : row_bytes_;
+  const Index most = std::min(most_shares, segment.count / std::max(cut_.share_rows, least_share_rows));
+  const auto shares = std::uint64_t(std::min(segment.count * row_cost / share_bytes, most));
+  return std::max<Index>(1, Index(std::bit_floor(shares)));
 }
 
 template <class T>
 double DenseSum<T>::add(const Segment& segment, const T* x, T* gradient) {
-  if (!data_.scaling) return in_parts(segment, x, gradient);
-  const double total = in_parts(segment, folding_.fold(x), folding_.folded_gradient());
+  if (!data_.scaling) return in_shares(segment, x, gradient);
+  const double total = in_shares(segment, folding_.fold(x), folding_.folded_gradient());
   folding_.unfold(gradient);
   return total;
 }
 
 template <class T>
 double DenseSum<T>::value(const Segment& segment, const T* x) {
-  return in_parts(segment, data_.scaling ? folding_.fold(x) : x, nullptr);
+  return in_shares(segment, data_.scaling ? folding_.fold(x) : x, nullptr);
 }
 
 template <class T>
-double DenseSum<T>::in_parts(const Segment& segment, const T* x, T* gradient) {
-  const Index parts = parts_of(segment.count);
-  if (parts == 1) return walk(segment, x, gradient, scratch_[0]);
+double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient) {
+  const Index shares = shares_of(segment);
+  if (shares == 1) {
+    if (team_ && packs_ahead(segment))
+      if (const auto packed = ahead_.find(segment, *team_))
+        return evaluate(seen(segment, *packed), x, gradient, scratch_[0]);
+    return walk(segment, x, gradient, scratch_[0]);
+  }
   const Index k = scores_ * (width_ + data_.intercept);
-  const auto piece = [&](std::uint32_t i, int thread) {
-    const Index from = segment.count * i / parts, to = segment.count * (i + 1) / parts;
-    T* own = gradient ? partial_.data() + Index(i) * k : nullptr;
-    if (own) std::fill_n(own, k, T(0));
-    values_[i] = walk(segment.part(from, to - from), x, own, scratch_[std::size_t(thread)]);
+  if (Index(partial_.size()) < shares * partial_size_) partial_.resize(std::size_t(shares * partial_size_));
+  std::array<Value, most_shares> values;
+  const auto share = [&](std::uint32_t i, int thread) {
+    const Index from = segment.count * i / shares, to = segment.count * (i + 1) / shares;
+    T* own = gradient;
+    if (own && i > 0) {
+      own = partial_.data() + Index(i) * partial_size_;
+      std::fill_n(own, k, T(0));
+    }
+    const Segment rows = team_ ? segment.share(from, to - from) : segment.part(from, to - from);
+    values[i].value = walk(rows, x, own, scratch_[std::size_t(thread)]);
   };
   if (team_)
-    team_->run(std::uint32_t(parts), piece);
+    team_->run(std::uint32_t(shares), share);
   else
-    for (Index i = 0; i < parts; ++i) piece(std::uint32_t(i), 0);
-  double total = 0;
-  for (Index i = 0; i < parts; ++i) {
-    total += values_[std::size_t(i)];
-    if (gradient) kernels_.rows.add(partial_.data() + i * k, k, gradient);
+    for (Index i = 0; i < shares; ++i) share(std::uint32_t(i), 0);
+  double total = values[0].value;
+  for (Index i = 1; i < shares; ++i) {
+    total += values[std::size_t(i)].value;
+    if (gradient) kernels_.rows.add(partial_.data() + i * partial_size_, k, gradient);
   }
   return total;
 }
@@ -111,11 +137,11 @@ bool DenseSum<T>::bend(const Segment& segment, const T* x, const T* direction, T
     const T* along = folding_.fold(direction);
     folded_direction_.assign(along, along + scores_ * (width_ + 1));
     direction_ = folded_direction_.data();
-    in_parts(segment, folding_.fold(x), folding_.folded_gradient());
+    in_shares(segment, folding_.fold(x), folding_.folded_gradient());
     folding_.unfold(product);
   } else {
     direction_ = direction;
-    in_parts(segment, x, product);
+    in_shares(segment, x, product);
   }
   direction_ = nullptr;
   return true;
@@ -136,7 +162,7 @@ auto DenseSum<T>::brought(const Segment& given, Scratch& scratch, bool widens) c
   const bool by_columns = rows.column_major() && !rows.row_major() && !cut_.packs_columns;
   const bool in_registers = widens && rows.row_major() && kernels_.widening.predict;
   const bool in_place = rows.narrow() ? in_registers : rows.constant() || rows.row_major() || by_columns;
-  Chunk chunk{rows, given, given, data_.weight ? data_.weight + given.begin : nullptr};
+  Chunk chunk{rows, given, given, data_.weight ? data_.weight + given.begin : nullptr, nullptr};
   if (!in_place) {
     scratch.packed.resize(std::size_t(chunk_rows_ * rows.features));
     T* packed = scratch.packed.data();
@@ -156,6 +182,23 @@ auto DenseSum<T>::brought(const Segment& given, Scratch& scratch, bool widens) c
     chunk.weight = scratch.weight.data();
   }
   return chunk;
+}
+
+/// Whether scattered rows are few and short enough to be packed ahead. F order is left to its own kernels: those of packed rows
+/// round otherwise.
+template <class T>
+bool DenseSum<T>::packs_ahead(const Segment& segment) const {
+  const bool by_columns = data_.rows.column_major() && !data_.rows.row_major() && !data_.rows.constant();
+  return cut_.packs_ahead && !by_columns && segment.scattered && row_bytes_ <= longest_packed &&
+         segment.count <= chunk_rows_;
+}
+
+template <class T>
+auto DenseSum<T>::seen(const Segment& given, const typename PackedAhead<T>::Rows& packed) const -> Chunk {
+  const Index d = data_.rows.features;
+  const DenseRows<T> rows =
+      data_.rows.constant() ? DenseRows<T>{nullptr, given.count} : DenseRows<T>{packed.x, given.count, d, d, 1};
+  return {rows, {0, nullptr, given.count}, given, packed.weight, packed.y};
 }
 
 template <class T>
@@ -185,7 +228,8 @@ std::string DenseSum<T>::complaint(const Segment& segment) const {
 /// Rows are read twice, for the prediction and for the gradient: a chunk of this size is still in cache the second time.
 template <class T>
 PointwiseSum<T>::PointwiseSum(std::size_t loss, std::vector<double> params, const RowData<T>& data)
-    : DenseSum<T>(data, 1, {.chunk_bytes = 64 * 1024, .scratch_bytes = 0, .part_rows = 1, .widens = true}),
+    : DenseSum<T>(data, 1,
+                  {.chunk_bytes = 64 * 1024, .scratch_bytes = 0, .share_rows = 1, .packs_ahead = true, .widens = true}),
       loss_(kernels_.losses[loss]), change_(kernels_.curvature.losses[loss]), params_(std::move(params)) {
   this->use(nullptr);
 }
@@ -225,7 +269,7 @@ const T* PointwiseSum<T>::targets_of(const Segment& given, Scratch& scratch) con
 
 template <class T>
 double PointwiseSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const {
-  const auto& [rows, visible, given, weight] = chunk;
+  const auto& [rows, visible, given, weight, targets] = chunk;
   const T intercept = data_.intercept ? x[data_.rows.features] : T(0);
   T *z = scratch.prediction.data(), *slope = scratch.slope.data();
   const auto [predict, accumulate] = rows.narrow() ? std::pair(kernels_.widening.predict, kernels_.widening.accumulate)
@@ -233,7 +277,7 @@ double PointwiseSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Sc
                                          ? std::pair(kernels_.rows.predict, kernels_.rows.accumulate)
                                          : std::pair(kernels_.rows.predict_columns, kernels_.rows.accumulate_columns);
   predict(rows, visible, x, intercept, z);
-  const T* y = targets_of(given, scratch);
+  const T* y = targets ? targets : targets_of(given, scratch);
   double total = 0;
   if (direction_) {
     scratch.direction.resize(std::size_t(chunk_rows_));

@@ -65,7 +65,7 @@ class Permuted : public Order {
   Segment next(Index limit) override {
     const Index count = std::min(limit, Index(order_.size()) - position_);
     const std::uint32_t* first = order_.data() + std::exchange(position_, position_ + count);
-    return {0, first, count, Index(order_.size()) - position_};
+    return {0, first, count, Index(order_.size()) - position_, true};
   }
 
  protected:
@@ -111,7 +111,8 @@ class Stream final : public Order {
     at_.resize(std::size_t(plan_.streams));
     end_.resize(std::size_t(plan_.streams));
     const Index batches = std::max<Index>(1, (window_rows + plan_.batch_size - 1) / plan_.batch_size);
-    window_.resize(std::size_t(batches * plan_.batch_size + lookahead + plan_.streams * plan_.turn));
+    lookahead_ = std::clamp<Index>(plan_.batch_size, 256, 8192);
+    window_.resize(std::size_t(batches * plan_.batch_size + lookahead_ + plan_.streams * plan_.turn));
   }
 
   void start(std::uint64_t epoch) override {
@@ -123,7 +124,7 @@ class Stream final : public Order {
   }
 
   Segment next(Index limit) override {
-    if (made_ - first_ < limit + lookahead) refill();
+    if (made_ - first_ < limit + lookahead_) refill();
     const Index count = std::min(limit, made_ - first_);
     const Segment segment{0, window_.data() + first_, count, made_ - first_ - count};
     first_ += count;
@@ -131,7 +132,7 @@ class Stream final : public Order {
   }
 
  private:
-  static constexpr Index window_rows = 4096, lookahead = 256;
+  static constexpr Index window_rows = 4096;
   static constexpr std::size_t most_streams = 16;  // what streaming_for asks for
   /// The turn of rows of one float, which fill a cache line: of known length, it is a few vectors.
   static constexpr std::array<std::uint32_t, 16> line{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -211,6 +212,7 @@ class Stream final : public Order {
   Index groups_ = 0, phase_ = 0, group_ = 0, live_ = 0;
   Index made_ = 0, first_ = 0,
         given_ = 0;  // the window holds rows first_ to made_; given_ of the epoch have entered it
+  Index lookahead_;
   std::vector<std::uint32_t> blocks_, window_;
   std::vector<Index> at_, end_;
 };

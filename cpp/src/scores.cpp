@@ -10,9 +10,9 @@ namespace {
 
 using Index = std::int64_t;
 
-/// The gradient is K times as long as a row: it is met once per chunk and once per part, so both are of many rows.
+/// The gradient is K times as long as a row: it is met once per chunk and once per share, so both are of many rows.
 constexpr Index chunk_bytes = 256 * 1024;
-constexpr Index part_rows = 64;
+constexpr Index share_rows = 64;
 
 constexpr Index widest_register = 64;
 
@@ -26,7 +26,7 @@ ScoresSum<T>::ScoresSum(std::size_t loss, std::vector<double> params, const RowD
     : DenseSum<T>(data, scores,
                   {.chunk_bytes = chunk_bytes,
                    .scratch_bytes = 3 * scores * Index(sizeof(T)),
-                   .part_rows = part_rows,
+                   .share_rows = share_rows,
                    .targets = row_loss_specs()[loss].target == Target::labels ? 1 : scores,
                    .packs_columns = true}),
       loss_(kernels_.row_losses[loss]), change_(kernels_.curvature.row_losses[loss]), params_(std::move(params)),
@@ -71,7 +71,7 @@ bool ScoresSum<T>::bend(const Segment& segment, const T* x, const T* direction, 
 
 template <class T>
 double ScoresSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const {
-  const auto& [rows, visible, given, weight] = chunk;
+  const auto& [rows, visible, given, weight, targets] = chunk;
   T *z = scratch.prediction.data(), *slope = scratch.slope.data();
   const Index after_coefficients = rows.constant() ? 0 : this->penalised();
   const bool intercept = data_.intercept || rows.constant();

@@ -1,5 +1,6 @@
 #include "steepest/threads.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 
@@ -17,6 +18,9 @@ void pause() {
 /// A helper that found nothing to do stays awake this long: between two batches it must answer within a microsecond.
 constexpr auto awake = std::chrono::microseconds(200);
 
+/// Looks at what a helper is to finish before the caller offers it the processor: on one core it may be waiting for that.
+constexpr int impatient = 4096;
+
 }  // namespace
 
 Team::Team(int threads) {
@@ -25,43 +29,84 @@ Team::Team(int threads) {
   } catch (const std::system_error&) {
     // The system gives no more threads: the work is the same with those that there are.
   }
+  posted_.threads = std::uint32_t(this->threads());
 }
 
 Team::~Team() {
   closing_.store(true);
-  tickets_.fetch_add(std::uint64_t(1) << 32);
-  tickets_.notify_all();
+  post(0);
   for (std::thread& helper : helpers_) helper.join();
 }
 
-bool Team::take_piece(int thread) {
-  std::uint64_t tickets = tickets_.load(std::memory_order_acquire);
-  while (std::uint32_t(tickets) > 0) {
-    if (!tickets_.compare_exchange_weak(tickets, tickets - 1, std::memory_order_acq_rel)) continue;
-    call_(context_, std::uint32_t(tickets) - 1, thread);
-    done_.fetch_add(1, std::memory_order_release);
-    return true;
-  }
-  return false;
+bool Team::take(Task task, std::uint32_t lot, int thread) {
+  Task before = lots_[lot].taken.load(std::memory_order_relaxed);
+  if (before >= task || !lots_[lot].taken.compare_exchange_strong(before, task, std::memory_order_acquire))
+    return false;
+  const std::uint64_t count = posted_.count, lots = task & lots_mask;
+  for (std::uint64_t i = count * lot / lots; i < count * (lot + 1) / lots; ++i)
+    posted_.call(posted_.context, std::uint32_t(i), thread);
+  lots_[lot].done.store(task, std::memory_order_release);
+  return true;
+}
+
+void Team::take_part(Task task, int thread) {
+  const std::uint32_t lots = std::uint32_t(task & lots_mask), threads = posted_.threads;
+  const std::uint32_t first = lots * std::uint32_t(thread) / threads, last = lots * std::uint32_t(thread + 1) / threads;
+  for (std::uint32_t lot = first; lot < last; ++lot) take(task, lot, thread);
+  // A helper does not ask after others' single lots: they have begun, and would wait for the line it looks at.
+  if (thread > 0 && lots <= threads) return;
+  for (std::uint32_t lot = last; lot < lots; ++lot) take(task, lot, thread);
+  for (std::uint32_t lot = 0; lot < first; ++lot) take(task, lot, thread);
+}
+
+Team::Task Team::post(std::uint32_t lots) {
+  const Task task = ((posted_.task.load(std::memory_order_relaxed) >> lot_bits) + 1) << lot_bits | lots;
+  posted_.task.store(task, std::memory_order_seq_cst);
+  if (sleeping_.load(std::memory_order_seq_cst) > 0) posted_.task.notify_all();
+  return task;
+}
+
+void Team::meanwhile(Errand* errand) {
+  errand_.store(errand);
+  if (errand) post(0);
+  while (!errand && on_errands_.load() > 0) pause();
+}
+
+bool Team::run_errand() {
+  if (!errand_.load(std::memory_order_relaxed)) return false;
+  // Said before the errand is looked up: who takes it away sees either this, or that nobody will find it.
+  on_errands_.fetch_add(1);
+  Errand* errand = errand_.load();
+  const bool worked = errand && errand->work();
+  on_errands_.fetch_sub(1);
+  return worked;
 }
 
 void Team::run_shared(std::uint32_t count, Call call, const void* context) {
-  call_ = call;
-  context_ = context;
-  done_.store(0, std::memory_order_relaxed);
-  const std::uint64_t task = (tickets_.load(std::memory_order_relaxed) >> 32) + 1;
-  tickets_.store(task << 32 | count, std::memory_order_seq_cst);
-  if (sleeping_.load(std::memory_order_seq_cst) > 0) tickets_.notify_all();
-  while (take_piece(0)) {
-  }
-  while (done_.load(std::memory_order_acquire) < count) pause();
+  const std::uint32_t lots = std::min(count, most_lots);
+  posted_.call = call;
+  posted_.context = context;
+  posted_.count = count;
+  const Task task = post(lots);
+  take_part(task, 0);
+  for (std::uint32_t lot = 0; lot < lots; ++lot)
+    for (int looks = 1; lots_[lot].done.load(std::memory_order_acquire) < task; ++looks)
+      looks % impatient ? pause() : std::this_thread::yield();
 }
 
 void Team::help(int thread) {
+  Task done = 0;
   auto idle_since = std::chrono::steady_clock::now();
   int looks = 0;
   while (!closing_.load(std::memory_order_relaxed)) {
-    if (take_piece(thread)) {
+    const Task task = posted_.task.load(std::memory_order_acquire);
+    if (task != done) {
+      take_part(task, thread);
+      done = task;
+      looks = 0;
+      continue;
+    }
+    if (run_errand()) {
       looks = 0;
       continue;
     }
@@ -69,10 +114,8 @@ void Team::help(int thread) {
     const auto now = ++looks % 64 == 0 ? std::chrono::steady_clock::now() : idle_since;
     if (looks == 64) idle_since = now;
     if (now - idle_since < awake) continue;
-    const std::uint64_t tickets = tickets_.load();
-    if (std::uint32_t(tickets) > 0) continue;
     sleeping_.fetch_add(1);
-    if (!closing_.load()) tickets_.wait(tickets);
+    if (!closing_.load()) posted_.task.wait(done);
     sleeping_.fetch_sub(1);
     looks = 0;
   }

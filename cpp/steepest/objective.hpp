@@ -11,6 +11,7 @@
 
 #include "steepest/folding.hpp"
 #include "steepest/kernels.hpp"
+#include "steepest/packing.hpp"
 #include "steepest/rows.hpp"
 #include "steepest/threads.hpp"
 
@@ -81,8 +82,8 @@ struct RowData {
 
 /// What the sums over dense rows share: they cut a segment into parts and chunks and bring the rows into reach.
 ///
-/// A segment of more than a few kilobytes is cut into parts, each with a gradient of its own, which are added in order:
-/// how it is cut depends on the data alone, so the result does not depend on the number of threads.
+/// A segment that takes long enough is cut into shares, each with a gradient of its own, which are added in order: how it
+/// is cut depends on the rows and their order alone, so the result does not depend on the number of threads.
 template <class T>
 class DenseSum : public RowSum<T> {
  public:
@@ -110,6 +111,7 @@ class DenseSum : public RowSum<T> {
     Segment visible;    ///< which of `rows`
     Segment given;      ///< which of the data's rows
     const T* weight;    ///< of these rows one after the other; may be null
+    const T* y;         ///< as many targets one after the other, where they have been packed; else null
   };
 
   /// Rows near enough to be read twice, of a segment no longer than a chunk; narrow ones only where kernels widen them.
@@ -119,9 +121,10 @@ class DenseSum : public RowSum<T> {
   struct Cut {
     std::int64_t chunk_bytes;    ///< of rows and scratch in a chunk
     std::int64_t scratch_bytes;  ///< per row
-    std::int64_t part_rows;      ///< a part is at least as many rows
+    std::int64_t share_rows;     ///< a share is at least as many rows
     std::int64_t targets = 1;    ///< per row
     bool packs_columns = false;  ///< F order is not read in place
+    bool packs_ahead = false;    ///< scattered rows, short and with one target each, are packed by whoever has time
     bool widens = false;         ///< narrow rows of C order are read in place, where there are kernels for them
   };
 
@@ -135,6 +138,7 @@ class DenseSum : public RowSum<T> {
 
   const KernelsOf<T>& kernels_;
   RowData<T> data_;  ///< the intercept is that of the folded parameters
+  PackedAhead<T> ahead_;
   std::int64_t scores_, width_, chunk_rows_;
   /// Replaces slopes, class by class `stride` apart, by what they have changed by since they were noted.
   void exchange_slopes(const Segment& given, std::int64_t stride, T* slope) const;
@@ -143,9 +147,11 @@ class DenseSum : public RowSum<T> {
   const T* direction_ = nullptr;  ///< what is asked for is not the gradient but how it changes along this; else null
 
  private:
-  double in_parts(const Segment& segment, const T* x, T* gradient);
+  double in_shares(const Segment& segment, const T* x, T* gradient);
   double walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const;
-  std::int64_t parts_of(std::int64_t rows) const;
+  std::int64_t shares_of(const Segment& segment) const;
+  bool packs_ahead(const Segment& segment) const;
+  Chunk seen(const Segment& given, const typename PackedAhead<T>::Rows& packed) const;
 
   Cut cut_;
   bool intercept_;  // that the parameters have
@@ -154,8 +160,8 @@ class DenseSum : public RowSum<T> {
   std::int64_t row_bytes_;  // when computed with: how rows are cut must not depend on how they are stored
   Team* team_ = nullptr;
   std::vector<Scratch> scratch_;  // one per thread
-  std::vector<T> partial_;        // one gradient per part
-  std::vector<double> values_;
+  std::vector<T> partial_;        // one gradient per share but the first
+  std::int64_t partial_size_;
 };
 
 /// A pointwise loss over dense rows.

@@ -33,16 +33,49 @@ struct DenseRows {
 };
 
 /// Some rows in the order they are visited: row i is begin + (offset ? offset[i] : i). 32-bit offsets halve the memory that
-/// an order of rows costs; `begin` reaches beyond them. `ahead` more rows follow, with their offsets, and are visited next.
+/// an order of rows costs; `begin` reaches beyond them. `ahead` more rows are visited next, by whoever visits these.
 struct Segment {
   std::int64_t begin = 0;
   const std::uint32_t* offset = nullptr;
   std::int64_t count = 0;
   std::int64_t ahead = 0;
+  /// Rows may lie anywhere, so that each waits for the memory; others come in runs. The offsets of all rows ahead stay where
+  /// they are until these have been visited.
+  bool scattered = false;
+  /// Where a batch is shared by threads, others' rows follow a share: own ones go on `skip` rows behind its end, which is
+  /// `left` rows away, in a share of the next batch that is as long, `own` rows.
+  std::int64_t left = 0, skip = 0, own = 1;
+
+  static constexpr std::int64_t farthest = std::int64_t(1) << 20;  // nobody looks further ahead
 
   std::int64_t operator[](std::int64_t i) const { return begin + (offset ? std::int64_t(offset[i]) : i); }
+  /// Where among the offsets the row is that will be visited as number i; i may reach beyond the segment, to what is ahead.
+  std::int64_t soon(std::int64_t i) const {
+    if (skip == 0 || i < left) return i;
+    return i + (i - left < own ? skip : (1 + std::uint32_t(i - left) / std::uint32_t(own)) * skip);
+  }
+  /// Rows that are visited one part after the other.
   Segment part(std::int64_t from, std::int64_t size) const {
-    return {offset ? begin : begin + from, offset ? offset + from : nullptr, size, count - from - size + ahead};
+    return {offset ? begin : begin + from,
+            offset ? offset + from : nullptr,
+            size,
+            count - from - size + ahead,
+            scattered,
+            left - from,
+            skip,
+            own};
+  }
+  /// Rows that are visited while others visit the other shares, here and in batches to come, of which whole ones count.
+  Segment share(std::int64_t from, std::int64_t size) const {
+    const std::int64_t batches = std::uint32_t(ahead < farthest ? ahead : farthest) / std::uint32_t(count);
+    return {offset ? begin : begin + from,
+            offset ? offset + from : nullptr,
+            size,
+            batches * size,
+            scattered,
+            size,
+            count - size,
+            size};
   }
 };
 

@@ -1,10 +1,12 @@
 // A small team of threads for work that is cut the same way however many there are.
 //
-// Whoever runs a task takes part in it; helpers take pieces as they come and are never waited for unless they hold one. So a
-// helper that the system does not schedule costs nothing, and results do not depend on the number of threads: a piece
-// writes to its own place, and the caller puts the places together in order.
+// Whoever runs a task takes part in it. Pieces that lie side by side belong to the same thread, in one task after the other:
+// what it reads ahead of a piece, and what its caches hold, serves its next. A piece that its thread has not begun when
+// another runs out of work is taken over, so a helper that the system does not schedule costs nothing. Results do not
+// depend on who did what: a piece writes to its own place, and the caller puts the places together in order.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -12,6 +14,9 @@
 #include <vector>
 
 namespace steepest {
+
+/// What two threads write lies this far apart, or they wait for each other's cache line.
+constexpr std::size_t cache_line = 64;
 
 class Team {
  public:
@@ -22,6 +27,18 @@ class Team {
   Team& operator=(const Team&) = delete;
 
   int threads() const { return int(helpers_.size()) + 1; }
+
+  /// What helpers do while there is no task.
+  class Errand {
+   public:
+    /// Does a little of it, some microseconds' worth; false where there is nothing to do right now.
+    virtual bool work() = 0;
+
+   protected:
+    ~Errand() = default;
+  };
+  /// From now on helpers run this errand; with null none, and none is on the way any more.
+  void meanwhile(Errand* errand);
 
   /// Calls piece(i, thread) for every i below count; thread is below threads(). Not to be called by pieces.
   template <class Piece>
@@ -39,18 +56,39 @@ class Team {
  private:
   using Call = void (*)(const void* context, std::uint32_t piece, int thread);
 
-  void run_shared(std::uint32_t count, Call call, const void* context);
-  void help(int thread);
-  bool take_piece(int thread);
+  /// Tasks are numbered, with the number of their lots in the lowest bits: a later task is the larger word.
+  using Task = std::uint64_t;
+  static constexpr int lot_bits = 8;
+  static constexpr Task lots_mask = (Task(1) << lot_bits) - 1;
+  static constexpr std::uint32_t most_lots = 64;
 
-  // The number of the task in the upper half, the pieces not yet taken in the lower: one word, so that a piece is only
-  // ever taken from the task that is running.
-  std::atomic<std::uint64_t> tickets_{0};
-  std::atomic<std::uint32_t> done_{0};
-  std::atomic<bool> closing_{false};
-  Call call_ = nullptr;
-  const void* context_ = nullptr;
+  /// Pieces that are taken at once. `taken` and `done` are the last task in which they were.
+  struct alignas(cache_line) Lot {
+    std::atomic<Task> taken{0}, done{0};
+  };
+
+  void run_shared(std::uint32_t count, Call call, const void* context);
+  /// Wakes helpers for a task of so many lots, or for something else.
+  Task post(std::uint32_t lots);
+  void help(int thread);
+  bool run_errand();
+  bool take(Task task, std::uint32_t lot, int thread);
+  /// Takes one's own lots, then those that nobody has begun.
+  void take_part(Task task, int thread);
+
+  // One line tells a helper everything. What stands beside the task is written before it, and changes only when all its lots
+  // are done: who has taken a lot of a task reads what belongs to it.
+  struct alignas(cache_line) {
+    std::atomic<Task> task{0};
+    Call call = nullptr;
+    const void* context = nullptr;
+    std::uint32_t count = 0, threads = 1;
+  } posted_;
+  std::array<Lot, most_lots> lots_;
+  alignas(cache_line) std::atomic<bool> closing_{false};
   std::atomic<int> sleeping_{0};
+  std::atomic<Errand*> errand_{nullptr};
+  alignas(cache_line) std::atomic<int> on_errands_{0};
   std::vector<std::thread> helpers_;
 };
 

@@ -43,18 +43,19 @@ class Lookout {
   STEEPEST_INLINE Lookout(const Reader& row, Index features, const Segment& segment)
       : row_(row), features_(features), half_((segment.count + 1) / 2),
         far_((prefetch_rows + segment.count - 1) / (segment.count ? segment.count : 1) * segment.count),
-        reachable_(segment.count + segment.ahead) {}
+        reachable_(segment.count + segment.ahead), segment_(segment) {}
 
   STEEPEST_INLINE void first_pass(Index i) const { ask(far_ + i / 2); }
   STEEPEST_INLINE void second_pass(Index i) const { ask(far_ + half_ + i / 2); }
 
  private:
   STEEPEST_INLINE void ask(Index i) const {
-    if (i < reachable_) prefetch_row(row_(i), features_);
+    if (i < reachable_) prefetch_row(row_(segment_.soon(i)), features_);
   }
 
   const Reader& row_;
   Index features_, half_, far_, reachable_;
+  const Segment& segment_;
 };
 
 template <class T>

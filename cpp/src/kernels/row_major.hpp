@@ -72,7 +72,7 @@ void predict_wide(const Reader& row, Index d, const Segment& segment, const T* c
   for (; i + group <= n; i += group) {
     if (row.gathers())
       for (Index k = 0; k < group; ++k)
-        if (i + group + k < reachable) prefetch_row(row(i + group + k), d);
+        if (i + group + k < reachable) prefetch_row(row(segment.soon(i + group + k)), d);
     const auto *x0 = row(i), *x1 = row(i + 1), *x2 = row(i + 2), *x3 = row(i + 3);
     Vector<T> s0(0.0), s1(0.0), s2(0.0), s3(0.0);
     for (Index j = 0; j < whole; j += N) {

@@ -154,7 +154,7 @@ void pack(const DenseRows<T>& rows, const Segment& segment, T* packed) {
     const Index reachable = n + segment.ahead;
     for (Index i = 0; i < n; ++i) {
       if (segment.offset && i + prefetch_rows < reachable)
-        prefetch_row(rows.data + segment[i + prefetch_rows] * rows.row_stride, d);
+        prefetch_row(rows.data + segment[segment.soon(i + prefetch_rows)] * rows.row_stride, d);
       __builtin_memcpy(packed + i * d, rows.data + segment[i] * rows.row_stride, std::size_t(d) * sizeof(T));
     }
     return;
@@ -175,10 +175,13 @@ void gather(const T* from, const Segment& segment, T* to) {
   constexpr int N = lanes<T>;
   from += segment.begin;
   const Index far = segment.count + segment.ahead - 2 * prefetch_rows;
+  const auto look_ahead = [&](Index i) STEEPEST_INLINE_LAMBDA {
+    if (i < far) __builtin_prefetch(from + segment.offset[segment.soon(i + 2 * prefetch_rows)], 0, 2);
+  };
   Index i = 0;
   while (i < segment.count) {
     if (i + N <= segment.count && consecutive<T>(segment.offset + i)) {
-      if (i < far) __builtin_prefetch(from + segment.offset[i + 2 * prefetch_rows], 0, 2);
+      look_ahead(i);
       Vector<T>::load(from + segment.offset[i]).store(to + i);
       i += N;
       continue;
@@ -187,7 +190,7 @@ void gather(const T* from, const Segment& segment, T* to) {
     const Index stop = i + N < segment.count ? i + N : segment.count;
     const bool runs = i + 1 < stop && segment.offset[i + 1] == segment.offset[i] + 1;
     do {
-      if (i < far) __builtin_prefetch(from + segment.offset[i + 2 * prefetch_rows], 0, 2);
+      look_ahead(i);
       to[i] = from[segment.offset[i]];
       ++i;
     } while (i < stop && !(runs && segment.offset[i] != segment.offset[i - 1] + 1));

@@ -44,7 +44,7 @@ void widen_rows(const DenseRows<T>& rows, const Segment& segment, T* to) {
   const StoredReader<S> row(rows, segment);
   if (!row.gathers() && rows.row_stride == d) return widen_line(row(0), n * d, to);
   for (Index i = 0; i < n; ++i) {
-    if (row.gathers() && i + prefetch_rows < reachable) prefetch_row(row(i + prefetch_rows), d);
+    if (row.gathers() && i + prefetch_rows < reachable) prefetch_row(row(segment.soon(i + prefetch_rows)), d);
     widen_line(row(i), d, to + i * d);
   }
 }
