@@ -109,6 +109,7 @@ void Fit<T>::run() {
   if (options_.threads > 1 && n_ * sum_.row_bytes() >= worth_threads) {
     team_ = std::make_unique<Team>(std::min(options_.threads, most_threads));
     sum_.use(team_.get());
+    order_->use(team_.get());
     if (held_out_) held_out_->use(team_.get());
   }
   pacer_ = std::make_unique<Pacer>(options_.poll, std::max<Index>(parameters_, 8));

@@ -88,7 +88,7 @@ double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient) {
   const Index k = scores_ * (width_ + data_.intercept);
   if (Index(partial_.size()) < shares * partial_size_) partial_.resize(std::size_t(shares * partial_size_));
   std::array<Value, most_shares> values;
-  const auto share = [&](std::uint32_t i, int thread) {
+  const auto own_share = [&](std::uint32_t i, int thread) {
     const Index from = segment.count * i / shares, to = segment.count * (i + 1) / shares;
     T* own = gradient;
     if (own && i > 0) {
@@ -98,10 +98,7 @@ double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient) {
     const Segment rows = team_ ? segment.share(from, to - from) : segment.part(from, to - from);
     values[i].value = walk(rows, x, own, scratch_[std::size_t(thread)]);
   };
-  if (team_)
-    team_->run(std::uint32_t(shares), share);
-  else
-    for (Index i = 0; i < shares; ++i) share(std::uint32_t(i), 0);
+  share(team_, std::uint32_t(shares), own_share);
   double total = values[0].value;
   for (Index i = 1; i < shares; ++i) {
     total += values[std::size_t(i)].value;

@@ -76,14 +76,16 @@ class Permuted : public Order {
 class Full final : public Permuted {
  public:
   Full(Index rows, std::uint64_t seed, bool once) : seed_(seed), once_(once) { order_.resize(std::size_t(rows)); }
+  void use(Team* team) override { team_ = team; }
   void start(std::uint64_t epoch) override {
     position_ = 0;
     if (once_ && started_) return;
     started_ = true;
-    shuffle(generator_of(seed_, once_ ? 0 : epoch), Index(order_.size()), order_.data(), poll);
+    shuffle(generator_of(seed_, once_ ? 0 : epoch), Index(order_.size()), order_.data(), poll, team_);
   }
 
  private:
+  Team* team_ = nullptr;
   std::uint64_t seed_;
   bool once_, started_ = false;
 };
@@ -221,44 +223,59 @@ class Stream final : public Order {
 
 // Two passes of a distribution shuffle: every row draws a bucket, buckets are shuffled where they fit the cache. Uniform
 // draws into buckets followed by uniform orders inside them are a uniform order of the whole, whatever the buckets' sizes.
-void shuffle(CounterGenerator random, Index n, std::uint32_t* order, const std::function<void()>& poll) {
+// Runs of rows are thrown one by one or at the same time: where each begins in every bucket is counted beforehand.
+void shuffle(CounterGenerator random, Index n, std::uint32_t* order, const std::function<void()>& poll, Team* team) {
   constexpr Index bucket_rows = Index(1) << 15;  // 128 KB of offsets
   constexpr Index line_rows = 16;                // offsets in a cache line
+  constexpr Index at_once = 64;                  // runs or buckets between two polls
   int bits = 0;
   while (bits < 10 && (n >> bits) > bucket_rows) ++bits;
   if (bits == 0) {
     std::iota(order, order + n, 0u);
     return fisher_yates(random, n, order);
   }
-  // One random word serves six rows with up to ten bits each; the draw is made twice, which is cheaper than storing it.
-  constexpr Index per_word = 6;
-  const std::uint64_t mask = (std::uint64_t(1) << bits) - 1;
-  std::vector<std::uint32_t> end(std::size_t(mask) + 1);
-  const auto now_and_then = [&poll](Index i) {
-    if (poll && i % (per_word << 16) == 0) poll();
-  };
-  for (Index i = 0; i < n; i += per_word) {
-    now_and_then(i);
-    std::uint64_t word = random[std::uint64_t(i / per_word)];
-    for (Index k = i; k < std::min(i + per_word, n); ++k, word >>= 10) ++end[word & mask];
-  }
-  std::exclusive_scan(end.begin(), end.end(), end.begin(), 0u);
-  for (Index i = 0; i < n; i += per_word) {
-    now_and_then(i);
-    std::uint64_t word = random[std::uint64_t(i / per_word)];
-    for (Index k = i; k < std::min(i + per_word, n); ++k, word >>= 10) {
-      const std::uint32_t position = end[word & mask]++;
-      order[position] = std::uint32_t(k);
-      __builtin_prefetch(order + position + line_rows, 1);  // the bucket's next line, before it is waited for
+  const auto each = [&](Index count, const auto& piece) {
+    for (Index from = 0; from < count; from += at_once) {
+      share(team, std::uint32_t(std::min(at_once, count - from)),
+            [&](std::uint32_t i, int) { piece(from + Index(i)); });
+      if (poll) poll();
     }
+  };
+  // One random word serves six rows with up to ten bits each; the draw is made twice, which is cheaper than storing it.
+  constexpr Index per_word = 6, run_rows = per_word << 15;
+  const std::size_t buckets = std::size_t(1) << bits;
+  const std::uint64_t mask = buckets - 1;
+  const Index runs = (n + run_rows - 1) / run_rows;
+  const auto throw_run = [&](Index run, const auto& into) {
+    const Index stop = std::min(n, (run + 1) * run_rows);
+    for (Index i = run * run_rows; i < stop; i += per_word) {
+      std::uint64_t word = random[std::uint64_t(i / per_word)];
+      for (Index k = i; k < std::min(i + per_word, stop); ++k, word >>= 10) into(word & mask, k);
+    }
+  };
+  std::vector<std::uint32_t> next(std::size_t(runs) * buckets), end(buckets);
+  each(runs, [&](Index run) {
+    std::uint32_t* count = next.data() + std::size_t(run) * buckets;
+    throw_run(run, [&](std::uint64_t bucket, Index) { ++count[bucket]; });
+  });
+  std::uint32_t position = 0;
+  for (std::size_t b = 0; b < buckets; ++b) {
+    for (std::size_t at = b; at < next.size(); at += buckets) position += std::exchange(next[at], position);
+    end[b] = position;
   }
-  Index from = 0;
-  for (std::size_t b = 0; b <= mask; ++b) {
-    for (Index i = from; i < Index(end[b]); i += line_rows) __builtin_prefetch(order + i, 1, 2);
-    fisher_yates({mix(random.key ^ (0xd1b54a32d192ed03u * (b + 1)))}, Index(end[b]) - from, order + from);
-    from = end[b];
-    if (poll) poll();
-  }
+  each(runs, [&](Index run) {
+    std::uint32_t* place = next.data() + std::size_t(run) * buckets;
+    throw_run(run, [&](std::uint64_t bucket, Index k) {
+      const std::uint32_t at = place[bucket]++;
+      order[at] = std::uint32_t(k);
+      __builtin_prefetch(order + at + line_rows, 1);  // the bucket's next line, before it is waited for
+    });
+  });
+  each(Index(buckets), [&](Index b) {
+    const Index from = b ? end[std::size_t(b) - 1] : 0, stop = end[std::size_t(b)];
+    for (Index i = from; i < stop; i += line_rows) __builtin_prefetch(order + i, 1, 2);
+    fisher_yates({mix(random.key ^ (0xd1b54a32d192ed03u * (std::uint64_t(b) + 1)))}, stop - from, order + from);
+  });
 }
 
 std::unique_ptr<Order> order_in_sequence(Index rows) { return std::make_unique<InSequence>(rows); }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "steepest/rows.hpp"
+#include "steepest/threads.hpp"
 
 namespace steepest {
 
@@ -39,14 +40,18 @@ constexpr CounterGenerator generator_of(std::uint64_t seed, std::uint64_t epoch)
   return {mix(mix(seed + 0x9e3779b97f4a7c15u) + epoch)};
 }
 
-/// Writes 0 ... n-1 in an order uniform over all n! of them, for n < 2^32.
-void shuffle(CounterGenerator random, std::int64_t n, std::uint32_t* order, const std::function<void()>& poll = {});
+/// Writes 0 ... n-1 in an order uniform over all n! of them, for n < 2^32. Shared with a team, unless that is null, it is the
+/// same order.
+void shuffle(CounterGenerator random, std::int64_t n, std::uint32_t* order, const std::function<void()>& poll = {},
+             Team* team = nullptr);
 
 class Order {
  public:
   virtual ~Order() = default;
   /// Called now and then while a long epoch is begun; throws to interrupt.
   std::function<void()> poll;
+  /// From now on an epoch is begun with this team, which outlives the order.
+  virtual void use(Team*) {}
   /// Begins an epoch; epochs may be begun in any sequence.
   virtual void start(std::uint64_t epoch) = 0;
   /// The next rows of the epoch, at most `limit` and at least one of them while any is left.

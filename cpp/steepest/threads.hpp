@@ -92,4 +92,11 @@ class Team {
   std::vector<std::thread> helpers_;
 };
 
+/// Calls piece(i, thread) for every i below count, with a team or, where that is null, one after the other.
+template <class Piece>
+void share(Team* team, std::uint32_t count, const Piece& piece) {
+  if (team) return team->run(count, piece);
+  for (std::uint32_t i = 0; i < count; ++i) piece(i, 0);
+}
+
 }  // namespace steepest
