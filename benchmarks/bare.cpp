@@ -2,7 +2,11 @@
 //
 // benchmarks/bare.py compiles this file for the machine it runs on and calls it through ctypes, one call per thread, so the
 // loops need no Python lock and no build of steepest.
+#include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <thread>
+#include <vector>
 
 namespace {
 
@@ -66,6 +70,21 @@ T move_columns(const T* numbers, const std::int32_t* columns, Index entries, con
   return all;
 }
 
+/// One side of what two threads that share a batch cannot do without: the numbers of the other are read, own ones written,
+/// and the other is told.
+struct alignas(128) Side {
+  std::vector<float> numbers;
+  alignas(64) std::atomic<Index> round{0};
+
+  void answer(const Side& other, Index after) {
+    while (other.round.load(std::memory_order_acquire) < after) {
+    }
+    const float* theirs = other.numbers.data();
+    for (float& number : numbers) number = *theirs++ + 1;
+    round.store(round.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
+};
+
 }  // namespace
 
 extern "C" {
@@ -83,6 +102,21 @@ float bare_read(const float* data, Index count) {
   float rest = 0;
   for (; i < count; ++i) rest += data[i];
   return total(a + b + c + d) + rest;
+}
+
+/// Nanoseconds in which two threads tell each other `count` numbers each, the one after the other.
+double bare_exchange(Index count, Index rounds) {
+  Side caller, helper;
+  caller.numbers.resize(count);
+  helper.numbers.resize(count);
+  std::thread other([&] {
+    for (Index round = 1; round <= rounds; ++round) helper.answer(caller, round);
+  });
+  const auto began = std::chrono::steady_clock::now();
+  for (Index round = 0; round < rounds; ++round) caller.answer(helper, round);
+  other.join();
+  const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - began;
+  return taken.count() / double(rounds);
 }
 
 /// Multiplies and adds, in as many sums as hide the wait for each: 2 * fma_sums * lanes operations a round.

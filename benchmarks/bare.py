@@ -45,6 +45,7 @@ def _library() -> ctypes.CDLL:
             "-ffp-contract=fast",
             "-shared",
             "-fPIC",
+            "-pthread",
             str(SOURCE),
             "-o",
             str(path),
@@ -71,6 +72,7 @@ def _library() -> ctypes.CDLL:
         pointer, index = ctypes.c_void_p, ctypes.c_int64
         move_columns.argtypes = [pointer, pointer, index, pointer, index, index, pointer]
         move_columns.restype = ctypes.c_double if move_columns is library.bare_move_columns_f64 else ctypes.c_float
+    library.bare_exchange.argtypes, library.bare_exchange.restype = [ctypes.c_int64] * 2, ctypes.c_double
     library.bare_read.restype = library.bare_gather.restype = library.bare_fma.restype = ctypes.c_float
     return library
 
@@ -111,6 +113,11 @@ def read(arrays: Sequence[Array], threads: int = 1) -> float:
 def multiply_and_add(operations: int) -> None:
     """Do so many float32 operations in one thread as fast as the machine can: half of them products, half sums."""
     _library().bare_fma(operations // FMA_OPERATIONS, 0.999, 0.001)
+
+
+def exchange(numbers: int, rounds: int = 200_000) -> float:
+    """Return the seconds in which two threads tell each other so many float32: coefficients there, a gradient back."""
+    return float(_library().bare_exchange(numbers, rounds)) / 1e9
 
 
 def gather(X: Array | None, y: Array, order: NDArray[np.uint32], threads: int = 1, distance: int = 16) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 from epochs import Group
 from goals import Goal, fastest
+from report import exchanges
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 VERDICTS = {"met": "met", "least": "above the least", "missed": "missed"}
@@ -67,6 +68,8 @@ def figures(results: Mapping[str, Any], goals: Sequence[Goal]) -> str:
             for verdict in [VERDICTS[goal.verdict]]
         ],
     )
+    if told := list(exchanges(results)):
+        lines += ["", *told]
     return "\n".join(lines) + "\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,8 @@ def print_cases(console: Console, results: Mapping[str, Any]) -> None:
         console.print(f"Full gradient, {gradient['features']} features, of a read by as many threads: {shares}")
     if textbook := results.get("textbook"):
         console.print(f"The textbook's call: {textbook['steepest']:.1f} µs, a NumPy loop {textbook['NumPy']:.1f} µs")
+    for line in exchanges(results):
+        console.print(line)
     if growth := results.get("growth"):
         for key, unit, scale in (
             ("ns_per_row_by_batch", "ns a row by batch size", 1),
@@ -169,6 +171,17 @@ def print_cases(console: Console, results: Mapping[str, Any]) -> None:
             )
     elif memory:
         console.print(f"Peak memory: {memory}")
+
+
+def exchanges(results: Mapping[str, Any]) -> Iterator[str]:
+    """Say what sharing a batch would cost two threads, in rows that one of them reads meanwhile."""
+    for group in results["groups"]:
+        if (seconds := results.get("exchange_seconds", {}).get(group.features)) is not None:
+            rows = seconds * 1e9 / group.read[1].ns
+            yield (
+                f"Two threads tell each other {group.features} coefficients and a gradient in {seconds * 1e6:.2f} µs; "
+                f"meanwhile one reads {rows:.0f} rows in sequence."
+            )
 
 
 def draw(groups: Sequence[Group], machine: Mapping[str, Any], path: Path) -> None:

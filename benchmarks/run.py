@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import bare
 import cases
 import rivals
 from epochs import Group, compare, make_rows
@@ -90,6 +91,9 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
                 results["groups"].append(group)
                 print_group(console, group)
                 if not options.only_epochs:
+                    if thread_counts()[-1] > 1:
+                        tell("what two threads tell each other")
+                        results.setdefault("exchange_seconds", {})[features] = bare.exchange(features)
                     tell("full gradient")
                     gradient = cases.full_gradient(X, y, options.repeats, options.seconds)
                     results.setdefault("full_gradient", []).append(gradient)
