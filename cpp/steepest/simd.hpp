@@ -36,13 +36,16 @@ inline constexpr int vector_bytes = 16;
 template <class T>
 inline constexpr int lanes = vector_bytes / int(sizeof(T));
 
+template <class Step, int... I>
+STEEPEST_INLINE void unrolled(const Step& step, std::integer_sequence<int, I...>) {
+  (step.template operator()<I>(), ...);
+}
+
 /// Calls step.template operator()<i>() for i from 0 to Count - 1. Arrays of registers want it: a compiler that meets them
 /// indexed by a loop, however short, has given them a place in memory before it unrolls.
 template <int Count, class Step>
 STEEPEST_INLINE void unrolled(const Step& step) {
-  [&]<int... I>(std::integer_sequence<int, I...>) {
-    (step.template operator()<I>(), ...);
-  }(std::make_integer_sequence<int, Count>{});
+  unrolled(step, std::make_integer_sequence<int, Count>{});
 }
 
 /// The integer as wide as T, and the constants of its binary format.

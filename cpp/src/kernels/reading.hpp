@@ -58,6 +58,56 @@ class Lookout {
   const Segment& segment_;
 };
 
+/// How many of the rows behind a segment are asked for in one walk through it.
+STEEPEST_INLINE Index asked_for(const Segment& segment) {
+  return segment.ahead < segment.count ? segment.ahead : segment.count;
+}
+
+/// Asks for rows behind those of a segment between the steps of other work, evenly: asked for in bursts, lines fill the
+/// buffers for lines on their way, and the work waits. Two neighbouring lines of each of 16 rows in turn: so the hardware's
+/// prefetcher, which follows every row, has the time to run ahead in it.
+template <class T>
+class Requests {
+ public:
+  /// Rows `from` to `to` behind the segment, within so many steps, none of which asks twice.
+  STEEPEST_INLINE Requests(const DenseRows<T>& rows, const Segment& segment, Index from, Index to, Index steps)
+      : data_(rows.data + segment.begin * rows.row_stride), offset_(segment.offset), row_(segment.count + from),
+        end_(segment.count + to), features_(rows.features), stride_(rows.row_stride),
+        asks_((to - from) * ((features_ + pair - 1) / pair)), steps_(steps) {
+    begin_rows();
+  }
+
+  STEEPEST_INLINE void step() {
+    due_ += asks_;
+    if (due_ < steps_) return;
+    due_ -= steps_;
+    const T* line = data_ + (offset_ ? Index(offset_[row_]) : row_) * stride_ + column_;
+    __builtin_prefetch(line, 0, 2);
+    __builtin_prefetch(line + pair / 2, 0, 2);
+    if (++row_ < stop_) return;
+    column_ += pair;
+    if (column_ < features_)
+      row_ = start_;
+    else
+      begin_rows();
+  }
+
+ private:
+  static constexpr Index pair = 128 / Index(sizeof(T)), side_by_side = 16;
+
+  STEEPEST_INLINE void begin_rows() {
+    column_ = 0;
+    start_ = row_;
+    stop_ = end_ - row_ < side_by_side ? end_ : row_ + side_by_side;
+    if (row_ == end_) asks_ = 0;
+  }
+
+  const T* data_;
+  const std::uint32_t* offset_;
+  Index row_, end_, features_, stride_, asks_, steps_;
+  Index due_ = 0, column_ = 0, start_ = 0, stop_ = 0;
+};
+
 template <class T>
 STEEPEST_INLINE void add_to(T* gradient, Vector<T> sum) {
   (Vector<T>::load(gradient) + sum).store(gradient);

@@ -2,8 +2,7 @@
 //
 // Predicting, four rows meet as many rows of coefficients as the registers hold sums for, so every load serves several
 // multiply-adds; the sums over lanes are the price, paid once per row and class. Accumulating, a tile of the gradient stays
-// in registers over all rows. Both read the rows where they lie, in any order. Meanwhile the rows that come next are asked
-// for, a line at a time: asked for in bursts, they fill the buffers for lines on their way, and the arithmetic waits.
+// in registers over all rows. Both read the rows where they lie, in any order, and ask for the rows that come next meanwhile.
 //
 // Loops over registers are written as unrolled(): arrays that the compiler sees indexed by a loop are kept in memory.
 #include "reading.hpp"
@@ -45,29 +44,23 @@ STEEPEST_INLINE void in_groups(Index classes, Index most, const Group& group) {
   }
 }
 
-/// The row that is visited as many rows after row i as the segment has, or row i again where nobody knows.
-template <class T>
-STEEPEST_INLINE const T* row_ahead(const DenseRows<T>& rows, const Segment& segment, Index i) {
-  const Index later = i + segment.count;
-  const bool known = segment.offset ? later < segment.count + segment.ahead : segment.begin + later < rows.rows;
-  return rows.data + segment[known ? later : i] * rows.row_stride;
+/// Of the rows behind a segment, as many as it has itself are asked for: so many of them while predicting, at most one with
+/// each tile, and the others while accumulating.
+STEEPEST_INLINE Index asked_for_early(const Segment& segment, Index classes) {
+  const Index tiles = (segment.count + tile_rows - 1) / tile_rows * groups_of(classes, predict_classes);
+  const Index half = (asked_for(segment) + 1) / 2;
+  return half < tiles ? half : tiles;
 }
 
-/// Of every four rows ahead, so many are asked for while predicting, one with each group of classes; the others while
-/// accumulating.
-STEEPEST_INLINE Index asked_for_early(Index classes) {
-  const Index groups = groups_of(classes, predict_classes);
-  return groups < tile_rows ? groups : Index(tile_rows);
-}
-
-/// The scores of four rows for some classes, class by class, and a whole row asked for.
+/// The scores of four rows for some classes, class by class.
 template <int Classes, class T>
-[[gnu::noinline]] void predict_tile(const T* const* x, Index d, const T* coef, Index stride, const T* ahead, T* z) {
+[[gnu::noinline]] void predict_tile(const T* const* x, Index d, const T* coef, Index stride, Requests<T>& requests,
+                                    T* z) {
   constexpr int N = lanes<T>;
   const Index whole = d / N * N;
   Vector<T> sum[Classes * tile_rows];
   unrolled<Classes * tile_rows>([&]<int I>() { sum[I] = Vector<T>(0.0); });
-  const auto step = [&](Index j, const auto& load) {
+  const auto step = [&](Index j, const auto& load) STEEPEST_INLINE_LAMBDA {
     Vector<T> w[Classes];
     unrolled<Classes>([&]<int K>() { w[K] = load(coef + K * stride + j); });
     unrolled<tile_rows>([&]<int R>() {
@@ -75,14 +68,23 @@ template <int Classes, class T>
       unrolled<Classes>([&]<int K>() { sum[K * tile_rows + R] = w[K] * row + sum[K * tile_rows + R]; });
     });
   };
-  for (Index j = 0; j < whole; j += N) {
-    __builtin_prefetch(ahead + j, 0, 2);
-    step(j, [](const T* from) { return Vector<T>::load(from); });
+  const auto load = [](const T* from) STEEPEST_INLINE_LAMBDA { return Vector<T>::load(from); };
+  Index j = 0;
+  for (; j + 2 * N <= whole; j += 2 * N) {
+    requests.step();
+    step(j, load);
+    step(j + N, load);
   }
+  if (j < d) requests.step();
+  if (j < whole) step(j, load);
   if (whole < d) step(whole, [&](const T* from) { return Vector<T>::load_first(from, d - whole); });
-  unrolled<Classes>([&]<int K>() {
-    const auto* of = sum + K * tile_rows;
-    ops::store_sums(of[0], of[1], of[2], of[3], z + K * tile_rows);
+  constexpr int by_registers = Classes * tile_rows / N;
+  unrolled<by_registers>([&]<int G>() {
+    ops::sums<Vector<T>>([&](int i) STEEPEST_INLINE_LAMBDA { return sum[G * N + i]; }).store(z + G * N);
+  });
+  unrolled<Classes - by_registers * N / tile_rows>([&]<int K>() {
+    constexpr int first = by_registers * N + K * tile_rows;
+    ops::store_sums(sum[first], sum[first + 1], sum[first + 2], sum[first + 3], z + first);
   });
 }
 
@@ -109,7 +111,13 @@ void predict(const DenseRows<T>& rows, const Segment& segment, Index classes, co
   const bool aligned = d == apart && reinterpret_cast<std::uintptr_t>(coef) % 64 == 0;
   const bool copies = !aligned && n >= rows_worth_aligning && fitting >= predict_classes;
   alignas(64) T copy[cached_coefficients / sizeof(T)];
-  in_groups(classes, fitting < predict_classes ? predict_classes : fitting, [&](Index first, Index cached) {
+  const Index at_once = fitting < predict_classes ? predict_classes : fitting;
+  Index groups = 0;
+  in_groups(classes, at_once, [&](Index, Index cached) { groups += groups_of(cached, predict_classes); });
+  constexpr Index step = 2 * lanes<T>;
+  Requests<T> requests(rows, segment, 0, asked_for_early(segment, classes),
+                       (n + tile_rows - 1) / tile_rows * groups * ((d + step - 1) / step));
+  in_groups(classes, at_once, [&](Index first, Index cached) {
     const T* w = coef + first * d;
     if (copies) {
       for (Index k = 0; k < cached; ++k) copy_row(w + k * d, d, copy + k * apart);
@@ -122,13 +130,10 @@ void predict(const DenseRows<T>& rows, const Segment& segment, Index classes, co
       // Behind the last row comes the last row again: its scores are not kept.
       for (Index r = 0; r < tile_rows; ++r)
         x[r] = rows.data + segment[i + (r < count ? r : count - 1)] * rows.row_stride;
-      Index group = 0;
       in_groups(cached, predict_classes, [&](Index k, Index some) {
-        const T* ahead = first == 0 && group < count ? row_ahead(rows, segment, i + group) : x[0];
-        ++group;
         alignas(64) T found[predict_classes * tile_rows];
         with_count<predict_classes>(
-            some, [&]<int Classes>() { predict_tile<Classes>(x, d, w + k * stride, stride, ahead, found); });
+            some, [&]<int Classes>() { predict_tile<Classes>(x, d, w + k * stride, stride, requests, found); });
         for (Index q = 0; q < some; ++q) {
           const Index of = first + k + q;
           const T at_zero = intercept ? intercept[of] : T(0);
@@ -145,7 +150,6 @@ template <class T>
 struct Slopes {
   Index count;
   const T* const* row;
-  const T* const* ahead;
   const T* slope;
   Index step;
 };
@@ -153,7 +157,7 @@ struct Slopes {
 /// `Registers` registers of columns of some classes' gradients; the last holds `last` numbers.
 template <int Classes, int Registers, bool Whole, class T>
 [[gnu::noinline]] void accumulate_tile(const Slopes<T>& of, Index j, Index last, const Adding<T>& into, Index stride,
-                                       T* gradient) {
+                                       Requests<T>& requests, T* gradient) {
   constexpr int N = lanes<T>;
   const auto load = [&](const T* from) { return Whole ? Vector<T>::load(from) : Vector<T>::load_first(from, last); };
   Vector<T> sum[Classes * Registers];
@@ -162,10 +166,8 @@ template <int Classes, int Registers, bool Whole, class T>
   for (Index i = 0; i < of.count; ++i, slope += of.step) {
     const T* x = of.row[i] + j;
     Vector<T> column[Registers];
-    unrolled<Registers>([&]<int C>() {
-      __builtin_prefetch(of.ahead[i] + j + C * N, 0, 2);
-      column[C] = load(x + C * N);
-    });
+    requests.step();
+    unrolled<Registers>([&]<int C>() { column[C] = load(x + C * N); });
     unrolled<Classes>([&]<int K>() {
       const Vector<T> s(slope[K]);
       unrolled<Registers>([&]<int C>() { sum[K * Registers + C] = s * column[C] + sum[K * Registers + C]; });
@@ -187,17 +189,18 @@ template <int Classes, int Registers, bool Whole, class T>
 }
 
 template <class T>
-void accumulate_block(const Slopes<T>& of, Index d, Index classes, const Adding<T>& into, Index stride, T* gradient) {
+void accumulate_block(const Slopes<T>& of, Index d, Index classes, const Adding<T>& into, Index stride,
+                      Requests<T>& requests, T* gradient) {
   constexpr int N = lanes<T>;
   for (Index j = 0; j < d;) {
     const Index left = d - j;
     with_count<accumulate_classes>(classes, [&]<int Classes>() {
       if (left >= 2 * N)
-        accumulate_tile<Classes, 2, true>(of, j, N, into, stride, gradient + j);
+        accumulate_tile<Classes, 2, true>(of, j, N, into, stride, requests, gradient + j);
       else if (left >= N)
-        accumulate_tile<Classes, 1, true>(of, j, N, into, stride, gradient + j);
+        accumulate_tile<Classes, 1, true>(of, j, N, into, stride, requests, gradient + j);
       else
-        accumulate_tile<Classes, 1, false>(of, j, left, into, stride, gradient + j);
+        accumulate_tile<Classes, 1, false>(of, j, left, into, stride, requests, gradient + j);
     });
     j += left >= 2 * N ? 2 * N : left >= N ? N : left;
   }
@@ -206,15 +209,15 @@ void accumulate_block(const Slopes<T>& of, Index d, Index classes, const Adding<
 template <class T>
 void accumulate(const DenseRows<T>& rows, const Segment& segment, Index classes, const T* slope,
                 const ScoreLayout& layout, const Adding<T>& into, Index stride, T* gradient) {
-  const Index early = asked_for_early(classes);
-  const T *row[block_rows], *ahead[block_rows];
+  constexpr Index N = lanes<T>;
+  const Index d = rows.features, tiles = d / (2 * N) + d % (2 * N) / N + (d % N != 0);
+  Requests<T> requests(rows, segment, asked_for_early(segment, classes), asked_for(segment),
+                       segment.count * tiles * groups_of(classes, accumulate_classes));
+  const T* row[block_rows];
   T packed[block_rows * accumulate_classes];
   for (Index from = 0; from < segment.count; from += block_rows) {
     const Index count = segment.count - from < block_rows ? segment.count - from : block_rows;
-    for (Index i = 0; i < count; ++i) {
-      row[i] = rows.data + segment[from + i] * rows.row_stride;
-      ahead[i] = (from + i) % tile_rows < early ? row[i] : row_ahead(rows, segment, from + i);
-    }
+    for (Index i = 0; i < count; ++i) row[i] = rows.data + segment[from + i] * rows.row_stride;
     in_groups(classes, accumulate_classes, [&](Index k, Index some) {
       const T* of = slope + k * layout.score + from * layout.row;
       if (layout.score != 1) {
@@ -222,10 +225,8 @@ void accumulate(const DenseRows<T>& rows, const Segment& segment, Index classes,
           for (Index i = 0; i < count; ++i) packed[i * some + q] = of[q * layout.score + i * layout.row];
         of = packed;
       }
-      const Slopes<T> slopes{count, row, ahead, of, layout.score == 1 ? layout.row : some};
-      accumulate_block(slopes, rows.features, some, {into.scale, into.add || from > 0}, stride, gradient + k * stride);
-      // One group has asked for what comes next.
-      for (Index i = 0; i < count; ++i) ahead[i] = row[i];
+      const Slopes<T> slopes{count, row, of, layout.score == 1 ? layout.row : some};
+      accumulate_block(slopes, d, some, {into.scale, into.add || from > 0}, stride, requests, gradient + k * stride);
     });
   }
 }
