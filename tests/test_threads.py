@@ -99,6 +99,33 @@ def test_an_epoch_given_up_leaves_nobody_fetching() -> None:
     assert np.array_equal(given_up.x, np.zeros(28))
 
 
+@pytest.mark.parametrize(("features", "batch_size"), [(784, 256), (784, 1000), (40, 4000)])
+@pytest.mark.parametrize("shuffle", ["stream", False])
+def test_the_bits_of_many_scores_do_not_depend_on_threads(features: int, batch_size: int, shuffle: str | bool) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((3_200_000 // features, features), dtype=np.float32)
+    y = np.argmax(X[:, :10], axis=1)
+    found = [
+        st.minimize(
+            "softmax",
+            (X, y),
+            method="sgd",
+            step_size=0.1,
+            batch_size=batch_size,
+            epochs=1,
+            shuffle=shuffle,
+            fit_intercept=True,
+            seed=3,
+            n_threads=threads,
+        )
+        for threads in (1, 2, 3)
+    ]
+    assert np.ptp(found[0].x) > 0.1
+    for other in found[1:]:
+        assert np.array_equal(found[0].x, other.x)
+        assert found[0].fun == other.fun
+
+
 def test_a_fork_after_a_fit_with_threads_can_fit() -> None:
     program = """
 import os

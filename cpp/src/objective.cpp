@@ -86,12 +86,16 @@ double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient) {
     return walk(segment, x, gradient, scratch_[0]);
   }
   const Index k = scores_ * (width_ + data_.intercept);
-  if (Index(partial_.size()) < shares * partial_size_) partial_.resize(std::size_t(shares * partial_size_));
+  // A share that is added at once has the same bits without a gradient of its own, which only threads need.
+  const bool straight =
+      scratch_.size() == 1 && (segment.count + shares - 1) / shares <= std::min(chunk_rows_, cut_.added_rows);
+  if (!straight && Index(partial_.size()) < shares * partial_size_)
+    partial_.resize(std::size_t(shares * partial_size_));
   std::array<Value, most_shares> values;
   const auto own_share = [&](std::uint32_t i, int thread) {
     const Index from = segment.count * i / shares, to = segment.count * (i + 1) / shares;
     T* own = gradient;
-    if (own && i > 0) {
+    if (own && i > 0 && !straight) {
       own = partial_.data() + Index(i) * partial_size_;
       std::fill_n(own, k, T(0));
     }
@@ -102,7 +106,7 @@ double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient) {
   double total = values[0].value;
   for (Index i = 1; i < shares; ++i) {
     total += values[std::size_t(i)].value;
-    if (gradient) kernels_.rows.add(partial_.data() + i * partial_size_, k, gradient);
+    if (gradient && !straight) kernels_.rows.add(partial_.data() + i * partial_size_, k, gradient);
   }
   return total;
 }

@@ -27,6 +27,7 @@ ScoresSum<T>::ScoresSum(std::size_t loss, std::vector<double> params, const RowD
                   {.chunk_bytes = chunk_bytes,
                    .scratch_bytes = 3 * scores * Index(sizeof(T)),
                    .share_rows = share_rows,
+                   .added_rows = score_block_rows,
                    .targets = row_loss_specs()[loss].target == Target::labels ? 1 : scores,
                    .packs_columns = true}),
       loss_(kernels_.row_losses[loss]), change_(kernels_.curvature.row_losses[loss]), params_(std::move(params)),

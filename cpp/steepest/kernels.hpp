@@ -118,6 +118,9 @@ struct Adding {
   bool add = true;
 };
 
+/// A gradient is changed once for as many rows of a segment.
+inline constexpr std::int64_t score_block_rows = 256;
+
 /// K scores per row, from K rows of coefficients.
 template <class T>
 struct ScoreKernels {

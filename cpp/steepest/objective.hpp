@@ -119,13 +119,14 @@ class DenseSum : public RowSum<T> {
   Scratch& scratch() { return scratch_[0]; }
 
   struct Cut {
-    std::int64_t chunk_bytes;    ///< of rows and scratch in a chunk
-    std::int64_t scratch_bytes;  ///< per row
-    std::int64_t share_rows;     ///< a share is at least as many rows
-    std::int64_t targets = 1;    ///< per row
-    bool packs_columns = false;  ///< F order is not read in place
-    bool packs_ahead = false;    ///< scattered rows, short and with one target each, are packed by whoever has time
-    bool widens = false;         ///< narrow rows of C order are read in place, where there are kernels for them
+    std::int64_t chunk_bytes;     ///< of rows and scratch in a chunk
+    std::int64_t scratch_bytes;   ///< per row
+    std::int64_t share_rows;      ///< a share is at least as many rows
+    std::int64_t added_rows = 0;  ///< so many rows of a chunk change a gradient once
+    std::int64_t targets = 1;     ///< per row
+    bool packs_columns = false;   ///< F order is not read in place
+    bool packs_ahead = false;     ///< scattered rows, short and with one target each, are packed by whoever has time
+    bool widens = false;          ///< narrow rows of C order are read in place, where there are kernels for them
   };
 
   DenseSum(const RowData<T>& data, std::int64_t scores, const Cut& cut);

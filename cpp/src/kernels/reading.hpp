@@ -71,7 +71,7 @@ class Requests {
  public:
   /// Rows `from` to `to` behind the segment, within so many steps, none of which asks twice.
   STEEPEST_INLINE Requests(const DenseRows<T>& rows, const Segment& segment, Index from, Index to, Index steps)
-      : data_(rows.data + segment.begin * rows.row_stride), offset_(segment.offset), row_(segment.count + from),
+      : data_(rows.data + segment.begin * rows.row_stride), segment_(segment), row_(segment.count + from),
         end_(segment.count + to), features_(rows.features), stride_(rows.row_stride),
         asks_((to - from) * ((features_ + pair - 1) / pair)), steps_(steps) {
     begin_rows();
@@ -81,7 +81,8 @@ class Requests {
     due_ += asks_;
     if (due_ < steps_) return;
     due_ -= steps_;
-    const T* line = data_ + (offset_ ? Index(offset_[row_]) : row_) * stride_ + column_;
+    const Index soon = segment_.soon(row_);
+    const T* line = data_ + (segment_.offset ? Index(segment_.offset[soon]) : soon) * stride_ + column_;
     __builtin_prefetch(line, 0, 2);
     __builtin_prefetch(line + pair / 2, 0, 2);
     if (++row_ < stop_) return;
@@ -103,7 +104,7 @@ class Requests {
   }
 
   const T* data_;
-  const std::uint32_t* offset_;
+  const Segment& segment_;
   Index row_, end_, features_, stride_, asks_, steps_;
   Index due_ = 0, column_ = 0, start_ = 0, stop_ = 0;
 };

@@ -20,7 +20,7 @@ constexpr Index cached_coefficients = 32 * 1024;  // bytes
 /// So many rows are worth a copy of the coefficients on cache lines of their own: every load of them is then one of one line.
 constexpr Index rows_worth_aligning = 16;
 /// Rows whose pointers and slopes lie side by side on the stack.
-constexpr Index block_rows = 256;
+constexpr Index block_rows = score_block_rows;
 
 /// Calls tile.template operator()<count>() for a count from 1 to Most known at run time.
 template <int Most, class Tile>
