@@ -434,8 +434,8 @@ bool all_finite(const py::array& array, const Finite& finite) {
 
 /// What is wrong with the structure of sparse rows, as (kind, row, value); None where nothing is.
 template <class I>
-py::object sparse_fault(py::array_t<I> starts, py::array_t<I> indices, Index features) {
-  const I *first = starts.data(), *columns = indices.data();
+py::object sparse_fault(py::array_t<I> starts, py::array_t<I> indices, Index features, bool with_columns) {
+  const I *first = starts.data(), *columns = with_columns ? indices.data() : nullptr;
   const Index rows = starts.size() - 1, entries = indices.size();
   SparseFault fault;
   {
@@ -494,8 +494,10 @@ void bind_problem(py::module_& m, const char* name) {
 void bind_fit(py::module_& m) {
   bind_problem<float>(m, "Problem32");
   bind_problem<double>(m, "Problem64");
-  m.def("sparse_fault", &sparse_fault<std::int32_t>, py::arg().noconvert(), py::arg().noconvert(), py::arg());
-  m.def("sparse_fault", &sparse_fault<std::int64_t>, py::arg().noconvert(), py::arg().noconvert(), py::arg());
+  m.def("sparse_fault", &sparse_fault<std::int32_t>, py::arg().noconvert(), py::arg().noconvert(), py::arg(),
+        py::arg());
+  m.def("sparse_fault", &sparse_fault<std::int64_t>, py::arg().noconvert(), py::arg().noconvert(), py::arg(),
+        py::arg());
   m.def("all_finite", &finite_numbers);
   m.def("reads", [](const py::dtype& dtype) { return storage_of(dtype) != Storage::same; });
 }

@@ -33,5 +33,6 @@ steepest::SparseRows<T> sparse_rows(const pybind11::object& X, std::int64_t n) {
   if (features < 1) throw std::invalid_argument("X has no columns");
   const T* numbers = narrow ? nullptr : static_cast<const T*>(data.data());
   const void* stored = narrow ? data.data() : nullptr;
-  return {numbers, indices.data(), starts.data(), wide, n, features, data.size(), stored, storage};
+  const bool doubtful = py::cast<bool>(X.attr("doubtful"));
+  return {numbers, indices.data(), starts.data(), wide, n, features, data.size(), stored, storage, doubtful};
 }

@@ -10,6 +10,9 @@ namespace {
 
 using Index = std::int64_t;
 
+/// Single rows whose steps are looked up at once.
+constexpr Index rows_at_once = 256;
+
 /// A list of the parameters touched costs several times as much per parameter as meeting them all.
 constexpr double worth_a_list = 0.25;
 
@@ -47,27 +50,47 @@ Segment Fit<T>::next_rows(Index rows) {
   }
 }
 
+/// An update along the next rows of the order. Returns the sum of their objectives.
+template <class T>
+double Fit<T>::descend_together(Index rows) {
+  last_segment_ = next_rows(rows);
+  step_ = next_step(double(epoch_) + double(batch_) / double(updates_per_epoch_), 0);
+  return lazy_->update(last_segment_, double(rows) * sum_.mean_weight(), step_) / sum_.mean_weight();
+}
+
+/// An update for each of the next rows of the order, of so many at most.
+template <class T>
+double Fit<T>::descend_each(Index most) {
+  last_segment_ = order_->next(most);
+  steps_.resize(std::size_t(last_segment_.count));
+  for (Index i = 0; i < last_segment_.count; ++i)
+    if (i == 0 || !options_.steady)
+      steps_[std::size_t(i)] = T(step_ = next_step(double(epoch_) + double(batch_ + i) / double(updates_per_epoch_), 0));
+    else
+      steps_[std::size_t(i)] = steps_[0];
+  return lazy_->update_each(last_segment_, sum_.mean_weight(), steps_.data()) / sum_.mean_weight();
+}
+
 template <class T>
 bool Fit<T>::run_epoch_lazily() {
+  const bool by_rows = options_.batch_size == 1;
   double running = 0;
   lazy_->begin(x_.data());
   try {
-    Index batch = 0;
-    for (Index done = 0; done < n_; ++batch) {
-      const Index rows = std::min(options_.batch_size, n_ - done);
-      last_segment_ = next_rows(rows);
-      step_ = next_step(double(epoch_) + double(batch) / double(updates_per_epoch_), 0);
-      const double divisor = double(rows) * sum_.mean_weight();
-      const double objective = lazy_->update(last_segment_, divisor, step_) / divisor;
-      ++evaluations_;
-      if (!std::isfinite(objective)) {
+    batch_ = 0;
+    for (Index done = 0; done < n_; done += last_segment_.count) {
+      const double objectives = by_rows ? descend_each(std::min(rows_at_once, n_ - done))
+                                        : descend_together(std::min(options_.batch_size, n_ - done));
+      const Index updates = by_rows ? last_segment_.count : 1;
+      evaluations_ += updates;
+      if (!std::isfinite(objectives)) {
         lazy_->flush();
-        return met(objective, last_segment_);
+        return met(objectives, last_segment_);
       }
-      ++updates_;
-      running += objective * double(rows);
-      done += rows;
-      worked(rows);
+      batch_ += updates;
+      updates_ += updates;
+      running += objectives;
+      worked(last_segment_.count);
     }
   } catch (...) {
     lazy_->flush();
@@ -116,6 +139,10 @@ template void Fit<float>::choose_lazy_descent();
 template void Fit<double>::choose_lazy_descent();
 template Segment Fit<float>::next_rows(Index);
 template Segment Fit<double>::next_rows(Index);
+template double Fit<float>::descend_together(Index);
+template double Fit<double>::descend_together(Index);
+template double Fit<float>::descend_each(Index);
+template double Fit<double>::descend_each(Index);
 template bool Fit<float>::run_epoch_lazily();
 template bool Fit<double>::run_epoch_lazily();
 

@@ -90,9 +90,28 @@ class LazySparse final : public LazyDescent<T> {
     return total;
   }
 
+  double update_each(const Segment& rows, double divisor, const T* steps) override {
+    if (thresholds() || !sum_.pointwise_) return LazyDescent<T>::update_each(rows, divisor, steps);
+    const SparseData<T>& data = sum_.data_;
+    SingleRows<T> single{data.y, data.weight, steps, x_, sum_.intercept_, divisor, held_};
+    double total = 0;
+    for (Index done = 0; done < rows.count && total - total == 0;) {
+      SharedScale shared{scale_, squares_, 0};
+      single.step = steps + done;
+      const Segment left = rows.part(done, rows.count - done);
+      done += kernels_.lazy.descend_rows(data.rows, left, kernels_.losses[sum_.loss_], sum_.params_.data(), single,
+                                         least_scale, &shared, &total);
+      scale_ = shared.scale, squares_ = shared.squares, penalties_ += shared.penalties;
+      if (done == rows.count || total - total != 0) break;
+      total += update(rows.part(done, 1), divisor, double(steps[done])) / divisor;  // folds the scale in
+      ++done;
+    }
+    return total * divisor;
+  }
+
+  /// begin() has to follow.
   double flush() override {
     catch_up();
-    settle();
     return std::exchange(penalties_, 0.0);
   }
 

@@ -49,7 +49,7 @@ SparseFault fault_of(const Index* starts, const Index* indices, std::int64_t row
     if (starts[row + 1] < starts[row]) return {SparseFault::Kind::order, row + 1, starts[row + 1]};
     if (starts[row + 1] > entries) return {SparseFault::Kind::end, row + 1, starts[row + 1]};
   }
-  if (in_range(indices + starts[0], starts[rows] - starts[0], features)) return {};
+  if (!indices || in_range(indices + starts[0], starts[rows] - starts[0], features)) return {};
   std::int64_t k = starts[0], row = 0;
   while (indices[k] >= 0 && indices[k] < features) ++k;
   while (starts[row + 1] <= k) ++row;
@@ -250,10 +250,14 @@ std::string complaint_of(const SparseRows<T>& rows, const Segment& segment) {
   const auto look = [&]<class I>(const I* starts, const I* indices) -> std::string {
     for (Index i = 0; i < segment.count; ++i) {
       const Index row = segment[i];
-      for (Index k = std::max<Index>(starts[row], 0); k < std::min<Index>(starts[row + 1], rows.entries); ++k)
+      for (Index k = std::max<Index>(starts[row], 0); k < std::min<Index>(starts[row + 1], rows.entries); ++k) {
         if (const double number = finite_or_not(rows, k); !std::isfinite(number))
           return std::string(" holds ") + (std::isnan(number) ? "NaN" : "an infinity") + ", first in row " +
                  std::to_string(row) + ", column " + std::to_string(indices[k]);
+        if (rows.doubtful && (indices[k] < 0 || indices[k] >= rows.features))
+          return " holds column " + std::to_string(indices[k]) + " in row " + std::to_string(row) +
+                 "; columns are 0 to " + std::to_string(rows.features - 1);
+      }
     }
     return {};
   };

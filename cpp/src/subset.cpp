@@ -72,6 +72,9 @@ class SubsetSum final : public RowSum<T> {
     double update(const Segment& batch, double divisor, double step) override {
       return descent_->update(subset_.of(batch), divisor, step);
     }
+    double update_each(const Segment& rows, double divisor, const T* steps) override {
+      return descent_->update_each(subset_.of(rows), divisor, steps);
+    }
     double flush() override { return descent_->flush(); }
 
    private:

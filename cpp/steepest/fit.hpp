@@ -106,6 +106,8 @@ class Fit {
   bool run_epoch();
   bool run_epoch_by_rows();
   void choose_lazy_descent();
+  double descend_together(std::int64_t rows);
+  double descend_each(std::int64_t most);
   bool run_epoch_lazily();
   bool run_epoch_by_touch();
   Segment next_rows(std::int64_t rows);

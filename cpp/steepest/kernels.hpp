@@ -68,20 +68,6 @@ struct SparseKernels {
   void (*accumulate)(const SparseRows<T>&, const Segment&, const T* slope, T* gradient);
 };
 
-/// Plain descent on the columns that a batch touches.
-template <class T>
-struct LazyKernels {
-  /// coef += X^T move over a segment. Returns by how much the sum of the squares of coef grew.
-  double (*descend)(const SparseRows<T>&, const Segment&, const T* move, T* coef);
-  /// z = X coef for the rows of a segment, of coefficients kept as how far they reach beyond the thresholds passed.
-  void (*predict)(const SparseRows<T>&, const Segment&, const double* reach, double passed, T* z);
-  /// coef += X^T move over a segment, of such coefficients; adds to the sums what changes in them.
-  void (*descend_reaching)(const SparseRows<T>&, const Segment&, const T* move, const PassedUpdates&, double* reach,
-                           ReachSums*);
-  /// coef = scale times what `count` such coefficients are by now; adds to the sums what was overdrawn.
-  void (*settle)(const PassedUpdates&, std::int64_t count, const double* reach, double scale, T* coef, ReachSums*);
-};
-
 /// Plain descent by one row at a time: what it changes and what it needs beside the rows.
 template <class T>
 struct SingleRows {
@@ -99,11 +85,32 @@ struct LossKernels {
   /// The weighted sum of the losses (weight may be null), the weighted slopes in z into `slope`. A prediction that is not
   /// finite makes the sum not finite, whatever the loss.
   double (*reduce)(const double* params, std::int64_t n, const T* y, const T* z, const T* weight, T* slope);
+  /// The slope in z of one row.
+  T (*slope)(const double* params, T y, T z);
   /// One update per row of a segment of C order; returns the sum of the objectives met, penalty included. The parameters
   /// stay in registers, which the loop through batches cannot offer.
   double (*descend)(const double* params, const DenseRows<T>&, const Segment&, const SingleRows<T>&);
   /// Each row's value and slope.
   void (*pointwise)(const double* params, std::int64_t n, const T* y, const T* z, T* value, T* slope);
+};
+
+/// Plain descent on the columns that a batch touches.
+template <class T>
+struct LazyKernels {
+  /// coef += X^T move over a segment. Returns by how much the sum of the squares of coef grew.
+  double (*descend)(const SparseRows<T>&, const Segment&, const T* move, T* coef);
+  /// One update per row, of coefficients that share a scale; the steps and weights of SingleRows go with the scaled ones.
+  /// Adds the losses to `total`. Returns how many rows were met: it stops before the scale falls below `least_scale`, and
+  /// behind a row that predicts no number, for which nothing is changed.
+  std::int64_t (*descend_rows)(const SparseRows<T>&, const Segment&, const LossKernels<T>&, const double* params,
+                               const SingleRows<T>&, double least_scale, SharedScale*, double* total);
+  /// z = X coef for the rows of a segment, of coefficients kept as how far they reach beyond the thresholds passed.
+  void (*predict)(const SparseRows<T>&, const Segment&, const double* reach, double passed, T* z);
+  /// coef += X^T move over a segment, of such coefficients; adds to the sums what changes in them.
+  void (*descend_reaching)(const SparseRows<T>&, const Segment&, const T* move, const PassedUpdates&, double* reach,
+                           ReachSums*);
+  /// coef = scale times what `count` such coefficients are by now; adds to the sums what was overdrawn.
+  void (*settle)(const PassedUpdates&, std::int64_t count, const double* reach, double scale, T* coef, ReachSums*);
 };
 
 /// How far apart the scores of two rows are, and those of two classes: scores lie class by class or row by row.

@@ -22,9 +22,22 @@ class LazyDescent {
   /// An update along the gradient over a batch, which is divided by `divisor`. Returns the sum of its losses; where that is not
   /// finite nothing has changed.
   virtual double update(const Segment& batch, double divisor, double step) = 0;
+  /// An update for each row of a segment, with a step of its own. Returns the sum of their losses; where that is not finite
+  /// nothing has changed since the row whose loss is not.
+  virtual double update_each(const Segment& rows, double divisor, const T* steps) {
+    double total = 0;
+    for (std::int64_t i = 0; i < rows.count && total - total == 0; ++i)
+      total += update(rows.part(i, 1), divisor, double(steps[i]));
+    return total;
+  }
   /// Brings the parameters up to date. Returns the sum of rows times penalty over all updates since begin(), each at the
   /// parameters that its batch met.
   virtual double flush() = 0;
+};
+
+/// What coefficients that share a scale are multiplied with, the sum of their squares before that, and of the penalties met.
+struct SharedScale {
+  double scale = 1, squares = 0, penalties = 0;
 };
 
 /// Sums over the updates before one: of their rows times scale^a threshold^b, the scale and the threshold passed when their

@@ -2,7 +2,8 @@
 //
 // Indices are read as they are stored, 32 or 64 bits wide. Repeated columns of a row add up and columns come in any order: the
 // kernels only ever sum. What was checked before may be changed by another thread while it is read: kernels keep every
-// position and column within its bounds, at the price of a comparison, so that such a run is wrong but does not crash.
+// position and column within its bounds, at the price of a comparison, so that such a run is wrong but does not crash. Where
+// nobody has looked at the columns before, the same comparison does: a row with one out of range predicts no number.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,7 @@ struct SparseRows {
   std::int64_t rows = 0, features = 0, entries = 0;
   const void* stored = nullptr;  ///< narrow numbers, instead of `data`: widened on their way
   Storage storage = Storage::same;
+  bool doubtful = false;  ///< columns may be out of range without anybody's doing: rows that hold such predict no number
 
   std::int64_t index_bytes() const { return wide ? 8 : 4; }
   /// Of a row, on average, when computed with: how rows are cut must not depend on how they are stored.
@@ -37,12 +39,14 @@ struct SparseFault {
   std::int64_t row = 0, value = 0;
 };
 
-/// The first fault: starts that are negative, decrease, or reach beyond the entries, and columns out of range.
+/// The first fault: starts that are negative, decrease, or reach beyond the entries; of the columns, unless they are null,
+/// those out of range.
 template <class Index>
 SparseFault fault_of(const Index* starts, const Index* indices, std::int64_t rows, std::int64_t features,
                      std::int64_t entries);
 
-/// Where the rows of a segment hold a number that is not finite: " holds NaN, first in row 3, column 5"; empty where none does.
+/// Where the rows of a segment hold a number that is not finite: " holds NaN, first in row 3, column 5"; doubtful ones also
+/// where a column is out of range. Empty where nothing is wrong.
 template <class T>
 std::string complaint_of(const SparseRows<T>& rows, const Segment& segment);
 

@@ -195,11 +195,11 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
     return array
 
 
-def as_any_rows(values: Any) -> NDArray[Any] | SparseRows:
-    """Return X as the core reads it, dense or sparse."""
+def as_any_rows(values: Any, doubtful: bool = False) -> NDArray[Any] | SparseRows:
+    """Return X as the core reads it, dense or sparse; with `doubtful` the columns of sparse rows are not looked at."""
     if isinstance(values, SparseRows):
         return values
-    return as_sparse_rows(values, "X") if is_sparse(values) else as_rows(values)
+    return as_sparse_rows(values, "X", doubtful) if is_sparse(values) else as_rows(values)
 
 
 def as_rows(values: Any) -> NDArray[Any]:

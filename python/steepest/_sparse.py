@@ -27,10 +27,19 @@ class SparseRows:
         Where each row begins.
     shape : (n, d)
         Rows and columns.
+    doubtful : bool
+        Whether nobody has looked yet for columns that are out of range. A descent meets them all, and complains.
     """
 
-    def __init__(self, data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], shape: tuple[int, int]) -> None:
-        self.data, self.indices, self.indptr, self.shape = data, indices, indptr, shape
+    def __init__(
+        self,
+        data: NDArray[Any],
+        indices: NDArray[Any],
+        indptr: NDArray[Any],
+        shape: tuple[int, int],
+        doubtful: bool = False,
+    ) -> None:
+        self.data, self.indices, self.indptr, self.shape, self.doubtful = data, indices, indptr, shape, doubtful
         self.dtype = data.dtype
         self.ndim = 2
         self.size = data.size
@@ -46,7 +55,11 @@ class SparseRows:
             indptr = self.indptr[first : last + 1]
             begin, end = int(indptr[0]), int(indptr[-1])
             return SparseRows(
-                self.data[begin:end], self.indices[begin:end], indptr - begin, (last - first, self.shape[1])
+                self.data[begin:end],
+                self.indices[begin:end],
+                indptr - begin,
+                (last - first, self.shape[1]),
+                self.doubtful,
             )
         index = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows)
         starts = self._starts()
@@ -54,7 +67,8 @@ class SparseRows:
         indptr = np.concatenate([[0], np.cumsum(counts)]).astype(self.indptr.dtype)
         # Positions within the rows, then from where the rows begin.
         entries = np.arange(indptr[-1]) + np.repeat(starts[index] - indptr[:-1], counts)
-        return SparseRows(self.data[entries], self.indices[entries], indptr, (len(index), self.shape[1]))
+        shape = (len(index), self.shape[1])
+        return SparseRows(self.data[entries], self.indices[entries], indptr, shape, self.doubtful)
 
     def _starts(self) -> NDArray[Any]:
         """Return a copy of where rows begin that stays within bounds, whatever another thread does to the original."""
@@ -109,12 +123,14 @@ def is_sparse(values: Any) -> bool:
     return hasattr(values, "tocsr") and hasattr(values, "nnz")
 
 
-def check_structure(indptr: NDArray[Any], indices: NDArray[Any], shape: tuple[int, int], what: str) -> None:
-    """Raise ValueError where the arrays of a CSR matrix do not fit together."""
+def check_structure(
+    indptr: NDArray[Any], indices: NDArray[Any], shape: tuple[int, int], what: str, columns: bool = True
+) -> None:
+    """Raise ValueError where the arrays of a CSR matrix do not fit together; without `columns` these are not looked at."""
     n, d = shape
     if indptr.ndim != 1 or indptr.size != n + 1:
         raise ValueError(f"{what}.indptr must hold {n + 1} numbers for {n} rows, not {indptr.size}")
-    fault = _core.sparse_fault(indptr, indices, d)
+    fault = _core.sparse_fault(indptr, indices, d, columns)
     if fault is None:
         return
     kind, row, value = fault
@@ -125,8 +141,11 @@ def check_structure(indptr: NDArray[Any], indices: NDArray[Any], shape: tuple[in
     raise ValueError(f"{what}.indptr holds {value} at position {row}; there are {indices.size} entries")
 
 
-def as_sparse_rows(values: Any, what: str) -> SparseRows:
-    """Return sparse rows as the core reads them; CSR in float32, float64 or narrow numbers where it lies."""
+def as_sparse_rows(values: Any, what: str, doubtful: bool = False) -> SparseRows:
+    """Return sparse rows as the core reads them; CSR in float32, float64 or narrow numbers where it lies.
+
+    With `doubtful` the columns are not looked at.
+    """
     if values.ndim != 2:
         raise ValueError(f"{what} must be 2-D (rows, features), not {values.ndim}-D")
     if values.shape[0] == 0 or values.shape[1] == 0:
@@ -157,8 +176,8 @@ def as_sparse_rows(values: Any, what: str) -> SparseRows:
     index = _index_dtype(indices, indptr)
     data = _readable(data, _read_as(data.dtype), what)
     indices, indptr = _readable(indices, index, f"{what}.indices"), _readable(indptr, index, f"{what}.indptr")
-    check_structure(indptr, indices, (n, d), what)
-    return SparseRows(data, indices, indptr, (n, d))
+    check_structure(indptr, indices, (n, d), what, not doubtful)
+    return SparseRows(data, indices, indptr, (n, d), doubtful)
 
 
 def _read_as(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -4,32 +4,123 @@
 namespace steepest::STEEPEST_LEVEL {
 namespace {
 
+/// coef += s x over a row. Returns by how much the sum of the squares of coef grew.
+template <class T, class I>
+STEEPEST_INLINE double move_along(const SparseReader<T, I>& reader, typename SparseReader<T, I>::Row row, T s,
+                                  T* coef) {
+  constexpr int N = lanes<T>, sums = 4;
+  double grown = 0;
+  reader.runs(row, [&](Index from, Index to, const T* numbers) {
+    T parts[sums] = {0, 0, 0, 0};
+    const auto each = [&](const auto& part) {
+      Index k = from;
+      for (; k + sums <= to; k += sums)
+        for (int i = 0; i < sums; ++i) parts[i] += part(k + i);
+      for (; k < to; ++k) parts[0] += part(k);
+      return double(parts[0] + parts[1]) + double(parts[2] + parts[3]);
+    };
+    if constexpr (sizeof(T) == 8) {
+      // (after - before) (after + before) = s x (2 after - s x), of which an entry pays for one multiply-add.
+      const double crossed = each([&](Index k) {
+        const T x = numbers[k - from];
+        T& w = coef[reader.column(k)];
+        const T after = w + s * x;
+        w = after;
+        return after * x;
+      });
+      Vector<T> squares(0.0);
+      for (Index k = 0; k < to - from; k += N) {
+        const auto x = Vector<T>::load_first(numbers + k, to - from - k < N ? to - from - k : N);
+        squares = x * x + squares;
+      }
+      grown += double(s) * (2 * crossed - double(s) * double(squares.sum()));
+    } else {
+      // What `after` loses to rounding is not small beside what it moves by, and would add up.
+      grown += each([&](Index k) {
+        T& w = coef[reader.column(k)];
+        const T before = w, after = before + s * numbers[k - from];
+        w = after;
+        return (after - before) * (after + before);
+      });
+    }
+  });
+  return grown;
+}
+
 template <class T>
 double descend(const SparseRows<T>& rows, const Segment& segment, const T* move, T* coef) {
   return with_reader(rows, [&](const auto& reader) {
     double grown = 0;
-    for (Index i = 0; i < segment.count; ++i) {
-      const T s = move[i];
-      if (s == T(0)) continue;
-      const auto row = reader(segment[i]);
-      T even = 0, odd = 0;
-      reader.runs(row, [&](Index from, Index to, const T* numbers) {
-        const auto step = [&](Index k) {
-          T& w = coef[reader.column(k)];
-          const T before = w, after = before + s * numbers[k - from];
-          w = after;
-          return (after - before) * (after + before);
-        };
-        Index k = from;
-        for (; k + 2 <= to; k += 2) {
-          even += step(k);
-          odd += step(k + 1);
-        }
-        if (k < to) even += step(k);
-      });
-      grown += double(even) + double(odd);
-    }
+    for (Index i = 0; i < segment.count; ++i)
+      if (const T s = move[i]; s != T(0)) grown += move_along(reader, reader(segment[i]), s, coef);
     return grown;
+  });
+}
+
+/// Rows met one at a time. Their steps wait for one slope after the other; their losses are found later, in vectors.
+template <class T>
+struct MetRows {
+  static constexpr Index most = 64;
+  const LossKernels<T>& loss;
+  const double* params;
+  bool weighted;
+  Index count = 0;
+  double total = 0;
+  T y[most], z[most], weight[most], slope[most];
+
+  MetRows(const LossKernels<T>& given, const double* of_loss, bool with_weights)
+      : loss(given), params(of_loss), weighted(with_weights) {}
+
+  STEEPEST_INLINE void add(T target, T prediction, T share) {
+    y[count] = target, z[count] = prediction, weight[count] = share;
+    if (++count == most) flush();
+  }
+  void flush() {
+    total += loss.reduce(params, count, y, z, weighted ? weight : nullptr, slope);
+    count = 0;
+  }
+};
+
+template <class T, class I>
+STEEPEST_INLINE Index descend_rows(const SparseReader<T, I>& reader, const Segment& segment,
+                                   const LossKernels<T>& loss, const double* params, const SingleRows<T>& d,
+                                   double least_scale, SharedScale& shared, double& total) {
+  const T limit = T(d.held.slope_limit), pace = T(d.held.intercept_pace);
+  T *coef = d.x, *intercept = d.x + reader.rows.features;
+  const double half_l2 = 0.5 * d.held.l2;
+  double scale = shared.scale, squares = shared.squares, penalties = 0;
+  MetRows<T> met(loss, params, d.weight != nullptr);
+  Index i = 0;
+  for (bool number = true; i < segment.count && number; ++i) {
+    const double left = 1 - double(d.step[i]) * d.held.l2, kept = left < d.held.least_kept ? d.held.least_kept : left;
+    if (__builtin_fabs(kept * scale) < least_scale) break;
+    reader.prefetch(segment, i);
+    const Index at = segment[i];
+    const auto row = reader(at);
+    const T y = d.y[at], weight = d.weight ? T(double(d.weight[at]) / d.mean_weight) : T(1);
+    const T z = T(scale) * reader.dot_by_loads(row, coef) + (d.intercept ? *intercept : T(0));
+    if (half_l2 > 0) penalties += half_l2 * scale * scale * squares;
+    number = z - z == T(0);
+    if (number) {
+      const T given = loss.slope(params, y, z);
+      const T step = d.step[i] * weight * (given > limit ? limit : given < -limit ? -limit : given);
+      scale *= kept;
+      if (d.intercept) *intercept -= pace * step;
+      if (step != T(0)) squares += move_along(reader, row, T(-double(step) / scale), coef);
+    }
+    met.add(y, z, weight);
+  }
+  met.flush();
+  total += met.total;
+  shared = {scale, squares, shared.penalties + penalties};
+  return i;
+}
+
+template <class T>
+Index descend_rows(const SparseRows<T>& rows, const Segment& segment, const LossKernels<T>& loss, const double* params,
+                   const SingleRows<T>& d, double least_scale, SharedScale* shared, double* total) {
+  return with_reader(rows, [&](const auto& reader) {
+    return descend_rows(reader, segment, loss, params, d, least_scale, *shared, *total);
   });
 }
 
@@ -171,7 +262,7 @@ void settle(const PassedUpdates& past, Index count, const double* reach, double 
 }
 
 template <class T>
-constexpr LazyKernels<T> lazy_kernels_of{&descend<T>, &predict<T>, &descend_reaching<T>, &settle<T>};
+constexpr LazyKernels<T> lazy_kernels_of{&descend<T>, &descend_rows<T>, &predict<T>, &descend_reaching<T>, &settle<T>};
 
 }  // namespace
 

@@ -69,6 +69,11 @@ struct LossLoops {
     return values(make_loss<Loss>(params), n, y, z, weight, slope);
   }
 
+  static T slope(const double* params, T y, T z) {
+    using One = Simd<T, 1>;
+    return make_loss<Loss>(params)(One(y), One(z)).gradient.v;
+  }
+
   static double descend(const double* params, const DenseRows<T>& rows, const Segment& segment,
                         const SingleRows<T>& d) {
     const Loss loss = make_loss<Loss>(params);
@@ -253,7 +258,7 @@ struct LossLoops {
 template <class T, class... Ls>
 const LossKernels<T>* kernels_of_list(LossList<Ls...>) {
   static constexpr LossKernels<T> list[] = {
-      {&LossLoops<Ls, T>::reduce, &LossLoops<Ls, T>::descend, &LossLoops<Ls, T>::pointwise}...};
+      {&LossLoops<Ls, T>::reduce, &LossLoops<Ls, T>::slope, &LossLoops<Ls, T>::descend, &LossLoops<Ls, T>::pointwise}...};
   return list;
 }
 

@@ -1,6 +1,8 @@
 // How kernels read sparse rows: row by row, with what comes next on its way to the caches.
 #pragma once
 
+#include <limits>
+
 #include "reading.hpp"
 #include "steepest/simd_gather.hpp"
 #include "widening.hpp"
@@ -58,8 +60,15 @@ struct SparseReader {
   }
 
   STEEPEST_INLINE Column column(Index k) const {
+    unsigned unasked = 0;
+    return column(k, unasked);
+  }
+
+  /// The column of an entry, kept within its bounds; `beyond` says where that was needed.
+  STEEPEST_INLINE Column column(Index k, unsigned& beyond) const {
     Column c = Column(index[k]);
     if (c > last) [[unlikely]] {
+      beyond = 1;
       c = last;
       asm("" : "+r"(c));  // or compilers make it a minimum, which every address would wait for
     }
@@ -103,39 +112,60 @@ struct SparseReader {
   /// The sum of the row's numbers times `seen` of their coefficients.
   template <class C, class Seen>
   STEEPEST_INLINE C dot(Row row, const C* coef, const Seen& seen) const {
-    constexpr int N = gathered<C, I>;
 #if defined(__AVX512VL__)
+    constexpr int N = gathered<C, I>;
     using V = Simd<C, N>;
     V sum(0.0);
+    unsigned beyond = 0;
     runs(row, [&](Index from, Index to, const T* numbers) {
       const auto add = [&](Index k, Index count) {
         const auto number = Simd<T, N>::load_first(numbers + (k - from), count);
-        const V at = seen(gather(coef, const_cast<const I*>(index) + k, count, I(last)));
+        const V at = seen(gather(coef, const_cast<const I*>(index) + k, count, I(last), beyond));
         sum = sum + V(__builtin_convertvector(number.v, typename V::Native)) * at;
       };
       Index k = from;
       for (; k + N <= to; k += N) add(k, N);
       if (k < to) add(k, to - k);
     });
-    return sum.sum();
+    return unless(beyond, sum.sum());
 #else
-    using One = Simd<C, N>;
-    // Four sums hide the latency of the multiply-add.
-    C sums[4] = {0, 0, 0, 0};
-    runs(row, [&](Index from, Index to, const T* numbers) {
-      const auto term = [&](Index k) { return C(numbers[k - from]) * seen(One(coef[column(k)])).v; };
-      Index k = from;
-      for (; k + 4 <= to; k += 4)
-        for (int i = 0; i < 4; ++i) sums[i] += term(k + i);
-      for (; k < to; ++k) sums[0] += term(k);
-    });
-    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    return dot_by_loads(row, coef, seen);
 #endif
   }
 
   template <class C>
   STEEPEST_INLINE C dot(Row row, const C* coef) const {
     return dot(row, coef, [](auto as_it_is) { return as_it_is; });
+  }
+
+  /// The same with one load after another. These are given what stores before them have not yet written; gathers wait for
+  /// the cache, for longer than they save where the row before has just moved the same coefficients.
+  template <class C, class Seen>
+  STEEPEST_INLINE C dot_by_loads(Row row, const C* coef, const Seen& seen) const {
+    // Four sums hide the latency of the multiply-add.
+    C sums[4] = {0, 0, 0, 0};
+    unsigned beyond = 0;
+    runs(row, [&](Index from, Index to, const T* numbers) {
+      const auto term = [&](Index k) {
+        return C(numbers[k - from]) * seen(Simd<C, 1>(coef[column(k, beyond)])).v;
+      };
+      Index k = from;
+      for (; k + 4 <= to; k += 4)
+        for (int i = 0; i < 4; ++i) sums[i] += term(k + i);
+      for (; k < to; ++k) sums[0] += term(k);
+    });
+    return unless(beyond, (sums[0] + sums[1]) + (sums[2] + sums[3]));
+  }
+
+  template <class C>
+  STEEPEST_INLINE C dot_by_loads(Row row, const C* coef) const {
+    return dot_by_loads(row, coef, [](auto as_it_is) { return as_it_is; });
+  }
+
+  /// A sum, unless columns were out of range that nobody has looked at before.
+  template <class C>
+  STEEPEST_INLINE C unless(unsigned beyond, C sum) const {
+    return beyond && rows.doubtful ? std::numeric_limits<C>::quiet_NaN() : sum;
   }
 };
 

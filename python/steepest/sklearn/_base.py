@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 
 import joblib
@@ -41,6 +42,22 @@ LEARNING_RATES = ("constant", "optimal", "invscaling", "adaptive")
 SEEDS = np.iinfo(np.int32).max
 WORTH_THREADS = 1 << 17  # numbers in the data
 STATES = ("_standard_coef", "_standard_intercept", "_average_coef", "_average_intercept")
+
+
+class Refused(Exception):
+    """Rows that will not do, found when attributes were already set; its argument is the complaint."""
+
+
+@contextmanager
+def unchanged_where_refused(model: BaseEstimator) -> Iterator[None]:
+    """Raise the complaint about rows that will not do, with the model's attributes as they were before."""
+    before = vars(model).copy()
+    try:
+        yield
+    except Refused as refused:
+        vars(model).clear()
+        vars(model).update(before)
+        raise refused.args[0] from None
 
 
 class Model(NamedTuple):
@@ -113,7 +130,10 @@ class LinearSGD(BaseEstimator):
         return self.step_size is None and self.optimizer == "sgd"
 
     def _check_X_y(self, X: Any, y: Any, reset: bool) -> tuple[Any, NDArray[Any]]:
-        """Return the data as the core reads it: float64 or float32, dense rows in C order or CSR."""
+        """Return the data as the core reads it: float64 or float32, dense rows in C order or CSR.
+
+        What is not finite is looked for later, see `_descend`.
+        """
         X, y = validate_data(
             self,
             X,
@@ -124,10 +144,17 @@ class LinearSGD(BaseEstimator):
             ensure_all_finite=False,
             reset=reset,
         )
-        # The core looks for what is not finite at the speed of memory; the complaint is scikit-learn's.
-        if not _core.all_finite(X.data if scipy.sparse.issparse(X) else X):
-            assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
         return X, y
+
+    def _require_sound(self, X: Any) -> None:
+        """Raise Refused for rows that hold numbers which are not finite, or columns out of range."""
+        try:
+            # The core looks at the speed of memory; the complaint is scikit-learn's.
+            if not _core.all_finite(X.data if scipy.sparse.issparse(X) else X):
+                assert_all_finite(X, estimator_name=type(self).__name__, input_name="X")
+            as_any_rows(X)
+        except ValueError as error:
+            raise Refused(error) from None
 
     def _check_weights(self, sample_weight: Any, X: Any) -> NDArray[Any] | None:
         # With early stopping the split says more about weights that are all zero.
@@ -270,11 +297,18 @@ class LinearSGD(BaseEstimator):
         mask: NDArray[np.bool_] | None,
         max_iter: int,
     ) -> None:
-        """Fit one model of all scores, or one for each, made when its turn comes; set the attributes."""
+        """Fit one model of all scores, or one for each, made when its turn comes; set the attributes.
+
+        One plain descent meets every number of all rows in its first epoch. What will not do gives itself away there, by
+        predictions that are no numbers, and the rows are looked through only then. All else looks first.
+        """
         together = len(models) == 1
+        looks_first = not (together and self._plain and mask is None and holds_only_rows(X))
+        if looks_first:
+            self._require_sound(X)
         parts = [slice(None)] if together else [slice(i, i + 1) for i in range(len(models))]
         threads = self._threads(X, len(models))
-        readable = as_any_rows(X)
+        readable = as_any_rows(X, doubtful=not looks_first)
         train = None if mask is None else np.flatnonzero(~mask).astype(np.uint32)
         held = None if mask is None else X[mask]
         stopped: list[BaseException] = []
@@ -308,6 +342,8 @@ class LinearSGD(BaseEstimator):
             ends = joblib.Parallel(n_jobs=self.n_jobs, verbose=int(self.verbose), require="sharedmem")(
                 joblib.delayed(run)(model, part) for model, part in zip(models, parts, strict=True)
             )
+        if not looks_first and any(reached.overflow or isinstance(reached.failure, ValueError) for reached in ends):
+            self._require_sound(X)
         self._keep(ends, parts, coef, intercept, self._updates(X.shape[0]))
         for reached in ends:
             require_finished(reached)
@@ -376,6 +412,11 @@ class LinearSGD(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def holds_only_rows(X: Any) -> bool:
+    """Tell whether all numbers stored belong to a row, which those of CSR matrices need not."""
+    return not scipy.sparse.issparse(X) or (X.indptr[0] == 0 and X.indptr[-1] == X.data.size == X.indices.size)
 
 
 def flat(coef: NDArray[Any], intercept: Any, fit_intercept: bool) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
 
 from steepest import losses
-from steepest.sklearn._base import EPSILON, SEEDS, LinearSGD, Model
+from steepest.sklearn._base import EPSILON, SEEDS, LinearSGD, Model, unchanged_where_refused
 from steepest.sklearn._labelled import Labelled, shares
 from steepest.sklearn._labels import classes_of, named_classes, require_known, signs, two_or_more
 from steepest.sklearn._params import Check, either, instance, keeping_arguments, nothing, one_of
@@ -195,8 +195,9 @@ class SGDClassifier(Labelled, ClassifierMixin, LinearSGD):
             coef_init = self.coef_ if coef_init is None else coef_init
             intercept_init = self.intercept_ if intercept_init is None else intercept_init
         X, y = self._check_X_y(X, y, reset=True)
-        self.classes_ = two_or_more(classes_of(y))
-        self._learn(X, y, sample_weight, self.max_iter, True, coef_init, intercept_init)
+        with unchanged_where_refused(self):
+            self.classes_ = two_or_more(classes_of(y))
+            self._learn(X, y, sample_weight, self.max_iter, True, coef_init, intercept_init)
         self._warn_after_fit()
         return self
 
@@ -231,10 +232,11 @@ class SGDClassifier(Labelled, ClassifierMixin, LinearSGD):
             )
         named = named_classes(self, classes)
         X, y = self._check_X_y(X, y, reset=first)
-        if named is not None:
-            self.classes_ = two_or_more(named)
-        require_known(y, self.classes_)
-        self._learn(X, y, sample_weight, 1, first, None, None)
+        with unchanged_where_refused(self):
+            if named is not None:
+                self.classes_ = two_or_more(named)
+            require_known(y, self.classes_)
+            self._learn(X, y, sample_weight, 1, first, None, None)
         return self
 
     def decision_function(self, X: Any) -> NDArray[Any]:
@@ -291,7 +293,8 @@ class SGDClassifier(Labelled, ClassifierMixin, LinearSGD):
             one = Model(losses.get(TOGETHER[self.loss]), position.astype(X.dtype), weight, seed, scores)
             models: list[Callable[[], Model]] = [lambda: one]
         elif scores == 1:
-            encoded = signs(y, classes[1], X.dtype)
+            given = y.dtype == X.dtype and classes.tolist() == [-1, 1]
+            encoded = y if given else signs(y, classes[1], X.dtype)
             mask = self._split(encoded, weight)
             weighted = self._weighted(weight, class_weight, (encoded > 0).astype(np.intp), X.dtype)
             two = Model(loss, encoded, weighted, self._seed(self.random_state))

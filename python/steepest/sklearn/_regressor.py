@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
-from steepest.sklearn._base import EPSILON, LinearSGD, Model
+from steepest.sklearn._base import EPSILON, LinearSGD, Model, unchanged_where_refused
 from steepest.sklearn._params import Check, keeping_arguments, one_of
 
 
@@ -205,10 +205,11 @@ class SGDRegressor(RegressorMixin, LinearSGD):
         X, y = self._check_X_y(X, y, reset=first)
         y = y.astype(X.dtype, copy=False)
         weight = self._check_weights(sample_weight, X)
-        coef, intercept = self._start(first, 1, X, coef_init, intercept_init)
-        mask = self._split(y, weight)
-        model = Model(self._loss(self.loss), y, weight, self._seed(self.random_state))
-        self._descend(X, [lambda: model], coef, intercept, mask, max_iter)
+        with unchanged_where_refused(self):
+            coef, intercept = self._start(first, 1, X, coef_init, intercept_init)
+            mask = self._split(y, weight)
+            model = Model(self._loss(self.loss), y, weight, self._seed(self.random_state))
+            self._descend(X, [lambda: model], coef, intercept, mask, max_iter)
 
     def _score(self, raw: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> float:
         return float(r2_score(y, raw, sample_weight=weight))
