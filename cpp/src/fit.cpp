@@ -153,7 +153,8 @@ template <class T>
 bool Fit<T>::run_epoch() {
   order_->start(std::uint64_t(epoch_));
   sum_.draw(true, generator_of(options_.seed, std::uint64_t(epoch_)).key);
-  epoch_start_ = x_;
+  // A copy of many parameters costs as much as some hundred sparse batches.
+  if (options_.step_tolerance >= 0 || full_batch_) epoch_start_ = x_;
   descent_.hide(x_);
   if (by_rows_) return run_epoch_by_rows();
   if (lazy_) return run_epoch_lazily();

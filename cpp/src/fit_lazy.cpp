@@ -65,7 +65,8 @@ double Fit<T>::descend_each(Index most) {
   steps_.resize(std::size_t(last_segment_.count));
   for (Index i = 0; i < last_segment_.count; ++i)
     if (i == 0 || !options_.steady)
-      steps_[std::size_t(i)] = T(step_ = next_step(double(epoch_) + double(batch_ + i) / double(updates_per_epoch_), 0));
+      steps_[std::size_t(i)] =
+          T(step_ = next_step(double(epoch_) + double(batch_ + i) / double(updates_per_epoch_), 0));
     else
       steps_[std::size_t(i)] = steps_[0];
   return lazy_->update_each(last_segment_, sum_.mean_weight(), steps_.data()) / sum_.mean_weight();

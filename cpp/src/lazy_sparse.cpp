@@ -27,6 +27,9 @@ constexpr std::size_t most_updates = 1 << 16;
 /// What is set reaches beyond nothing passed, so that zero says of a coefficient that nobody ever set it. Lost in the first sum.
 constexpr double least_passed = std::numeric_limits<double>::min();
 
+/// Coefficients that are looked through several times while they are in the nearest cache.
+constexpr Index looked_through = 2048;
+
 /// Several sums at a time: one after the other, each addition would wait for the one before.
 template <class T, class Measure>
 double sum_over(const T* numbers, Index count, const Measure& measure) {
@@ -121,15 +124,22 @@ class LazySparse final : public LazyDescent<T> {
   /// From now on the coefficients are kept apart from x, from which they are taken.
   void settle() {
     scale_ = 1;
+    known_ = sizes_ = squares_ = 0;
     if (thresholds()) {
       passed_ = least_passed;
       updates_.assign(1, {});
       squares_before_.assign(1, {});
-      std::copy_n(x_, size_, reach_.data());
-      known_ = double(size_ - std::count(x_, x_ + size_, T(0)));
-      sizes_ = sum_over(x_, size_, [](double w) { return std::abs(w); });
     }
-    if (held_.l2 > 0) squares_ = sum_over(x_, size_, [](double w) { return w * w; });
+    for (Index from = 0; from < size_; from += looked_through) {
+      const Index count = std::min(looked_through, size_ - from);
+      const T* x = x_ + from;
+      if (thresholds()) {
+        std::copy_n(x, count, reach_.data() + from);
+        known_ += double(count - std::count(x, x + count, T(0)));
+        sizes_ += sum_over(x, count, [](double w) { return std::abs(w); });
+      }
+      if (held_.l2 > 0) squares_ += sum_over(x, count, [](double w) { return w * w; });
+    }
   }
 
   /// Adds what the penalty of a batch of so many rows is.

@@ -22,7 +22,8 @@ struct SparseRows {
   std::int64_t rows = 0, features = 0, entries = 0;
   const void* stored = nullptr;  ///< narrow numbers, instead of `data`: widened on their way
   Storage storage = Storage::same;
-  bool doubtful = false;  ///< columns may be out of range without anybody's doing: rows that hold such predict no number
+  bool doubtful =
+      false;  ///< columns may be out of range without anybody's doing: rows that hold such predict no number
 
   std::int64_t index_bytes() const { return wide ? 8 : 4; }
   /// Of a row, on average, when computed with: how rows are cut must not depend on how they are stored.

@@ -126,7 +126,7 @@ def is_sparse(values: Any) -> bool:
 def check_structure(
     indptr: NDArray[Any], indices: NDArray[Any], shape: tuple[int, int], what: str, columns: bool = True
 ) -> None:
-    """Raise ValueError where the arrays of a CSR matrix do not fit together; without `columns` these are not looked at."""
+    """Raise ValueError where the arrays of a CSR matrix do not fit together; `columns` are looked at or not."""
     n, d = shape
     if indptr.ndim != 1 or indptr.size != n + 1:
         raise ValueError(f"{what}.indptr must hold {n + 1} numbers for {n} rows, not {indptr.size}")

@@ -82,9 +82,9 @@ struct MetRows {
 };
 
 template <class T, class I>
-STEEPEST_INLINE Index descend_rows(const SparseReader<T, I>& reader, const Segment& segment,
-                                   const LossKernels<T>& loss, const double* params, const SingleRows<T>& d,
-                                   double least_scale, SharedScale& shared, double& total) {
+STEEPEST_INLINE Index descend_rows(const SparseReader<T, I>& reader, const Segment& segment, const LossKernels<T>& loss,
+                                   const double* params, const SingleRows<T>& d, double least_scale,
+                                   SharedScale& shared, double& total) {
   const T limit = T(d.held.slope_limit), pace = T(d.held.intercept_pace);
   T *coef = d.x, *intercept = d.x + reader.rows.features;
   const double half_l2 = 0.5 * d.held.l2;

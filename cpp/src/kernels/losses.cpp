@@ -257,8 +257,8 @@ struct LossLoops {
 
 template <class T, class... Ls>
 const LossKernels<T>* kernels_of_list(LossList<Ls...>) {
-  static constexpr LossKernels<T> list[] = {
-      {&LossLoops<Ls, T>::reduce, &LossLoops<Ls, T>::slope, &LossLoops<Ls, T>::descend, &LossLoops<Ls, T>::pointwise}...};
+  static constexpr LossKernels<T> list[] = {{&LossLoops<Ls, T>::reduce, &LossLoops<Ls, T>::slope,
+                                             &LossLoops<Ls, T>::descend, &LossLoops<Ls, T>::pointwise}...};
   return list;
 }
 

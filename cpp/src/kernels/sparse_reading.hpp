@@ -146,9 +146,7 @@ struct SparseReader {
     C sums[4] = {0, 0, 0, 0};
     unsigned beyond = 0;
     runs(row, [&](Index from, Index to, const T* numbers) {
-      const auto term = [&](Index k) {
-        return C(numbers[k - from]) * seen(Simd<C, 1>(coef[column(k, beyond)])).v;
-      };
+      const auto term = [&](Index k) { return C(numbers[k - from]) * seen(Simd<C, 1>(coef[column(k, beyond)])).v; };
       Index k = from;
       for (; k + 4 <= to; k += 4)
         for (int i = 0; i < 4; ++i) sums[i] += term(k + i);

@@ -299,8 +299,8 @@ class LinearSGD(BaseEstimator):
     ) -> None:
         """Fit one model of all scores, or one for each, made when its turn comes; set the attributes.
 
-        One plain descent meets every number of all rows in its first epoch. What will not do gives itself away there, by
-        predictions that are no numbers, and the rows are looked through only then. All else looks first.
+        One plain descent meets every number of all rows in its first epoch. What will not do gives itself away there,
+        by predictions that are no numbers, and the rows are looked through only then. All else looks first.
         """
         together = len(models) == 1
         looks_first = not (together and self._plain and mask is None and holds_only_rows(X))
