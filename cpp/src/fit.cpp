@@ -61,7 +61,7 @@ Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, st
     : sum_(sum), order_(std::move(order)), options_(std::move(options)), kernels_(kernels_of<T>(kernels())),
       penalty_(options_.penalty ? &kernels_.penalties[options_.penalty->index] : nullptr),
       terms_(options_.penalty ? options_.penalty->terms() : Terms{}), n_(sum.rows()), parameters_(sum.parameters()),
-      x_(feasible(std::move(x0))),
+      mean_weight_(sum.mean_weight()), x_(feasible(std::move(x0))),
       descent_({options_.rule, options_.tempering, std::move(options_.scale), options_.row_size, options_.penalty},
                parameters_, sum.penalised()),
       line_search_(options_.stepping == Stepping::line_search ? options_.schedule(0) : 0), distance_(x_),
@@ -76,10 +76,9 @@ Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, st
       std::all_of(terms_.each.begin(), terms_.each.end(), [](const double* each) { return !each; });
   const bool elastic = !penalty_ || (penalty_->elastic && same_for_all);
   if (penalty_ && elastic) penalty_->elastic(options_.penalty->params.data(), &options_.held.l1, &options_.held.l2);
-  double nothing = 0;
-  by_rows_ = options_.batch_size == 1 && n_ > 1 && elastic && options_.stepping == Stepping::schedule &&
-             rule_specs()[options_.rule.index].name == "sgd" && !options_.tempering.any() &&
-             sum_.descend({}, nullptr, options_.held, x_.data(), nothing);
+  by_sum_ = !full_batch_ && elastic && options_.stepping == Stepping::schedule &&
+            rule_specs()[options_.rule.index].name == "sgd" && !options_.tempering.any() &&
+            sum_.descends(options_.batch_size);
   choose_lazy_descent();
   history_.reserve(std::size_t(std::min<Index>(options_.epochs, 64)));
 }
@@ -146,7 +145,7 @@ double Fit<T>::natural_scale() {
     if (n_ <= piece_rows) break;  // the first piece holds them all
   }
   const double start = std::abs(objective_of(at_start, rows));
-  return std::isfinite(start) ? std::max(start, std::abs(at_zero) / (double(rows) * sum_.mean_weight())) : 0;
+  return std::isfinite(start) ? std::max(start, std::abs(at_zero) / (double(rows) * mean_weight_)) : 0;
 }
 
 template <class T>
@@ -156,7 +155,7 @@ bool Fit<T>::run_epoch() {
   // A copy of many parameters costs as much as some hundred sparse batches.
   if (options_.step_tolerance >= 0 || full_batch_) epoch_start_ = x_;
   descent_.hide(x_);
-  if (by_rows_) return run_epoch_by_rows();
+  if (by_sum_) return run_epoch_by_sum();
   if (lazy_) return run_epoch_lazily();
   if (by_touch_) return run_epoch_by_touch();
   double running = 0;
@@ -198,24 +197,28 @@ bool Fit<T>::met(double objective, const Segment& segment) {
   return false;
 }
 
+/// Many batches at a time: what happens between two of them is the sum's own.
 template <class T>
-bool Fit<T>::run_epoch_by_rows() {
-  constexpr Index at_once = 256;
-  steps_.resize(std::size_t(at_once));
+bool Fit<T>::run_epoch_by_sum() {
+  constexpr Index rows_at_once = 1024;
+  const Index batch_size = options_.batch_size, batches_at_once = std::max<Index>(1, rows_at_once / batch_size);
+  steps_.resize(std::size_t(batches_at_once));
   double running = 0;
+  batch_ = 0;
   if (options_.steady) std::fill(steps_.begin(), steps_.end(), T(step_ = next_step(double(epoch_), 0)));
   for (Index done = 0; done < n_;) {
-    const Segment segment = order_->next(std::min(at_once, n_ - done));
-    for (Index i = 0; i < segment.count && !options_.steady; ++i)
-      steps_[std::size_t(i)] = T(step_ = next_step(double(epoch_) + double(done + i) / double(n_), 0));
-    double objectives = 0;
-    sum_.descend(segment, steps_.data(), options_.held, x_.data(), objectives);
-    batch_ = done;
-    if (!met(objectives, segment)) return false;
-    running += objectives;
+    const Segment segment = next_rows(std::min(batches_at_once * batch_size, n_ - done));
+    const Index batches = (segment.count + batch_size - 1) / batch_size;
+    for (Index i = 0; i < batches && !options_.steady; ++i)
+      steps_[std::size_t(i)] =
+          T(step_ = next_step(double(epoch_) + double(batch_ + i) / double(updates_per_epoch_), 0));
+    const Index went = sum_.descend(segment, batch_size, steps_.data(), options_.held, x_.data(), running);
+    const Index updates = went == segment.count ? batches : went / batch_size;
+    batch_ += updates;
+    updates_ += updates;
+    evaluations_ += updates;
+    if (went < segment.count) return met(running, segment);
     done += segment.count;
-    updates_ += segment.count;
-    evaluations_ += segment.count;
     pacer_->worked(segment.count);
   }
   ++epoch_;
@@ -226,7 +229,7 @@ bool Fit<T>::run_epoch_by_rows() {
 template <class T>
 double Fit<T>::evaluate_batch(Index rows) {
   ++evaluations_;
-  const T scale = T(1 / (double(rows) * sum_.mean_weight()));
+  const T scale = T(1 / (double(rows) * mean_weight_));
   bool scaled = false;
   double total = 0;
   if (full_batch_) {
@@ -238,8 +241,9 @@ double Fit<T>::evaluate_batch(Index rows) {
     scaled = sum_.begin_batch(scale);
     if (!scaled) std::fill(gradient_.begin(), gradient_.end(), T(0));
     for (Index done = 0; done < rows; done += last_segment_.count) {
-      last_segment_ = order_->next(rows - done);
-      total += sum_.batch(last_segment_, x_.data(), gradient_.data());
+      const Segment segment = order_->next(rows - done);
+      total += sum_.batch(segment, x_.data(), gradient_.data());
+      last_segment_ = segment;
     }
   }
   if (!scaled)
@@ -253,7 +257,7 @@ double Fit<T>::evaluate_batch(Index rows) {
 
 template <class T>
 double Fit<T>::objective_of(double sum, Index rows) const {
-  return sum / (double(rows) * sum_.mean_weight()) + penalty_value();
+  return sum / (double(rows) * mean_weight_) + penalty_value();
 }
 
 /// Whether an objective is no number, or has left the scale of the data upwards for good.
@@ -271,6 +275,7 @@ template <class T>
 double Fit<T>::next_step(double time, double objective) {
   switch (options_.stepping) {
   case Stepping::schedule: {
+    if (options_.steady && step_ > 0) return step_;
     const double step = options_.schedule(time);
     if (!(step > 0) || !std::isfinite(step))
       throw std::invalid_argument("the schedule gave " + std::to_string(step) + " at time " + std::to_string(time) +
@@ -384,7 +389,7 @@ double Fit<T>::evaluate_full(bool with_gradient) {
   const double objective =
       objective_of(full_sum<T>(sum_, x_.data(), with_gradient ? full_gradient_.data() : nullptr, poll), n_);
   if (with_gradient) {
-    const double scale = 1 / (double(n_) * sum_.mean_weight());
+    const double scale = 1 / (double(n_) * mean_weight_);
     for (double& g : full_gradient_) g *= scale;
     if (penalty_ && penalty_->smooth_gradient) {
       std::vector<T> pull(std::size_t(sum_.penalised()));

@@ -55,7 +55,7 @@ template <class T>
 double Fit<T>::descend_together(Index rows) {
   last_segment_ = next_rows(rows);
   step_ = next_step(double(epoch_) + double(batch_) / double(updates_per_epoch_), 0);
-  return lazy_->update(last_segment_, double(rows) * sum_.mean_weight(), step_) / sum_.mean_weight();
+  return lazy_->update(last_segment_, double(rows) * mean_weight_, step_) / mean_weight_;
 }
 
 /// An update for each of the next rows of the order, of so many at most.
@@ -69,7 +69,7 @@ double Fit<T>::descend_each(Index most) {
           T(step_ = next_step(double(epoch_) + double(batch_ + i) / double(updates_per_epoch_), 0));
     else
       steps_[std::size_t(i)] = steps_[0];
-  return lazy_->update_each(last_segment_, sum_.mean_weight(), steps_.data()) / sum_.mean_weight();
+  return lazy_->update_each(last_segment_, mean_weight_, steps_.data()) / mean_weight_;
 }
 
 template <class T>
@@ -110,7 +110,7 @@ bool Fit<T>::run_epoch_by_touch() {
   for (Index done = 0; done < n_; ++batch) {
     const Index rows = std::min(options_.batch_size, n_ - done), penalised = sum_.penalised();
     last_segment_ = next_rows(rows);
-    const double divisor = double(rows) * sum_.mean_weight();
+    const double divisor = double(rows) * mean_weight_;
     const double objective = sum_.add(last_segment_, x_.data(), gradient_.data()) / divisor;
     ++evaluations_;
     if (!met(objective, last_segment_)) return false;

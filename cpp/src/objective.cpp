@@ -80,9 +80,7 @@ template <class T>
 double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient) {
   const Index shares = shares_of(segment);
   if (shares == 1) {
-    if (team_ && packs_ahead(segment))
-      if (const auto packed = ahead_.find(segment, *team_))
-        return evaluate(seen(segment, *packed), x, gradient, scratch_[0]);
+    if (const auto chunk = packed(segment)) return evaluate(*chunk, x, gradient, scratch_[0]);
     return walk(segment, x, gradient, scratch_[0]);
   }
   const Index k = scores_ * (width_ + data_.intercept);
@@ -195,11 +193,14 @@ bool DenseSum<T>::packs_ahead(const Segment& segment) const {
 }
 
 template <class T>
-auto DenseSum<T>::seen(const Segment& given, const typename PackedAhead<T>::Rows& packed) const -> Chunk {
+auto DenseSum<T>::packed(const Segment& given) -> std::optional<Chunk> {
+  if (!team_ || !packs_ahead(given)) return {};
+  const auto packed = ahead_.find(given, *team_);
+  if (!packed) return {};
   const Index d = data_.rows.features;
   const DenseRows<T> rows =
-      data_.rows.constant() ? DenseRows<T>{nullptr, given.count} : DenseRows<T>{packed.x, given.count, d, d, 1};
-  return {rows, {0, nullptr, given.count}, given, packed.weight, packed.y};
+      data_.rows.constant() ? DenseRows<T>{nullptr, given.count} : DenseRows<T>{packed->x, given.count, d, d, 1};
+  return Chunk{rows, {0, nullptr, given.count}, given, packed->weight, packed->y};
 }
 
 template <class T>
@@ -241,36 +242,80 @@ void PointwiseSum<T>::reserve(Scratch& s) const {
 }
 
 template <class T>
-bool PointwiseSum<T>::descend(const Segment& segment, const T* step, const Restraint& held, T* x, double& objectives) {
-  if (data_.rows.constant() || !data_.rows.row_major() || data_.scaling) return false;
-  SingleRows<T> single{data_.y, data_.weight, step, x, data_.intercept, data_.mean_weight, held};
-  if (!data_.rows.narrow()) {
-    objectives = loss_.descend(params_.data(), data_.rows, segment, single);
-    return true;
-  }
-  Scratch& scratch = this->scratch();
-  objectives = 0;
-  for (Index from = 0; from < segment.count; from += chunk_rows_) {
-    const Segment part = segment.part(from, std::min(chunk_rows_, segment.count - from));
-    const Chunk chunk = this->brought(part, scratch, false);
-    single.y = targets_of(chunk.given, scratch);
-    single.weight = chunk.weight;
-    single.step = step + from;
-    objectives += loss_.descend(params_.data(), chunk.rows, chunk.visible, single);
-  }
-  return true;
+bool PointwiseSum<T>::descends(Index batch_size) const {
+  if (data_.rows.constant()) return batch_size <= chunk_rows_;
+  return batch_size == 1 && data_.rows.row_major() && !data_.scaling;
 }
 
 template <class T>
-const T* PointwiseSum<T>::targets_of(const Segment& given, Scratch& scratch) const {
-  if (!given.offset) return data_.y + given.begin;
-  kernels_.rows.gather(data_.y, given, scratch.y.data());
-  return scratch.y.data();
+Index PointwiseSum<T>::descend(const Segment& segment, Index batch_size, const T* step, const Restraint& held, T* x,
+                               double& objectives) {
+  if (data_.rows.constant()) return descend_constant(segment, batch_size, step, held, x, objectives);
+  SingleRows<T> single{data_.y, data_.weight, step, x, data_.intercept, data_.mean_weight, held};
+  double met = 0;
+  if (!data_.rows.narrow()) {
+    met = loss_.descend(params_.data(), data_.rows, segment, single);
+  } else {
+    Scratch& scratch = this->scratch();
+    for (Index from = 0; from < segment.count; from += chunk_rows_) {
+      const Segment part = segment.part(from, std::min(chunk_rows_, segment.count - from));
+      const Chunk chunk = this->brought(part, scratch, false);
+      single.y = along(data_.y, chunk.given, scratch.y);
+      single.weight = chunk.weight;
+      single.step = step + from;
+      met += loss_.descend(params_.data(), chunk.rows, chunk.visible, single);
+    }
+  }
+  objectives += met;
+  return std::isfinite(met) ? segment.count : 0;
+}
+
+/// One parameter that many rows share: it stays in a register, and a batch costs no more than its targets.
+template <class T>
+Index PointwiseSum<T>::descend_constant(const Segment& segment, Index batch_size, const T* step, const Restraint& held,
+                                        T* x, double& objectives) {
+  T at = *x;
+  Index from = 0;
+  for (; from < segment.count; from += batch_size, ++step) {
+    const Segment batch = segment.part(from, std::min(batch_size, segment.count - from));
+    const LossSums sums = constant_sums(batch, at);
+    const double rows = double(batch.count), by = double(*step), size = std::abs(double(at));
+    const double met = sums.value / data_.mean_weight + rows * size * (held.l1 + 0.5 * held.l2 * size);
+    objectives += met;
+    if (!std::isfinite(met)) break;
+    const double moved = (1 - by * held.l2) * double(at) - by / (rows * data_.mean_weight) * sums.slope;
+    at = T(moved - std::clamp(moved, -by * held.l1, by * held.l1));
+  }
+  *x = at;
+  return std::min(from, segment.count);
+}
+
+/// The sums of a batch of the constant model, whoever fetches its targets.
+template <class T>
+LossSums PointwiseSum<T>::constant_sums(const Segment& batch, T at) {
+  if (const auto chunk = this->packed(batch))
+    return loss_.constant(params_.data(), chunk->visible, chunk->y, chunk->weight, at);
+  const T* weight = data_.weight ? along(data_.weight, batch, this->scratch().weight) : nullptr;
+  return loss_.constant(params_.data(), batch, data_.y, weight, at);
+}
+
+/// The numbers of a segment's rows side by side.
+template <class T>
+const T* PointwiseSum<T>::along(const T* numbers, const Segment& given, std::vector<T>& room) const {
+  if (!given.offset) return numbers + given.begin;
+  kernels_.rows.gather(numbers, given, room.data());
+  return room.data();
 }
 
 template <class T>
 double PointwiseSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const {
   const auto& [rows, visible, given, weight, targets] = chunk;
+  if (rows.constant() && !direction_ && !noted_) {
+    const LossSums sums =
+        loss_.constant(params_.data(), targets ? visible : given, targets ? targets : data_.y, weight, x[0]);
+    if (gradient) gradient[0] += T(sums.slope);
+    return sums.value;
+  }
   const T intercept = data_.intercept ? x[data_.rows.features] : T(0);
   T *z = scratch.prediction.data(), *slope = scratch.slope.data();
   const auto [predict, accumulate] = rows.narrow() ? std::pair(kernels_.widening.predict, kernels_.widening.accumulate)
@@ -278,7 +323,7 @@ double PointwiseSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Sc
                                          ? std::pair(kernels_.rows.predict, kernels_.rows.accumulate)
                                          : std::pair(kernels_.rows.predict_columns, kernels_.rows.accumulate_columns);
   predict(rows, visible, x, intercept, z);
-  const T* y = targets ? targets : targets_of(given, scratch);
+  const T* y = targets ? targets : along(data_.y, given, scratch.y);
   double total = 0;
   if (direction_) {
     scratch.direction.resize(std::size_t(chunk_rows_));

@@ -1,10 +1,10 @@
 #include "steepest/order.hpp"
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 #include <utility>
 
+#include "steepest/kernels.hpp"
 #include "steepest/memory.hpp"
 
 namespace steepest {
@@ -106,12 +106,13 @@ class Given final : public Permuted {
 class Stream final : public Order {
  public:
   Stream(Index rows, std::uint64_t seed, Streaming streaming) : rows_(rows), seed_(seed), plan_(streaming) {
-    // Every group of blocks that are walked side by side is complete, and all blocks are equally long but for one row:
+    // Every group of blocks that are walked side by side is complete, and all blocks are equally long but for one turn:
     // no batch at the end of an epoch comes from fewer places than the others.
     groups_ = (rows + plan_.streams * plan_.block_rows - 1) / (plan_.streams * plan_.block_rows);
     blocks_.resize(std::size_t(groups_ * plan_.streams));
     at_.resize(std::size_t(plan_.streams));
     end_.resize(std::size_t(plan_.streams));
+    row_.resize(std::size_t(plan_.streams));
     const Index batches = std::max<Index>(1, (window_rows + plan_.batch_size - 1) / plan_.batch_size);
     lookahead_ = std::clamp<Index>(plan_.batch_size, 256, 8192);
     window_.resize(std::size_t(batches * plan_.batch_size + lookahead_ + plan_.streams * plan_.turn));
@@ -120,6 +121,8 @@ class Stream final : public Order {
   void start(std::uint64_t epoch) override {
     const CounterGenerator random = generator_of(seed_, epoch);
     shuffle({mix(random.key + 1)}, Index(blocks_.size()), blocks_.data());
+    // The block that holds what is left of the last turn comes last: behind it, turns and batches would begin apart.
+    if (rows_ % plan_.turn) std::swap(*std::max_element(blocks_.begin(), blocks_.end()), blocks_.back());
     phase_ = Index((static_cast<unsigned __int128>(random[0]) * std::uint64_t(rows_)) >> 64);
     group_ = made_ = given_ = first_ = 0;
     live_ = 0;
@@ -135,9 +138,6 @@ class Stream final : public Order {
 
  private:
   static constexpr Index window_rows = 4096;
-  static constexpr std::size_t most_streams = 16;  // what streaming_for asks for
-  /// The turn of rows of one float, which fill a cache line: of known length, it is a few vectors.
-  static constexpr std::array<std::uint32_t, 16> line{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
   /// Moves what is left to the front and fills the rest of the window.
   void refill() {
@@ -148,24 +148,15 @@ class Stream final : public Order {
     while (made_ < room && given_ < rows_) take_turns();
   }
 
-  /// One turn of every stream.
+  /// One turn of every stream, or many.
   void take_turns() {
     if (live_ == 0) open_group();
-    if (plan_.turn == 1 && take_rows_side_by_side()) return;
+    if (take_whole_turns()) return;
     std::uint32_t* write = window_.data() + made_;
     Index live = 0;
     for (std::size_t s = 0; s < at_.size(); ++s) {
-      const Index at = at_[s], stop = std::min(at + plan_.turn, end_[s]), count = stop - at;
-      if (at < rows_ && stop > rows_) {
-        for (Index k = 0; k < count; ++k) write[k] = std::uint32_t(at + k < rows_ ? at + k : at + k - rows_);
-      } else {
-        const auto first = std::uint32_t(at < rows_ ? at : at - rows_);
-        if (count == Index(line.size()))
-          for (std::size_t k = 0; k < line.size(); ++k) write[k] = first + line[k];
-        else
-          for (std::uint32_t k = 0; k < std::uint32_t(count); ++k) write[k] = first + k;
-      }
-      write += count;
+      const Index at = at_[s], stop = std::min(at + plan_.turn, end_[s]);
+      for (Index row = at; row < stop; ++row) *write++ = std::uint32_t(row < rows_ ? row : row - rows_);
       at_[s] = stop;
       live += stop < end_[s];
     }
@@ -174,34 +165,34 @@ class Stream final : public Order {
     live_ = live;
   }
 
-  /// Many turns of one row at once, as far as no stream ends or wraps around: one addition for all streams per turn.
-  bool take_rows_side_by_side() {
-    if (at_.size() != most_streams) return false;
-    Index turns = (Index(window_.size()) - made_) / plan_.streams - 1;
-    std::array<std::uint32_t, most_streams> base;
+  /// Many turns at once, as far as no stream ends or wraps around; false where that is none.
+  bool take_whole_turns() {
+    Index rows = (Index(window_.size()) - made_) / plan_.streams;
     for (std::size_t s = 0; s < at_.size(); ++s) {
-      turns = std::min(turns, end_[s] - at_[s]);
-      if (at_[s] < rows_ && at_[s] + turns > rows_) turns = rows_ - at_[s];
-      base[s] = std::uint32_t(at_[s] < rows_ ? at_[s] : at_[s] - rows_);
+      const bool wrapped = at_[s] >= rows_;
+      rows = std::min(rows, (wrapped ? end_[s] : std::min(end_[s], rows_)) - at_[s]);
+      row_[s] = std::uint32_t(wrapped ? at_[s] - rows_ : at_[s]);
     }
-    if (turns < 2) return false;
-    std::uint32_t* write = window_.data() + made_;
-    for (Index t = 0; t < turns; ++t)
-      for (std::size_t s = 0; s < most_streams; ++s) *write++ = base[s] + std::uint32_t(t);
-    Index live = 0;
-    for (std::size_t s = 0; s < at_.size(); ++s) live += (at_[s] += turns) < end_[s];
-    made_ += turns * plan_.streams;
-    given_ += turns * plan_.streams;
-    live_ = live;
+    const Index turns = rows / plan_.turn;
+    if (turns < 1) return false;
+    kernels().take_turns(row_.data(), plan_.streams, plan_.turn, turns, window_.data() + made_);
+    rows = turns * plan_.turn;
+    live_ = 0;
+    for (std::size_t s = 0; s < at_.size(); ++s) live_ += (at_[s] += rows) < end_[s];
+    made_ += rows * plan_.streams;
+    given_ += rows * plan_.streams;
     return true;
   }
 
   void open_group() {
     const Index blocks = Index(blocks_.size());
+    const auto first_of = [&](Index b) {
+      return phase_ + (b < blocks ? b * rows_ / blocks / plan_.turn * plan_.turn : rows_);
+    };
     for (Index s = 0; s < plan_.streams; ++s) {
       const Index b = blocks_[std::size_t(group_ * plan_.streams + s)];
-      at_[std::size_t(s)] = phase_ + b * rows_ / blocks;
-      end_[std::size_t(s)] = phase_ + (b + 1) * rows_ / blocks;
+      at_[std::size_t(s)] = first_of(b);
+      end_[std::size_t(s)] = first_of(b + 1);
       // A block that begins behind the end begins at the front; only one that straddles the end needs care row by row.
       if (at_[std::size_t(s)] >= rows_) at_[std::size_t(s)] -= rows_, end_[std::size_t(s)] -= rows_;
     }
@@ -215,7 +206,7 @@ class Stream final : public Order {
   Index made_ = 0, first_ = 0,
         given_ = 0;  // the window holds rows first_ to made_; given_ of the epoch have entered it
   Index lookahead_;
-  std::vector<std::uint32_t> blocks_, window_;
+  std::vector<std::uint32_t> blocks_, window_, row_;
   std::vector<Index> at_, end_;
 };
 

@@ -40,9 +40,13 @@ class SubsetSum final : public RowSum<T> {
   double exchange(const Segment& segment, const T* x, T* noted, T* change) override {
     return sum_.exchange(of(segment), x, noted, change);
   }
-  bool descend(const Segment& segment, const T* step, const Restraint& held, T* x, double& objectives) override {
-    // Single rows are weighed by the mean weight of the sum they belong to.
-    return sum_.mean_weight() == mean_weight_ && sum_.descend(of(segment), step, held, x, objectives);
+  bool descends(Index batch_size) const override {
+    // Rows are weighed by the mean weight of the sum they belong to.
+    return sum_.mean_weight() == mean_weight_ && sum_.descends(batch_size);
+  }
+  Index descend(const Segment& segment, Index batch_size, const T* step, const Restraint& held, T* x,
+                double& objectives) override {
+    return sum_.descend(of(segment), batch_size, step, held, x, objectives);
   }
   std::unique_ptr<LazyDescent<T>> lazily(const Restraint& held, Index batch_size) override {
     auto descent = sum_.lazily(held, batch_size);

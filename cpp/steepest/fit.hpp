@@ -104,7 +104,7 @@ class Fit {
   double natural_scale();
   bool exploded(double objective) const;
   bool run_epoch();
-  bool run_epoch_by_rows();
+  bool run_epoch_by_sum();
   void choose_lazy_descent();
   double descend_together(std::int64_t rows);
   double descend_each(std::int64_t most);
@@ -134,9 +134,10 @@ class Fit {
   const PenaltyKernels<T>* penalty_;
   Terms terms_;
   std::int64_t n_, parameters_, updates_per_epoch_;
+  double mean_weight_;
   bool full_batch_;
 
-  bool by_rows_ = false;  // one row per update, plain descent: the parameters stay in registers
+  bool by_sum_ = false;  // plain descent that the sum does by itself: few parameters stay in registers
   std::vector<T> steps_;
   std::unique_ptr<LazyDescent<T>> lazy_;  // where an update need not move all parameters
   bool by_touch_ = false;                 // updates leave alone what a batch does not touch

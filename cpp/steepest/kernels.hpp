@@ -80,6 +80,11 @@ struct SingleRows {
   Restraint held;
 };
 
+/// What the constant model needs of the losses of some rows.
+struct LossSums {
+  double value, slope;
+};
+
 template <class T>
 struct LossKernels {
   /// The weighted sum of the losses (weight may be null), the weighted slopes in z into `slope`. A prediction that is not
@@ -87,6 +92,9 @@ struct LossKernels {
   double (*reduce)(const double* params, std::int64_t n, const T* y, const T* z, const T* weight, T* slope);
   /// The slope in z of one row.
   T (*slope)(const double* params, T y, T z);
+  /// The same two sums over a segment at one prediction for all its rows: nothing but the targets, where they lie, and the
+  /// weights, one after the other, is read.
+  LossSums (*constant)(const double* params, const Segment&, const T* y, const T* weight, T z);
   /// One update per row of a segment of C order; returns the sum of the objectives met, penalty included. The parameters
   /// stay in registers, which the loop through batches cannot offer.
   double (*descend)(const double* params, const DenseRows<T>&, const Segment&, const SingleRows<T>&);
@@ -257,6 +265,9 @@ struct Kernels {
   int vector_bytes;
   KernelsOf<float> f32;
   KernelsOf<double> f64;
+  /// Writes as many turns of some streams of rows: in its turn each gives `turn` rows, one behind the other, from its first.
+  void (*take_turns)(const std::uint32_t* first, std::int64_t streams, std::int64_t turn, std::int64_t turns,
+                     std::uint32_t* to);
 };
 
 template <class T>

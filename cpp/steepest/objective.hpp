@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "steepest/folding.hpp"
@@ -45,9 +46,13 @@ class RowSum {
   virtual bool bend(const Segment&, const T* /*x*/, const T* /*direction*/, T* /*product*/) { return false; }
   /// Whether further directions at the same x may be asked for, while the data stay what they are.
   virtual void keep_scores(bool /*on*/) {}
-  /// What plain descent by single rows changes and needs, see SingleRows; false where this sum has no fast way for it.
-  virtual bool descend(const Segment&, const T* /*step*/, const Restraint&, T* /*x*/, double& /*objectives*/) {
-    return false;
+  /// Whether this sum has a way of its own, descend(), for plain descent in batches of so many rows.
+  virtual bool descends(std::int64_t /*batch_size*/) const { return false; }
+  /// Plain descent of x in batches of so many rows over a segment, with a step for each batch. Adds to `objectives` the sum,
+  /// row by row, of the objectives met; returns how many rows it went through before one that is no finite number.
+  virtual std::int64_t descend(const Segment&, std::int64_t /*batch_size*/, const T* /*step*/, const Restraint&,
+                               T* /*x*/, double& /*objectives*/) {
+    return 0;
   }
   /// Plain descent in batches of so many rows that moves touched columns only; null where this sum has no way for it.
   virtual std::unique_ptr<LazyDescent<T>> lazily(const Restraint&, std::int64_t /*batch_size*/) { return nullptr; }
@@ -116,6 +121,8 @@ class DenseSum : public RowSum<T> {
 
   /// Rows near enough to be read twice, of a segment no longer than a chunk; narrow ones only where kernels widen them.
   Chunk brought(const Segment& given, Scratch& scratch, bool widens) const;
+  /// Scattered rows that the team has packed ahead; nothing where they are to be fetched in place.
+  std::optional<Chunk> packed(const Segment& given);
   Scratch& scratch() { return scratch_[0]; }
 
   struct Cut {
@@ -152,7 +159,6 @@ class DenseSum : public RowSum<T> {
   double walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const;
   std::int64_t shares_of(const Segment& segment) const;
   bool packs_ahead(const Segment& segment) const;
-  Chunk seen(const Segment& given, const typename PackedAhead<T>::Rows& packed) const;
 
   Cut cut_;
   bool intercept_;  // that the parameters have
@@ -171,7 +177,9 @@ class PointwiseSum final : public DenseSum<T> {
  public:
   PointwiseSum(std::size_t loss, std::vector<double> params, const RowData<T>& data);
 
-  bool descend(const Segment& segment, const T* step, const Restraint& held, T* x, double& objectives) override;
+  bool descends(std::int64_t batch_size) const override;
+  std::int64_t descend(const Segment& segment, std::int64_t batch_size, const T* step, const Restraint& held, T* x,
+                       double& objectives) override;
 
  private:
   using typename DenseSum<T>::Scratch;
@@ -182,9 +190,12 @@ class PointwiseSum final : public DenseSum<T> {
   using DenseSum<T>::direction_;
   using DenseSum<T>::noted_;
 
+  LossSums constant_sums(const Segment& batch, T at);
+  std::int64_t descend_constant(const Segment& segment, std::int64_t batch_size, const T* step, const Restraint& held,
+                                T* x, double& objectives);
   double evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const override;
   void reserve(Scratch& scratch) const override;
-  const T* targets_of(const Segment& given, Scratch& scratch) const;
+  const T* along(const T* numbers, const Segment& given, std::vector<T>& room) const;
 
   const LossKernels<T>& loss_;
   SlopeChange<T> change_;

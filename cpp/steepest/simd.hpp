@@ -171,6 +171,23 @@ struct Simd {
   }
 };
 
+/// Whether all bits of a vector of integers are zero.
+template <class Bits>
+STEEPEST_INLINE bool all_zero(Bits bits) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(Bits) == 64)
+    return _mm512_test_epi64_mask(reinterpret_cast<__m512i>(bits), reinterpret_cast<__m512i>(bits)) == 0;
+#endif
+#if defined(__AVX__)
+  if constexpr (sizeof(Bits) == 32)
+    return _mm256_testz_si256(reinterpret_cast<__m256i>(bits), reinterpret_cast<__m256i>(bits));
+#endif
+  std::uint64_t words[sizeof(Bits) / 8], any = 0;
+  __builtin_memcpy(words, &bits, sizeof(bits));
+  for (const std::uint64_t word : words) any |= word;
+  return any == 0;
+}
+
 /// One lane is a plain number: the remainder of a loop runs the same body as its vectors.
 template <class T>
 struct Simd<T, 1> {

@@ -60,7 +60,7 @@ void temper(const Tempering& tempering, std::int64_t n, std::int64_t decayed, co
 /// One update by a rule: clipping, decay, its arithmetic, then `prox(reach)`, a proximal step of this size, and what the
 /// rule does after it. `u` lacks only what follows from the others here: the number of the update and the decay.
 template <class T, class Prox>
-void update_with(const Choice& rule, const Tempering& tempering, std::int64_t decayed, T* gradient, Update<T> u,
+void update_with(const Choice& rule, const Tempering& tempering, std::int64_t decayed, T* gradient, Update<T>& u,
                  const Prox& prox) {
   const RuleSpec& spec = rule_specs()[rule.index];
   const RuleKernels<T>& kernels = kernels_of<T>(steepest::kernels()).rules[rule.index];

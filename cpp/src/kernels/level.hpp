@@ -30,6 +30,8 @@ const OpKernels<float>* op_kernels_f32();
 const OpKernels<double>* op_kernels_f64();
 void mask(std::uint64_t key, std::int64_t count, double rate, float* out);
 void mask(std::uint64_t key, std::int64_t count, double rate, double* out);
+void take_turns(const std::uint32_t* first, std::int64_t streams, std::int64_t turn, std::int64_t turns,
+                std::uint32_t* to);
 
 const Kernels& table();
 

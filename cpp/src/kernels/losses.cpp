@@ -3,12 +3,10 @@
 
 #include <array>
 
-#include "level.hpp"
+#include "reading.hpp"
 
 namespace steepest::STEEPEST_LEVEL {
 namespace {
-
-using Index = std::int64_t;
 
 template <class Loss, class T>
 struct LossLoops {
@@ -72,6 +70,63 @@ struct LossLoops {
   static T slope(const double* params, T y, T z) {
     using One = Simd<T, 1>;
     return make_loss<Loss>(params)(One(y), One(z)).gradient.v;
+  }
+
+  /// A register of targets in sequence, or at the segment's offsets; of those to come the last is asked for, because the
+  /// line of the first is that of the run's rows before.
+  template <bool Gathered>
+  STEEPEST_INLINE static V targets(const T* y, const Segment& segment, Index i) {
+    if constexpr (!Gathered) return V::load(y + i);
+    const std::uint32_t* offset = segment.offset + i;
+    const bool together = consecutive<T>(offset);
+    const Index reachable = segment.count + segment.ahead - i - N;
+    if (together) {
+      if (reachable > prefetch_run_rows) __builtin_prefetch(y + offset[prefetch_run_rows + N - 1], 0, 2);
+    } else if (reachable > 2 * prefetch_rows) {
+      for (int k = 0; k < N; ++k) __builtin_prefetch(y + offset[k + 2 * prefetch_rows], 0, 2);
+    }
+    return load_at(y, offset, together);
+  }
+
+  /// Lanes of float move on to double as in reduce_all, those of the slopes too.
+  template <bool Gathered, bool Weighted>
+  static LossSums constant_sums(Loss loss, const Segment& segment, const T* y, const T* weight, T z) {
+    const Index n = segment.count;
+    const V prediction{double(z)};
+    y += segment.begin;
+    LossSums total{0, 0};
+    Index i = 0;
+    while (i + N <= n) {
+      const Index stop = n - i > 64 * N ? i + 64 * N : n;
+      V values(0.0), slopes(0.0);
+      for (; i + N <= stop; i += N) {
+        const auto [value, slope] =
+            step<Weighted>(loss, targets<Gathered>(y, segment, i), prediction, Weighted ? V::load(weight + i) : V(1.0));
+        values = values + value;
+        slopes = slopes + slope;
+      }
+      total.value += double(values.sum());
+      total.slope += double(slopes.sum());
+    }
+    if (const Index rest = n - i; rest > 0) {
+      std::array<T, std::size_t(N)> last{};
+      for (Index k = 0; k < rest; ++k) last[std::size_t(k)] = y[Gathered ? Index(segment.offset[i + k]) : i + k];
+      const V some = V::load_first(ones.data(), rest), none(0.0);
+      const auto [value, slope] =
+          step<Weighted>(loss, V::load(last.data()), prediction, Weighted ? V::load_first(weight + i, rest) : some);
+      total.value += double(ops::select(some > none, value, none).sum());
+      total.slope += double(ops::select(some > none, slope, none).sum());
+    }
+    return total;
+  }
+
+  static LossSums constant(const double* params, const Segment& segment, const T* y, const T* weight, T z) {
+    const Loss loss = make_loss<Loss>(params);
+    if (segment.offset)
+      return weight ? constant_sums<true, true>(loss, segment, y, weight, z)
+                    : constant_sums<true, false>(loss, segment, y, weight, z);
+    return weight ? constant_sums<false, true>(loss, segment, y, weight, z)
+                  : constant_sums<false, false>(loss, segment, y, weight, z);
   }
 
   static double descend(const double* params, const DenseRows<T>& rows, const Segment& segment,
@@ -258,7 +313,8 @@ struct LossLoops {
 template <class T, class... Ls>
 const LossKernels<T>* kernels_of_list(LossList<Ls...>) {
   static constexpr LossKernels<T> list[] = {{&LossLoops<Ls, T>::reduce, &LossLoops<Ls, T>::slope,
-                                             &LossLoops<Ls, T>::descend, &LossLoops<Ls, T>::pointwise}...};
+                                             &LossLoops<Ls, T>::constant, &LossLoops<Ls, T>::descend,
+                                             &LossLoops<Ls, T>::pointwise}...};
   return list;
 }
 

@@ -27,6 +27,8 @@ struct RowReader {
 /// Rows wait for memory, not for arithmetic: ask for a row some rows before it is needed. The second-level cache
 /// is asked, because it can have three times as many lines on their way as the first.
 constexpr Index prefetch_rows = 64;
+/// Single numbers in runs go by several times as fast as rows do, while the memory takes as long.
+constexpr Index prefetch_run_rows = 512;
 
 template <class T>
 STEEPEST_INLINE void prefetch_row(const T* row, Index features) {
@@ -108,6 +110,32 @@ class Requests {
   Index row_, end_, features_, stride_, asks_, steps_;
   Index due_ = 0, column_ = 0, start_ = 0, stop_ = 0;
 };
+
+/// As many offsets as T fit a register.
+template <class T>
+struct Offsets {
+  typedef std::uint32_t Native __attribute__((vector_size(lanes<T> * sizeof(std::uint32_t))));
+};
+
+/// Whether `lanes<T>` rows follow one another in memory.
+template <class T>
+STEEPEST_INLINE bool consecutive(const std::uint32_t* offset) {
+  constexpr int N = lanes<T>;
+  typename Offsets<T>::Native given, step;
+  __builtin_memcpy(&given, offset, sizeof(given));
+  for (int k = 0; k < N; ++k) step[k] = std::uint32_t(k);
+  return all_zero(given - step - offset[0]);
+}
+
+/// A register of numbers at the offsets, in one load where they follow one another.
+template <class T>
+STEEPEST_INLINE Vector<T> load_at(const T* from, const std::uint32_t* offset, bool together) {
+  constexpr int N = lanes<T>;
+  if (together) return Vector<T>::load(from + offset[0]);
+  Vector<T> result;
+  for (int k = 0; k < N; ++k) result.v[k] = from[offset[k]];
+  return result;
+}
 
 template <class T>
 STEEPEST_INLINE void add_to(T* gradient, Vector<T> sum) {

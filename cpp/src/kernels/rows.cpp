@@ -41,37 +41,6 @@ void accumulate(const DenseRows<T>& rows, const Segment& segment, const T* slope
     accumulate_rows(RowReader<T, false>(rows, segment), d, segment, slope, gradient);
 }
 
-/// As many offsets as T fit a register.
-template <class T>
-struct Offsets {
-  typedef std::uint32_t Native __attribute__((vector_size(lanes<T> * sizeof(std::uint32_t))));
-};
-
-/// Whether `lanes<T>` rows follow one another in memory.
-template <class T>
-STEEPEST_INLINE bool consecutive(const std::uint32_t* offset) {
-  constexpr int N = lanes<T>;
-  if (offset[N - 1] - offset[0] != std::uint32_t(N - 1)) return false;
-  typename Offsets<T>::Native given, step;
-  __builtin_memcpy(&given, offset, sizeof(given));
-  for (int k = 0; k < N; ++k) step[k] = std::uint32_t(k);
-  const auto differ = given - step - offset[0];
-  std::uint64_t words[N / 2], any = 0;
-  __builtin_memcpy(words, &differ, sizeof(words));
-  for (const std::uint64_t word : words) any |= word;
-  return any == 0;
-}
-
-/// A register of numbers at the offsets, in one load where they follow one another.
-template <class T>
-STEEPEST_INLINE Vector<T> load_at(const T* from, const std::uint32_t* offset, bool together) {
-  constexpr int N = lanes<T>;
-  if (together) return Vector<T>::load(from + offset[0]);
-  Vector<T> result;
-  for (int k = 0; k < N; ++k) result.v[k] = from[offset[k]];
-  return result;
-}
-
 /// What a block of rows of F order is: N rows anywhere, or in sequence where the segment has no offsets.
 template <class T>
 struct ColumnBlock {

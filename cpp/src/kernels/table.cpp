@@ -16,6 +16,7 @@ const Kernels& table() {
       {row_kernels_f64(), widening_kernels_f64(), loss_kernels_f64(), score_kernels_f64(), row_loss_kernels_f64(),
        curvature_kernels_f64(), penalty_kernels_f64(), rule_kernels_f64(), op_kernels_f64(), sparse_kernels_f64(),
        lazy_kernels_f64(), &loops::multiply<double>, &mask},
+      &take_turns,
   };
   return kernels;
 }
