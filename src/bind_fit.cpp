@@ -213,7 +213,8 @@ class Problem {
 std::unique_ptr<Order> make_order(const py::object& order, Index rows, std::uint64_t seed, Index row_bytes,
                                   Index batch_size, bool column_major) {
   if (py::isinstance<py::str>(order)) {
-    const auto name = py::cast<std::string>(order);
+    // All rows are all rows in any order, and the loop reads them in sequence.
+    const auto name = batch_size < rows ? py::cast<std::string>(order) : "sequence";
     if (name == "full") return order_full(rows, seed, false);
     if (name == "stream") {
       const Streaming streaming = streaming_for(rows, row_bytes, batch_size, column_major);

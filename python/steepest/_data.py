@@ -248,7 +248,8 @@ def as_targets(
         raise ValueError(f"y must be 1-D, not {y.ndim}-D: {loss.name} takes one target per row")
     if y.size == 0:
         raise ValueError("y is empty")
-    y = np.atleast_1d(y)
+    if y.ndim == 0:
+        y = y.reshape(1)
     if loss.target == "binary":
         return encode_labels(y, loss, dtype, single_class)
     require_numeric(y, "y")

@@ -58,6 +58,7 @@ PASSES = 64  # what refining does to the parameters costs as much as reading so 
 ASKED_REFINED = 1 << 23  # and up to which it is where a tolerance was given
 
 
+UNFINISHED = (Status.interrupted, Status.diverged)
 SINGLE = float(np.finfo(np.float32).eps)
 WIDTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # over which kinks are rounded off, of the size of the targets
 
@@ -379,8 +380,9 @@ def make_dual(model: Model, penalty: penalties.Penalty | None, fit_intercept: bo
 
 def add_gap(result: Result, model: Model, dual: Dual | None, reason: str | None, tolerance: float) -> Result:
     """Set the gap of a result, or why there is none; within a tolerance that is not zero the run has converged."""
-    gap, asked = math.inf, tolerance > 0
-    if result.status in (Status.interrupted, Status.diverged):
+    gap, asked, status = math.inf, tolerance > 0, result["status"]  # SciPy looks attributes up in Python
+    unfinished = status in UNFINISHED
+    if unfinished:
         reason = "the run did not come to its end"
     elif dual is not None:
         refined = dual.numbers <= (ASKED_REFINED if asked else REFINED) and (asked or dual.refines_quickly)
@@ -395,10 +397,10 @@ def add_gap(result: Result, model: Model, dual: Dual | None, reason: str | None,
             reason = "the rows were not read once more for it, for which a numeric tol asks"
     result["gap"] = gap if math.isfinite(gap) else None
     result["gap_reason"] = reason
-    if asked and result.status is Status.no_progress and gap <= tolerance * abs(result.fun):
+    if asked and status is Status.no_progress and gap <= tolerance * abs(result.fun):
         result.update(status=Status.converged, success=True, message=MESSAGES[Status.converged])
-    if reason is not None and result.status not in (Status.interrupted, Status.diverged):
-        result["message"] = f"{result.message.rstrip('.')}. There is no bound of the gap: {reason}."
+    if reason is not None and not unfinished:
+        result["message"] = f"{result['message'].rstrip('.')}. There is no bound of the gap: {reason}."
     return result
 
 

@@ -282,30 +282,30 @@ def minimize(
     try:
         outcome, failure = model.problem.fit(
             model.start,
-            state=_state(rule, model, before),
-            order=order,
-            seed=seed,
             rule=(rule._index, rule._values),
+            penalty=None if penalty is None else penalty.terms,
             tempering=optim.tempering(rule),
             scale=scale,
             row_size=row_size,
-            penalty=None if penalty is None else penalty.terms,
-            stepping=steps.stepping,
-            schedule=steps.schedule,
             batch_size=size,
             epochs=max_epochs,
             epochs_before=0 if before is None else before.epochs,
             updates_before=0 if before is None else before.nit,
+            stepping=steps.stepping,
+            schedule=steps.schedule,
             step_tolerance=step_tolerance,
             tolerance=tolerance,
             strong_convexity=strong,
             bounded=watch is not None,
             exact_history=exact,
             keep_history=history is not False,
+            threads=threads,
+            state=_state(rule, model, before),
+            seed=seed,
+            order=order,
             on_epoch=watch or watcher,
             held_out=model.held_out,
             patience=patience,
-            threads=threads,
             **reduction,
         )
     finally:
@@ -325,7 +325,7 @@ def minimize(
 
 
 def _warned(result: Result) -> Result:
-    if not result.success:
+    if not result["success"]:
         warn(result.message, ConvergenceWarning)
     return result
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from steepest import losses
+from steepest import _core, losses
 from steepest._class_weights import class_positions, require_all_classes, weigh_classes, weights_of_classes
 from steepest._data import FLOATS, Data, as_array, check_data, mean_of, narrowed, require_finite
 from steepest._held_out import Split, check_other_data, rows_looked_at, split_rows
@@ -224,7 +224,7 @@ def _start_for(data: Data, start: Any, parameters: int, fit_intercept: bool) -> 
     if data.scores and x.ndim > 1 and (fit_intercept or tuple(x.shape) != (data.scores, data.width)):
         given = "[W.ravel(), b] with W" if fit_intercept else "W"
         raise ValueError(f"x0 has shape {x.shape}; this problem takes {given} of shape ({data.scores}, {data.width})")
-    if not data.scores and max(x.shape, default=1) != x.size:
+    if not data.scores and x.ndim and max(x.shape) != x.size:
         raise ValueError(f"x0 has shape {x.shape}; this problem takes ({parameters},)")
     x = narrowed(x, data.y.dtype).ravel()
     check_start(x, parameters)
@@ -239,6 +239,6 @@ def start_of(result: Result) -> Any:
 def check_start(x: NDArray[Any], parameters: int) -> None:
     if x.size != parameters:
         raise ValueError(f"x0 has {x.size} parameters, the problem has {parameters}")
-    finite = np.isfinite(x)
-    if not finite.all():
+    if not _core.all_finite(x):
+        finite = np.isfinite(x)
         raise ValueError(f"x0 holds {x[~finite][0]} at position {int(finite.argmin())}")

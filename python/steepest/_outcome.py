@@ -23,6 +23,7 @@ MESSAGES = {
     "{best}, whose parameters x are.",
     Status.interrupted: "Interrupted: x is what was reached, fun the running objective.",
 }
+ENDED_EARLY = (Status.converged, Status.no_progress, Status.stopped, Status.early_stopped)
 
 
 def make_result(
@@ -35,9 +36,10 @@ def make_result(
     patience: int = 0,
 ) -> Result:
     status, x = Status[outcome["status"]], outcome["x"]
-    ended_early = (Status.converged, Status.no_progress, Status.stopped, Status.early_stopped)
-    success = status in ended_early or (status is Status.ran_all_epochs and not limited)
-    message = MESSAGES[status].format(patience=patience, best=outcome["best_epoch"])
+    success = status in ENDED_EARLY or (status is Status.ran_all_epochs and not limited)
+    message = MESSAGES[status]
+    if status is Status.early_stopped:
+        message = message.format(patience=patience, best=outcome["best_epoch"])
     what = outcome.get("what_stopped", "")  # SciPy's methods say in their own words
     if status is Status.diverged and what:
         grew = what.startswith("The objective")

@@ -39,7 +39,7 @@ def given_steps(step_size: Any, lr: float | None) -> Steps | None:
         return None
     if isinstance(step_size, schedules.Schedule):
         return Steps("schedule", (step_size._index, step_size._values))
-    if isinstance(step_size, numbers.Real):
+    if isinstance(step_size, (float, numbers.Real)):
         step = float(step_size)
         if isinstance(step_size, bool) or not 0 < step < math.inf:
             raise ValueError(f"step_size must be positive and finite, not {step_size!r}")

@@ -253,8 +253,8 @@ def make_problem(loss: losses.Loss, data: Data, fit_intercept: bool) -> Any:
         fit_intercept,
         data.mean_weight,
         data.scores,
-        scale=data.scale,
-        shift=data.shift,
+        data.scale,
+        data.shift,
     )
 
 
