@@ -67,6 +67,28 @@ def test_columns_reach_exactly_zero_while_nobody_looks() -> None:
     assert (untouched != 0).any()
 
 
+@pytest.mark.parametrize(
+    "step_size",
+    [
+        st.schedules.InverseTime(0.5, decay=30.0),
+        lambda time: 1e-300 if time == 0 else 1e-4 * 10 ** (2 * time),
+        lambda time: 1e-12 * 1.6 ** (time * 40) if time < 1 else 0.2,
+        lambda time: 0.3 if int(time * 1000) % 7 == 0 else 1e-9,
+    ],
+    ids=["falling", "from nothing", "growing", "uneven"],
+)
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("penalty", [st.L1(0.03), st.ElasticNet(0.05, 0.5)])
+def test_penalties_of_fallen_columns_are_exact_whatever_the_steps(
+    step_size: Any, batch_size: int, penalty: Any
+) -> None:
+    rows = make_rows(400, 60, 0.04)
+    y = make_targets(st.losses.get("log_loss"), 400)
+    x0 = np.random.default_rng(5).normal(size=60)
+    dense, found = both(rows, y, penalty=penalty, step_size=step_size, batch_size=batch_size, x0=x0, epochs=2)
+    assert_same(dense, found)
+
+
 def test_columns_that_no_row_touches_shrink_as_they_should() -> None:
     rows = make_rows()
     column = 5

@@ -27,6 +27,9 @@ constexpr std::size_t most_updates = 1 << 16;
 /// What is set reaches beyond nothing passed, so that zero says of a coefficient that nobody ever set it. Lost in the first sum.
 constexpr double least_passed = std::numeric_limits<double>::min();
 
+/// Of the sum of thresholds: so many for the first of them, and so many at most, after which every second is left out.
+constexpr double marks_of_first = 4, most_marks = 1 << 16;
+
 /// Coefficients that are looked through several times while they are in the nearest cache.
 constexpr Index looked_through = 2048;
 
@@ -129,6 +132,8 @@ class LazySparse final : public LazyDescent<T> {
       passed_ = least_passed;
       updates_.assign(1, {});
       squares_before_.assign(1, {});
+      marks_.clear();
+      marks_per_threshold_ = 0;
     }
     for (Index from = 0; from < size_; from += looked_through) {
       const Index count = std::min(looked_through, size_ - from);
@@ -154,6 +159,7 @@ class LazySparse final : public LazyDescent<T> {
     const double u = passed_, sizes = double(rows) * scale, squares = sizes * scale;
     const SizeSums& before = updates_.back();
     updates_.push_back({u, before.sizes + sizes, before.sizes_threshold + sizes * u});
+    mark(u);
     if (held_.l2 > 0) {
       const SquareSums& last = squares_before_.back();
       squares_before_.push_back(
@@ -162,7 +168,26 @@ class LazySparse final : public LazyDescent<T> {
   }
 
   PassedUpdates passed() const {
-    return {passed_, updates_.data(), held_.l2 > 0 ? squares_before_.data() : nullptr, Index(updates_.size()) - 1};
+    return {passed_,
+            updates_.data(),
+            held_.l2 > 0 ? squares_before_.data() : nullptr,
+            Index(updates_.size()) - 1,
+            marks_.data(),
+            Index(marks_.size()),
+            marks_per_threshold_};
+  }
+
+  /// Sets the marks that the thresholds passed have gone beyond with the update that was just added.
+  void mark(double passed) {
+    if (marks_per_threshold_ == 0 && passed > least_passed)
+      marks_per_threshold_ = std::min(marks_of_first / passed, std::numeric_limits<double>::max());
+    while (passed * marks_per_threshold_ > most_marks) {
+      for (std::size_t i = 0; 2 * i < marks_.size(); ++i) marks_[i] = marks_[2 * i];
+      marks_.resize((marks_.size() + 1) / 2);
+      marks_per_threshold_ /= 2;
+    }
+    const auto before = std::uint32_t(updates_.size() - 2);
+    while (double(marks_.size()) < passed * marks_per_threshold_) marks_.push_back(before);
   }
 
   /// All coefficients move towards zero by a threshold, after those that a batch touched have changed.
@@ -233,6 +258,7 @@ class LazySparse final : public LazyDescent<T> {
     SizeSums sums = updates_.back();
     sums.threshold = passed_;
     updates_.push_back(sums);
+    mark(passed_);
     if (held_.l2 > 0) squares_before_.push_back(SquareSums(squares_before_.back()));
     ReachSums found;
     kernels_.lazy.settle(passed(), size_, reach_.data(), scale_, x_, &found);
@@ -251,6 +277,8 @@ class LazySparse final : public LazyDescent<T> {
   double passed_ = least_passed;  ///< sum of thresholds
   std::vector<double, HugePages<double>> reach_;
   std::vector<SizeSums> updates_;
+  std::vector<std::uint32_t> marks_;  // see PassedUpdates
+  double marks_per_threshold_ = 0;
   std::vector<SquareSums> squares_before_;
 };
 

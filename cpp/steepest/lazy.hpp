@@ -56,6 +56,11 @@ struct PassedUpdates {
   const SizeSums* updates;    ///< before the first, the second, ...
   const SquareSums* squares;  ///< of the same; null where nobody asks
   std::int64_t begun;         ///< updates
+  /// Where to look for the update before which so much had passed: marks[i] is the last one before which no more than i
+  /// times the width had.
+  const std::uint32_t* marks;
+  std::int64_t marked;
+  double marks_per_threshold;  ///< 1 / width
 };
 
 /// What is known of coefficients that are not zero, those included which fell to zero while nobody looked: these count with

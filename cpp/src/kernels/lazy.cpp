@@ -142,13 +142,20 @@ void predict(const SparseRows<T>& rows, const Segment& segment, const double* re
 }
 
 /// The last update before which no more than `reach` had passed. Equal thresholds are found at the first guess; where they
-/// are not, halving what is left bounds the search.
+/// are not, marks leave a few updates to choose from, and halving these bounds the search.
 STEEPEST_INLINE Index last_within(const PassedUpdates& past, double pace, double reach) {
   const SizeSums* updates = past.updates;
   const double in_proportion = reach * pace;
   const Index guess = in_proportion < double(past.begun) ? Index(in_proportion) : 0;
   if (guess < past.begun && updates[guess].threshold <= reach && updates[guess + 1].threshold > reach) return guess;
   Index from = 0, to = past.begun;  // within, and not
+  // What rounding may have done to the marks is found out by looking.
+  const double marks = reach * past.marks_per_threshold;
+  const Index mark = marks < double(past.marked) ? Index(marks) : past.marked;
+  if (mark < past.marked)
+    if (const Index near = past.marks[mark]; updates[near].threshold <= reach) from = near;
+  if (mark + 1 < past.marked)
+    if (const Index far = Index(past.marks[mark + 1]) + 1; far < to && updates[far].threshold > reach) to = far;
   while (to - from > 1) {
     const double share = (reach - updates[from].threshold) / (updates[to].threshold - updates[from].threshold);
     const Index middle = from + (to - from) / 2, wanted = from + Index(share * double(to - from));
