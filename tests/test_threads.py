@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -59,7 +62,7 @@ def test_the_bits_do_not_depend_on_threads(batch_size: int, layout: str, shuffle
         assert np.array_equal(found[0].history.running_objective, other.history.running_objective)
 
 
-@pytest.mark.parametrize("data", ["weights", "uint8", "constant", "float32", "rows", "few rows", "wide"])
+@pytest.mark.parametrize("data", ["weights", "uint8", "constant", "float32", "rows", "slice", "few rows", "wide"])
 def test_scattered_rows_are_the_same_whoever_fetches_them(data: str) -> None:
     X, y = st.data.logistic(400_000 if data == "constant" else 60_000, 600 if data == "wide" else 28, seed=1)
     options = {}
@@ -72,6 +75,8 @@ def test_scattered_rows_are_the_same_whoever_fetches_them(data: str) -> None:
         X, y = X.astype(np.float32), y.astype(np.float32)
     elif data == "rows":
         options["rows"] = np.random.default_rng(0).permutation(len(y))[: len(y) // 2]
+    elif data == "slice":
+        options["rows"] = slice(1000, 50_000)
     elif data == "few rows":
         X, y = np.tile(X[:6000], (1, 4)), y[:6000]
     what = X[:, 0] if data == "constant" else (X, y)
@@ -88,15 +93,35 @@ def test_scattered_rows_are_the_same_whoever_fetches_them(data: str) -> None:
         assert np.array_equal(found[0].history.running_objective, other.history.running_objective)
 
 
-def test_an_epoch_given_up_leaves_nobody_fetching() -> None:
-    X, y = st.data.logistic(60_000, 28, seed=1)
-    X[:, 3] *= 1e6
-    with pytest.warns(st.ConvergenceWarning):
-        given_up = st.minimize(
-            "mse", (X, y), method="sgd", batch_size=32, shuffle="full", step_size=1.0, seed=0, n_threads=2
+def test_an_epoch_given_up_in_the_middle_leaves_nobody_fetching() -> None:
+    X, y = st.data.logistic(200_000, 28, seed=1)
+
+    def fit(epochs: int, threads: int) -> st.Result:
+        return st.minimize(
+            "log_loss",
+            (X, y),
+            method="sgd",
+            batch_size=32,
+            epochs=epochs,
+            shuffle="full",
+            step_size=0.01,
+            seed=0,
+            n_threads=threads,
         )
-    assert given_up.status.name == "diverged"
-    assert np.array_equal(given_up.x, np.zeros(28))
+
+    alone = fit(1, 1).x
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(st.Interrupted) as stopped:
+        fit(10**6, 2)
+    timer.join()
+    assert np.isfinite(stopped.value.result.x).all()
+    broken = X[123_456, 5]
+    X[123_456, 5] = np.nan
+    with pytest.raises(ValueError, match="row 123456, column 5"):
+        st.minimize("mse", (X, y), method="sgd", batch_size=32, shuffle="full", n_threads=2, check_finite=False)
+    X[123_456, 5] = broken
+    assert np.array_equal(fit(1, 2).x, alone)
 
 
 @pytest.mark.parametrize(("features", "batch_size"), [(784, 256), (784, 1000), (40, 4000)])

@@ -13,7 +13,7 @@ using Clock = std::chrono::steady_clock;
 
 /// Starting a thread costs as much as reading this many bytes.
 constexpr Index worth_threads = Index(1) << 20;
-constexpr int most_threads = 16;  // as many as the parts that a segment is cut into
+constexpr int most_threads = 16;  // as many as the shares that a segment is cut into
 
 /// An objective this many times the scale of the data at the start has left for good.
 constexpr double explosion = 1e6;

@@ -1,6 +1,7 @@
 #include "steepest/packing.hpp"
 
 #include <algorithm>
+#include <functional>
 
 namespace steepest {
 namespace {
@@ -12,7 +13,7 @@ using Index = std::int64_t;
 constexpr Index block_bytes = 64 * 1024, most_block_rows = 4096;
 
 /// Looks at a block that somebody else is packing, before its rows are fetched in place: he may not be running at all.
-constexpr int patience = 2000;
+constexpr int patience = 1000;
 
 }  // namespace
 
@@ -21,7 +22,7 @@ PackedAhead<T>::PackedAhead(const DenseRows<T>& rows, const T* y, const T* weigh
     : rows_(rows), y_(y), weight_(weight), kernels_(kernels), features_(rows.constant() ? 0 : rows.features) {}
 
 template <class T>
-bool PackedAhead<T>::begin(const Segment& segment, Team& team) {
+bool PackedAhead<T>::start(const Segment& segment, Team& team) {
   stop(team);
   const Index row_numbers = features_ + 1 + (weight_ != nullptr);
   const Index fit = std::min(block_bytes / (row_numbers * Index(sizeof(T))), most_block_rows);
@@ -36,6 +37,7 @@ bool PackedAhead<T>::begin(const Segment& segment, Team& team) {
   for (Block& block : blocks_) block.holds.store(-1, std::memory_order_relaxed);
   next_.store(0, std::memory_order_relaxed);
   begun_.store(0, std::memory_order_relaxed);
+  in_place_ = -1;
   runs_ = true;
   team.meanwhile(this);
   return true;
@@ -49,21 +51,46 @@ void PackedAhead<T>::stop(Team& team) {
 
 template <class T>
 auto PackedAhead<T>::find(const Segment& segment, Team& team) -> std::optional<Rows> {
-  const bool follows = runs_ && segment.offset >= all_.offset && segment.offset < all_.offset + all_.count &&
+  const std::less<> before;
+  const bool follows = runs_ && !before(segment.offset, all_.offset) &&
+                       before(segment.offset, all_.offset + all_.count) &&
                        (segment.offset - all_.offset) / block_rows_ >= begun_.load(std::memory_order_relaxed);
-  if (!follows && !begin(segment, team)) return {};
-  const Index row = segment.offset - all_.offset, number = row / block_rows_;
-  begun_.store(number, std::memory_order_release);
-  const std::atomic<Index>& holds = blocks_[std::size_t(number % blocks)].holds;
-  bool ready = holds.load(std::memory_order_acquire) == number;
-  for (int looks = 0; !ready && looks < patience; ready = holds.load(std::memory_order_acquire) == number)
-    if (!pack_next()) ++looks;
+  if (!follows && !start(segment, team)) return {};
+  const Index row = segment.offset - all_.offset, number = row / block_rows_, at = row - number * block_rows_;
+  if (number != begun_.load(std::memory_order_relaxed)) {
+    begun_.store(number, std::memory_order_release);
+    team.wake();  // there is room for one more
+  }
+  const bool ready = at + segment.count <= block_rows_ && wait_for(number);
   // With the last rows in hand nobody has anything left to pack, and what the offsets stand in may be made anew.
   if (row + segment.count == all_.count) stop(team);
   if (!ready) return {};
-  const Index at = row - number * block_rows_;
   const T *x = place(number), *y = x + block_rows_ * features_;
   return Rows{x + at * features_, y + at, weight_ ? y + block_rows_ + at : nullptr};
+}
+
+/// Packs other blocks until this one is ready; false where its rows are to be fetched in place, now and until it ends.
+template <class T>
+bool PackedAhead<T>::wait_for(Index number) {
+  if (in_place_ == number) return false;
+  Block& block = blocks_[std::size_t(number % blocks)];
+  // Where no helper is ahead, to pack alone would only be a detour.
+  Index next = number;
+  const bool free = number < blocks || block.holds.load(std::memory_order_acquire) == number - blocks;
+  if (free && next_.compare_exchange_strong(next, number + 1, std::memory_order_acq_rel)) {
+    block.holds.store(number, std::memory_order_release);
+    in_place_ = number;
+    return false;
+  }
+  for (int looks = 0; block.holds.load(std::memory_order_acquire) != number;) {
+    if (pack_next()) continue;
+    if (++looks == patience) {
+      in_place_ = number;
+      return false;
+    }
+    relax();
+  }
+  return true;
 }
 
 template <class T>
@@ -75,7 +102,8 @@ bool PackedAhead<T>::pack_next() {
     const Index before = blocks_[std::size_t(number % blocks)].holds.load(std::memory_order_acquire);
     if (number >= blocks && before != number - blocks) return false;
   } while (!next_.compare_exchange_weak(number, number + 1, std::memory_order_acq_rel));
-  pack(number);
+  // What the loop has passed, because it could not wait, is of no use any more.
+  if (number >= begun_.load(std::memory_order_acquire)) pack(number);
   blocks_[std::size_t(number % blocks)].holds.store(number, std::memory_order_release);
   return true;
 }

@@ -88,7 +88,7 @@ class SubsetSum final : public RowSum<T> {
 
   /// The segment of the data's rows behind one of positions; valid until the next is asked for.
   Segment of(const Segment& segment) const {
-    if (rows_.empty()) return {first_ + segment.begin, segment.offset, segment.count, segment.ahead};
+    if (rows_.empty()) return {first_ + segment.begin, segment.offset, segment.count, segment.ahead, segment.scattered};
     const std::uint32_t* from = rows_.data() + segment.begin;
     if (!segment.offset) return {0, from, segment.count, count_ - segment.begin - segment.count};
     const Index ahead = std::min(segment.ahead, lookahead);

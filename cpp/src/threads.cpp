@@ -7,21 +7,27 @@
 namespace steepest {
 namespace {
 
-void pause() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
 /// A helper that found nothing to do stays awake this long: between two batches it must answer within a microsecond.
 constexpr auto awake = std::chrono::microseconds(200);
 
 /// Looks at what a helper is to finish before the caller offers it the processor: on one core it may be waiting for that.
 constexpr int impatient = 4096;
 
+/// Waits until it is so.
+template <class Condition>
+void wait_until(const Condition& condition) {
+  for (int looks = 1; !condition(); ++looks) looks % impatient ? relax() : std::this_thread::yield();
+}
+
 }  // namespace
+
+void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
 
 Team::Team(int threads) {
   try {
@@ -50,11 +56,12 @@ bool Team::take(Task task, std::uint32_t lot, int thread) {
 }
 
 void Team::take_part(Task task, int thread) {
-  const std::uint32_t lots = std::uint32_t(task & lots_mask), threads = posted_.threads;
-  const std::uint32_t first = lots * std::uint32_t(thread) / threads, last = lots * std::uint32_t(thread + 1) / threads;
+  const std::uint32_t lots = std::uint32_t(task & lots_mask), owners = std::min(posted_.threads, lots);
+  const auto begin_of = [&](std::uint32_t owner) { return owner < owners ? lots * owner / owners : lots; };
+  const std::uint32_t first = begin_of(std::uint32_t(thread)), last = begin_of(std::uint32_t(thread) + 1);
   for (std::uint32_t lot = first; lot < last; ++lot) take(task, lot, thread);
   // A helper does not ask after others' single lots: they have begun, and would wait for the line it looks at.
-  if (thread > 0 && lots <= threads) return;
+  if (thread > 0 && lots <= posted_.threads) return;
   for (std::uint32_t lot = last; lot < lots; ++lot) take(task, lot, thread);
   for (std::uint32_t lot = 0; lot < first; ++lot) take(task, lot, thread);
 }
@@ -69,7 +76,11 @@ Team::Task Team::post(std::uint32_t lots) {
 void Team::meanwhile(Errand* errand) {
   errand_.store(errand);
   if (errand) post(0);
-  while (!errand && on_errands_.load() > 0) pause();
+  if (!errand) wait_until([&] { return on_errands_.load() == 0; });
+}
+
+void Team::wake() {
+  if (sleeping_.load(std::memory_order_relaxed) > 0) post(0);
 }
 
 bool Team::run_errand() {
@@ -90,8 +101,7 @@ void Team::run_shared(std::uint32_t count, Call call, const void* context) {
   const Task task = post(lots);
   take_part(task, 0);
   for (std::uint32_t lot = 0; lot < lots; ++lot)
-    for (int looks = 1; lots_[lot].done.load(std::memory_order_acquire) < task; ++looks)
-      looks % impatient ? pause() : std::this_thread::yield();
+    wait_until([&] { return lots_[lot].done.load(std::memory_order_acquire) == task; });
 }
 
 void Team::help(int thread) {
@@ -110,7 +120,7 @@ void Team::help(int thread) {
       looks = 0;
       continue;
     }
-    pause();
+    relax();
     const auto now = ++looks % 64 == 0 ? std::chrono::steady_clock::now() : idle_since;
     if (looks == 64) idle_since = now;
     if (now - idle_since < awake) continue;

@@ -2,8 +2,8 @@
 //
 // Rows in random order wait for the memory, whatever is computed with them, and one core can wait for a dozen lines at a
 // time. So while the loop works on rows, helpers fetch the next ones into blocks, each in sequence; where the loop comes to
-// a block that is not ready, it fetches one itself until it is. Both wait twice as many lines at once. What the loop computes
-// is the same as from the rows in place.
+// a block that a helper is still at, it packs the next itself meanwhile, and where no helper is ahead it fetches rows in
+// place. So all wait for lines all the time. What the loop computes is the same as from the rows in place.
 #pragma once
 
 #include <array>
@@ -43,7 +43,8 @@ class PackedAhead final : private Team::Errand {
   };
 
   bool work() override { return pack_next(); }
-  bool begin(const Segment& segment, Team& team);
+  bool start(const Segment& segment, Team& team);
+  bool wait_for(std::int64_t number);
   bool pack_next();
   void pack(std::int64_t number);
   T* place(std::int64_t number) { return memory_.data() + number % blocks * block_numbers_; }
@@ -57,6 +58,7 @@ class PackedAhead final : private Team::Errand {
   Segment all_;
   std::int64_t block_rows_ = 0, block_numbers_ = 0, last_ = 0;
   bool runs_ = false;
+  std::int64_t in_place_ = -1;  ///< the block that the loop goes through without packing
   std::vector<T, HugePages<T>> memory_;
   std::array<Block, blocks> blocks_;
   alignas(cache_line) std::atomic<std::int64_t> next_{0};   ///< the first block that nobody packs yet

@@ -67,7 +67,7 @@ struct Segment {
   }
   /// Rows that are visited while others visit the other shares, here and in batches to come, of which whole ones count.
   Segment share(std::int64_t from, std::int64_t size) const {
-    const std::int64_t batches = std::uint32_t(ahead < farthest ? ahead : farthest) / std::uint32_t(count);
+    const std::int64_t batches = count > farthest ? 0 : (ahead < farthest ? ahead : farthest) / count;
     return {offset ? begin : begin + from,
             offset ? offset + from : nullptr,
             size,

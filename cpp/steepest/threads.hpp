@@ -18,6 +18,9 @@ namespace steepest {
 /// What two threads write lies this far apart, or they wait for each other's cache line.
 constexpr std::size_t cache_line = 64;
 
+/// Lets the processor's other half, or the line that is waited for, go first.
+void relax();
+
 class Team {
  public:
   /// A caller and threads - 1 helpers, which wait (first awake, then asleep) until the team goes.
@@ -39,6 +42,8 @@ class Team {
   };
   /// From now on helpers run this errand; with null none, and none is on the way any more.
   void meanwhile(Errand* errand);
+  /// Tells helpers that fell asleep that their errand has something to do again.
+  void wake();
 
   /// Calls piece(i, thread) for every i below count; thread is below threads(). Not to be called by pieces.
   template <class Piece>
