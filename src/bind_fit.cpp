@@ -213,15 +213,16 @@ class Problem {
 std::unique_ptr<Order> make_order(const py::object& order, Index rows, std::uint64_t seed, Index row_bytes,
                                   Index batch_size, bool column_major) {
   if (py::isinstance<py::str>(order)) {
+    const auto name = py::cast<std::string>(order);
     // All rows are all rows in any order, and the loop reads them in sequence.
-    const auto name = batch_size < rows ? py::cast<std::string>(order) : "sequence";
+    const bool drawn = name == "full" || name == "stream" || name == "once";
+    if (name == "sequence" || (drawn && batch_size >= rows)) return order_in_sequence(rows);
     if (name == "full") return order_full(rows, seed, false);
     if (name == "stream") {
       const Streaming streaming = streaming_for(rows, row_bytes, batch_size, column_major);
       return streaming.streams ? order_stream(rows, seed, streaming) : order_full(rows, seed, false);
     }
     if (name == "once") return order_full(rows, seed, true);
-    if (name == "sequence") return order_in_sequence(rows);
     throw std::invalid_argument("there is no order " + name);
   }
   if (py::isinstance<py::array>(order)) {

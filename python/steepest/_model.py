@@ -239,6 +239,6 @@ def start_of(result: Result) -> Any:
 def check_start(x: NDArray[Any], parameters: int) -> None:
     if x.size != parameters:
         raise ValueError(f"x0 has {x.size} parameters, the problem has {parameters}")
-    if not _core.all_finite(x):
+    if not (_core.all_finite(x) if x.dtype in FLOATS else np.isfinite(x).all()):
         finite = np.isfinite(x)
         raise ValueError(f"x0 holds {x[~finite][0]} at position {int(finite.argmin())}")
