@@ -85,7 +85,7 @@ struct RowData {
   Scaling<T> scaling;  ///< how the parameters see the columns
 };
 
-/// What the sums over dense rows share: they cut a segment into parts and chunks and bring the rows into reach.
+/// What the sums over dense rows share: they cut a segment into shares and chunks and bring the rows into reach.
 ///
 /// A segment that takes long enough is cut into shares, each with a gradient of its own, which are added in order: how it
 /// is cut depends on the rows and their order alone, so the result does not depend on the number of threads.
