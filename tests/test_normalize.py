@@ -195,7 +195,8 @@ def test_constant_columns_are_centred_and_not_blown_up(dtype: Any) -> None:
     y = X[:, 0] + 0.1 * source.normal(size=200)
     result = st.minimize("squared_error", (X, y), normalize=True, fit_intercept=True)
     assert result.normalization.deviation[1:].tolist() == [1, 1]
-    assert np.abs(result.coef[1:]).max() < 1e-2
+    rounding = np.finfo(dtype).eps * 1e5 / 3  # of a row's share in the gradient of the constant column
+    assert np.abs(result.coef[1:]).max() < 16 * rounding
     assert np.sqrt(np.mean((result.predict(X) - y) ** 2)) < 0.12
     tiny = X * dtype(1e-9)
     assert st.minimize("squared_error", (tiny, y), normalize=True).normalization.deviation[0] == pytest.approx(

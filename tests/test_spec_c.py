@@ -113,8 +113,15 @@ def given_of(name: str, rates: dict[str, Any]) -> dict[str, float]:
     return {key: value for key, value in rates.get(name, {}).items() if key in known}
 
 
-@pytest.mark.parametrize("rule", ["adagrad", "adam", "normalized_adaptive_invariant"])
-def test_c5_adaptive_rules_bear_columns_of_any_size(rule: str) -> None:
+@pytest.mark.parametrize(
+    ("rule", "steps"),
+    [
+        ("adagrad", [0.03, 0.3, 1.0]),
+        ("adam", [0.001, 0.003, 0.01]),  # the same step in every column, so the largest column limits it
+        ("normalized_adaptive_invariant", [0.03, 0.3, 1.0]),
+    ],
+)
+def test_c5_adaptive_rules_bear_columns_of_any_size(rule: str, steps: list[float]) -> None:
     """Columns from 0.01 to 100: an adaptive rule gets farther than the plain one at the best of its steps."""
     X, y = noisy()
     X = X * np.geomspace(0.01, 100, 5)
@@ -129,7 +136,7 @@ def test_c5_adaptive_rules_bear_columns_of_any_size(rule: str) -> None:
 
     best = st.minimize("huber", (X, y), normalize=True, method="L-BFGS-B").fun
     plain = reached("sgd", [1e-5, 1e-4]) - best
-    adaptive = reached(rule, [0.03, 0.3, 1.0]) - best
+    adaptive = reached(rule, steps) - best
     assert adaptive < 0.8 * plain
 
 
