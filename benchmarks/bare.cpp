@@ -14,6 +14,17 @@ using Index = std::int64_t;
 constexpr Index lanes = 16;
 typedef float Vector __attribute__((vector_size(lanes * sizeof(float)), aligned(alignof(float))));
 
+/// The machine's own registers: wider vectors would be several, and twelve sums of such do not fit.
+#if defined(__AVX512F__)
+constexpr Index register_lanes = 16;
+#elif defined(__AVX__)
+constexpr Index register_lanes = 8;
+#else
+constexpr Index register_lanes = 4;
+#endif
+constexpr Index fma_sums = 12;
+typedef float Register __attribute__((vector_size(register_lanes * sizeof(float))));
+
 inline const Vector& at(const float* data) { return *reinterpret_cast<const Vector*>(data); }
 
 inline float total(Vector v) {
@@ -119,17 +130,20 @@ double bare_exchange(Index count, Index rounds) {
   return taken.count() / double(rounds);
 }
 
-/// Multiplies and adds, in as many sums as hide the wait for each: 2 * fma_sums * lanes operations a round.
+/// How many operations a round of bare_fma is.
+Index bare_fma_operations() { return 2 * fma_sums * register_lanes; }
+
+/// Multiplies and adds, in as many sums as hide the wait for each.
 float bare_fma(Index rounds, float factor, float summand) {
-  constexpr Index fma_sums = 12;
   // Sums that begin alike stay alike, and compilers that see it keep one of them.
-  Vector sums[fma_sums];
-  for (int i = 0; i < fma_sums; ++i) sums[i] = float(i) - Vector{};
-  const Vector by = factor - Vector{}, plus = summand - Vector{};
+  Register sums[fma_sums];
+  for (int i = 0; i < fma_sums; ++i) sums[i] = float(i) - Register{};
+  const Register by = factor - Register{}, plus = summand - Register{};
   for (Index round = 0; round < rounds; ++round)
-    for (Vector& sum : sums) sum = sum * by + plus;
+    for (Register& sum : sums) sum = sum * by + plus;
   float all = 0;
-  for (const Vector& sum : sums) all += total(sum);
+  for (const Register& sum : sums)
+    for (Index i = 0; i < register_lanes; ++i) all += sum[i];
   return all;
 }
 

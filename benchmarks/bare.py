@@ -23,7 +23,6 @@ Array = NDArray[Any]
 SOURCE = Path(__file__).with_name("bare.cpp")
 # Too near and the row is not there yet, too far and the lines asked for push each other out: the best one counts.
 DISTANCES = (4, 8, 16, 32, 64)
-FMA_OPERATIONS = 2 * 12 * 16  # a round of bare_fma
 
 
 def compiler() -> str:
@@ -67,6 +66,7 @@ def _library() -> ctypes.CDLL:
         ctypes.c_int64,
         ctypes.c_int64,
     ]
+    library.bare_fma_operations.restype = ctypes.c_int64
     library.bare_fma.argtypes = [ctypes.c_int64, ctypes.c_float, ctypes.c_float]
     for move_columns in (library.bare_move_columns_f32, library.bare_move_columns_f64):
         pointer, index = ctypes.c_void_p, ctypes.c_int64
@@ -112,7 +112,8 @@ def read(arrays: Sequence[Array], threads: int = 1) -> float:
 
 def multiply_and_add(operations: int) -> None:
     """Do so many float32 operations in one thread as fast as the machine can: half of them products, half sums."""
-    _library().bare_fma(operations // FMA_OPERATIONS, 0.999, 0.001)
+    library = _library()
+    library.bare_fma(operations // library.bare_fma_operations(), 0.999, 0.001)
 
 
 def exchange(numbers: int, rounds: int = 200_000) -> float:
