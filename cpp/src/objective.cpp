@@ -16,7 +16,7 @@ constexpr Index most_chunk_rows = 2048, least_chunk_rows = 16;
 
 /// A share is worth a handshake between threads, some hundred nanoseconds on an idle machine and more on a busy one, where
 /// its rows take as long as so many bytes in sequence.
-constexpr Index share_bytes = 24 * 1024;
+constexpr Index share_bytes = 12 * 1024;
 constexpr Index most_shares = 16, least_share_rows = 16;
 
 /// A row that may lie anywhere takes as long as so many bytes in sequence: each of its lines is waited for, and its target.

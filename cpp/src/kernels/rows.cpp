@@ -122,8 +122,8 @@ void pack(const DenseRows<T>& rows, const Segment& segment, T* packed) {
   if (rows.row_major()) {
     const Index reachable = n + segment.ahead;
     for (Index i = 0; i < n; ++i) {
-      if (segment.offset && i + prefetch_rows < reachable)
-        prefetch_row(rows.data + segment[segment.soon(i + prefetch_rows)] * rows.row_stride, d);
+      if (segment.offset && i + prefetch_copied_rows < reachable)
+        prefetch_row(rows.data + segment[segment.soon(i + prefetch_copied_rows)] * rows.row_stride, d);
       __builtin_memcpy(packed + i * d, rows.data + segment[i] * rows.row_stride, std::size_t(d) * sizeof(T));
     }
     return;
