@@ -59,7 +59,7 @@ def figures(results: Mapping[str, Any], goals: Sequence[Goal]) -> str:
     roofs = ["of a sequential read", "of a bare gather"]
     head = ["features", "batch", "order", *roofs, "over the best peer", "over NumPy"]
     lines += table(head, [line for group in groups for line in epoch_lines(group)], left=3)
-    lines += ["", "Every shuffle is counted, steepest's and the peers'. What the project set itself:", ""]
+    lines += ["", "Here every shuffle is counted, steepest's and the peers'. What the project set itself:", ""]
     lines += table(
         ["case", "goal", "measured", ""],
         [
