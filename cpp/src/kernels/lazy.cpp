@@ -29,10 +29,10 @@ STEEPEST_INLINE double move_along(const SparseReader<T, I>& reader, typename Spa
         return after * x;
       });
       Vector<T> squares(0.0);
-      for (Index k = 0; k < to - from; k += N) {
-        const auto x = Vector<T>::load_first(numbers + k, to - from - k < N ? to - from - k : N);
-        squares = x * x + squares;
-      }
+      const auto add_square = [&](Vector<T> x) STEEPEST_INLINE_LAMBDA { squares = x * x + squares; };
+      Index k = 0;
+      for (; k + N <= to - from; k += N) add_square(Vector<T>::load(numbers + k));
+      if (k < to - from) add_square(Vector<T>::load_first(numbers + k, to - from - k));
       grown += double(s) * (2 * crossed - double(s) * double(squares.sum()));
     } else {
       // What `after` loses to rounding is not small beside what it moves by, and would add up.

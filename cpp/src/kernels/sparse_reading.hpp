@@ -145,8 +145,11 @@ struct SparseReader {
     // Four sums hide the latency of the multiply-add.
     C sums[4] = {0, 0, 0, 0};
     unsigned beyond = 0;
-    runs(row, [&](Index from, Index to, const T* numbers) {
-      const auto term = [&](Index k) { return C(numbers[k - from]) * seen(Simd<C, 1>(coef[column(k, beyond)])).v; };
+    // Inline, so that they stay in registers.
+    runs(row, [&](Index from, Index to, const T* numbers) STEEPEST_INLINE_LAMBDA {
+      const auto term = [&](Index k) STEEPEST_INLINE_LAMBDA {
+        return C(numbers[k - from]) * seen(Simd<C, 1>(coef[column(k, beyond)])).v;
+      };
       Index k = from;
       for (; k + 4 <= to; k += 4)
         for (int i = 0; i < 4; ++i) sums[i] += term(k + i);
