@@ -369,7 +369,7 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
     options.on_epoch = [&](const Epoch& e) {
       py::gil_scoped_acquire acquire;
       return py::cast<bool>(on_epoch(e.number, e.running_objective, e.objective, e.step_size, e.seconds,
-                                     running->updates(), copy_of(running->x()), e.validation));
+                                     running->updates(), copy_of(running->reached()), e.validation));
     };
   Fit<T> fit(reduced ? *reduced : problem.sum(), std::move(order), std::move(options),
              std::vector<T>(x0.data(), x0.data() + x0.size()),

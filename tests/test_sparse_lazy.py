@@ -55,6 +55,23 @@ def test_strong_penalties_from_a_start_away_from_zero(penalty: Any, alpha: float
             np.testing.assert_array_equal(found.coef == 0, dense.coef == 0)
 
 
+@pytest.mark.parametrize("penalty", [st.L1, st.L2, lambda alpha: st.ElasticNet(alpha, 0.4)], ids=["l1", "l2", "both"])
+@pytest.mark.parametrize("loss", ["squared_error", "hinge", "softmax"])
+def test_strengths_per_feature(loss: str, penalty: Any) -> None:
+    rows, y = make_rows(100, 9, 0.3), make_targets(st.losses.get(loss), 100)
+    strengths = np.linspace(0, 0.4, 9)
+    reached = []
+    for batch_size in (1, 8, 100):
+        for kind in ("sgd", "momentum"):
+            options = {"method": kind, "batch_size": batch_size, "step_size": 0.05, "fit_intercept": True}
+            dense, found = both(rows, y, loss, penalty=penalty(strengths), **options)
+            assert_same(dense, found)
+            without = both(rows, y, loss, **options)[1]
+            assert np.abs(found.x - without.x).max() > 1e-5
+            reached.append(found.fun)
+    vary(np.array(reached))
+
+
 def test_columns_reach_exactly_zero_while_nobody_looks() -> None:
     rows = sparse.csr_matrix((np.ones(40), (np.arange(40), np.arange(40) % 4)), shape=(40, 30))
     x0 = np.linspace(-1, 1, 30)

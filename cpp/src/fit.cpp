@@ -74,9 +74,9 @@ Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, st
   descent_.restore(state, x_);
   const bool same_for_all =
       std::all_of(terms_.each.begin(), terms_.each.end(), [](const double* each) { return !each; });
-  const bool elastic = !penalty_ || (penalty_->elastic && same_for_all);
-  if (penalty_ && elastic) penalty_->elastic(options_.penalty->params.data(), &options_.held.l1, &options_.held.l2);
-  by_sum_ = !full_batch_ && elastic && options_.stepping == Stepping::schedule &&
+  elastic_ = !penalty_ || (penalty_->elastic && same_for_all);
+  if (penalty_ && elastic_) penalty_->elastic(options_.penalty->params.data(), &options_.held.l1, &options_.held.l2);
+  by_sum_ = !full_batch_ && elastic_ && options_.stepping == Stepping::schedule &&
             rule_specs()[options_.rule.index].name == "sgd" && !options_.tempering.any() &&
             sum_.descends(options_.batch_size);
   choose_lazy_descent();
@@ -163,10 +163,10 @@ bool Fit<T>::run_epoch() {
   for (Index done = 0; done < n_; ++batch) {
     const Index rows = std::min(options_.batch_size, n_ - done);
     double objective = objective_of(evaluate_batch(rows), rows);
-    if (!met(objective, last_segment_)) return false;
-    if (options_.stepping == Stepping::line_search) {
-      step_taken_back_ = !line_search_.accept(x_, gradient_, objective);
-    }
+    // A line search takes a leap to where there are no numbers back like any other that leads up.
+    const bool leapt = options_.stepping == Stepping::line_search && !line_search_.accepted().empty();
+    if (!leapt && !met(objective, last_segment_)) return false;
+    if (options_.stepping == Stepping::line_search) step_taken_back_ = !line_search_.accept(x_, gradient_, objective);
     if (options_.strong_convexity > 0) squared_gradient_ = squared_norm(gradient_);
     // From the epoch's number, not from a count of updates: a run that goes on computes the same bits.
     step_ = next_step(double(epoch_) + double(batch) / double(updates_per_epoch_), objective);
@@ -300,9 +300,9 @@ bool Fit<T>::end_of_epoch(double running) {
   if (!options_.keep_history) history_.clear();
   history_.push_back({epoch_, running, exact, step_, pacer_->seconds(), held_out});
 
-  const double reached = need_exact ? exact : running;
-  if (sum_.outside() && epoch_ == options_.epochs_before + 1) scale_ = std::abs(reached);
-  if (exploded(reached)) {
+  const double objective = need_exact ? exact : running;
+  if (sum_.outside() && epoch_ == options_.epochs_before + 1) scale_ = std::abs(objective);
+  if (exploded(objective)) {
     diverge();
     return false;
   }
@@ -313,8 +313,8 @@ bool Fit<T>::end_of_epoch(double running) {
     diverge();
     return false;
   }
-  if (reached < best_objective_) {
-    best_objective_ = reached;
+  if (objective < best_objective_) {
+    best_objective_ = objective;
     best_x_ = judged_on_the_way() && !need_exact ? epoch_start_ : x_;  // a full batch is judged before its update
   }
   if (options_.on_epoch && options_.on_epoch(history_.back()))
@@ -322,7 +322,7 @@ bool Fit<T>::end_of_epoch(double running) {
   else if (options_.step_tolerance >= 0 && largest_change(x_, epoch_start_) < options_.step_tolerance)
     status_ = Status::converged;
   else if (options_.tolerance > 0)
-    status_ = judge_progress(reached);
+    status_ = judge_progress(objective);
   if (status_ == Status::running && patience_ > 0 && epochs_without_better_ >= patience_)
     status_ = Status::early_stopped;
   return status_ == Status::running;
@@ -332,8 +332,7 @@ bool Fit<T>::end_of_epoch(double running) {
 template <class T>
 double Fit<T>::validate() {
   ++evaluations_;
-  // What a line search has reached is the last accepted point; the step from there is yet to be judged.
-  const std::vector<T>& at = line_search_.accepted().empty() ? x_ : line_search_.accepted();
+  const std::vector<T>& at = reached();
   held_out_->draw(false, 0);
   const auto poll = [this] { pacer_->worked(held_out_->block_rows()); };
   const double total = full_sum<T>(*held_out_, at.data(), nullptr, poll);

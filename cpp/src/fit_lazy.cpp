@@ -19,12 +19,12 @@ constexpr double worth_a_list = 0.25;
 }  // namespace
 
 /// Chooses among the ways of an epoch that leave untouched columns alone, where there is one: plain descent with an elastic
-/// penalty, or a rule that says so without a penalty.
+/// penalty of one strength, or a rule that says so without a penalty.
 template <class T>
 void Fit<T>::choose_lazy_descent() {
   const RuleSpec& rule = rule_specs()[options_.rule.index];
   if (full_batch_ || options_.stepping != Stepping::schedule) return;
-  if (rule.name == "sgd" && (!penalty_ || penalty_->elastic) && !options_.tempering.any()) {
+  if (rule.name == "sgd" && elastic_ && !options_.tempering.any()) {
     Restraint held = options_.held;
     if (options_.batch_size > 1) {
       // Of single rows only.

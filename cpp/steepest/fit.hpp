@@ -84,6 +84,8 @@ class Fit {
   void run();
 
   const std::vector<T>& x() const { return x_; }
+  /// What an epoch is about: x, but with a line search the last accepted point, from where a step is yet to be judged.
+  const std::vector<T>& reached() const { return line_search_.accepted().empty() ? x_ : line_search_.accepted(); }
   /// All that the rule needs to go on, beside x.
   std::vector<double> state() const { return descent_.state(); }
   const std::vector<Epoch>& history() const { return history_; }
@@ -136,6 +138,7 @@ class Fit {
   std::int64_t n_, parameters_, updates_per_epoch_;
   double mean_weight_;
   bool full_batch_;
+  bool elastic_;  // no penalty, or L1 and L2 of one strength each, which are in options_.held
 
   bool by_sum_ = false;  // plain descent that the sum does by itself: few parameters stay in registers
   std::vector<T> steps_;
