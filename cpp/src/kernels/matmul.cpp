@@ -14,6 +14,12 @@ inline constexpr int tile_rows = vector_bytes == 64 ? 12 : 6;
 inline constexpr int tile_registers = 2;
 /// Rows of B that are packed at once.
 inline constexpr std::int64_t packed_rows = 256;
+/// Steps along the inner axis by which a tile asks for its operands ahead: their rows lie too far apart for the hardware, and
+/// rows of B a power of two apart share few places of the first-level cache.
+inline constexpr std::int64_t ahead = 8;
+/// Where A lies along its rows, a line of it holds numbers of several tiles. With more steps than so many the lines of all
+/// steps leave the first-level cache before the next columns of B meet them, so that few rows of C go through all of B.
+inline constexpr std::int64_t cached_steps = 128, cached_rows = 24;
 
 /// Where a tile begins and how its operands lie. `last`: how many numbers the last register holds.
 template <class T>
@@ -40,6 +46,8 @@ template <int Rows, int Registers, bool Whole, class T>
   unrolled<Rows * Registers>([&]<int I>() { sum[I] = V(0.0); });
   const T *a = t.a, *b = t.b;
   for (std::int64_t p = 0; p < t.k; ++p, a += t.a_step, b += t.b_row) {
+    __builtin_prefetch(a + ahead * t.a_step);
+    __builtin_prefetch(b + ahead * t.b_row);
     V x[Registers];
     unrolled<Registers>([&]<int Q>() { x[Q] = read(b, Q); });
     unrolled<Rows>([&]<int R>() {
@@ -71,15 +79,17 @@ void tile_of_width(const Tile<T>& t, std::int64_t columns) {
   return tile<Rows, 1, false>(t);
 }
 
-/// A column of tiles, as high as registers allow and of like heights at the end.
+/// A column of tiles, as high as registers allow and of like heights at the end: two of four rows take as long as one of six,
+/// but so does one of two.
 template <class T>
 void tiles(Tile<T> t, std::int64_t m, std::int64_t columns) {
   constexpr int N = lanes<T>;
+  constexpr std::int64_t even_end = tile_rows > 8 ? 16 : 8;
   t.last = columns > N ? columns - N : columns;
   for (std::int64_t i = 0; i < m;) {
     const std::int64_t left = m - i;
     std::int64_t rows;
-    if (left >= tile_rows && left != 16) {
+    if (left >= tile_rows && left != even_end) {
       rows = tile_rows;
       tile_of_width<tile_rows>(t, columns);
     } else if (left >= 8 && tile_rows > 8) {
@@ -101,10 +111,9 @@ void tiles(Tile<T> t, std::int64_t m, std::int64_t columns) {
   }
 }
 
-}  // namespace
-
+/// Some rows of a product.
 template <class T>
-void multiply(const Product<T>& g) {
+void multiply_rows(const Product<T>& g) {
   constexpr std::int64_t width = tile_registers * lanes<T>;
   for (std::int64_t j = 0; j < g.n; j += width) {
     const std::int64_t columns = g.n - j < width ? g.n - j : width;
@@ -124,6 +133,20 @@ void multiply(const Product<T>& g) {
       t.add = g.add || from > 0;
       tiles(t, g.m, columns);
     }
+  }
+}
+
+}  // namespace
+
+template <class T>
+void multiply(const Product<T>& g) {
+  if (g.a_row != 1 || g.a_step == 1 || g.k <= cached_steps || g.b_transposed) return multiply_rows(g);
+  for (std::int64_t i = 0; i < g.m; i += cached_rows) {
+    Product<T> rows = g;
+    rows.m = g.m - i < cached_rows ? g.m - i : cached_rows;
+    rows.a += i;
+    rows.c += i * g.c_row;
+    multiply_rows(rows);
   }
 }
 
