@@ -275,8 +275,8 @@ const char* name_of(Status status) {
   return "";
 }
 
-template <class T>
-py::array_t<T> copy_of(const std::vector<T>& numbers) {
+template <class T, class Allocator>
+py::array_t<T> copy_of(const std::vector<T, Allocator>& numbers) {
   return py::array_t<T>(Index(numbers.size()), numbers.data());
 }
 
@@ -372,7 +372,7 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
                                      running->updates(), copy_of(running->reached()), e.validation));
     };
   Fit<T> fit(reduced ? *reduced : problem.sum(), std::move(order), std::move(options),
-             std::vector<T>(x0.data(), x0.data() + x0.size()),
+             Numbers<T>(x0.data(), x0.data() + x0.size()),
              std::vector<double>(state.data(), state.data() + state.size()));
   running = &fit;
   if (!held_out.is_none()) fit.hold_out(py::cast<Problem<T>&>(held_out).sum(), patience);

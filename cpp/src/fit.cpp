@@ -23,7 +23,7 @@ constexpr std::size_t patience = 5, uneven_patience = 50;
 constexpr int most_narrowings = 8;
 
 template <class T>
-double largest_change(const std::vector<T>& a, const std::vector<T>& b) {
+double largest_change(const Numbers<T>& a, const Numbers<T>& b) {
   double largest = 0;
   for (std::size_t i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(double(a[i]) - double(b[i])));
   return largest;
@@ -56,7 +56,7 @@ class Fit<T>::Pacer {
 };
 
 template <class T>
-Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, std::vector<T> x0,
+Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, Numbers<T> x0,
             const std::vector<double>& state)
     : sum_(sum), order_(std::move(order)), options_(std::move(options)), kernels_(kernels_of<T>(kernels())),
       penalty_(options_.penalty ? &kernels_.penalties[options_.penalty->index] : nullptr),
@@ -85,7 +85,7 @@ Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, st
 
 /// The start: where a constraint forbids it, the nearest point that it allows.
 template <class T>
-std::vector<T> Fit<T>::feasible(std::vector<T> x) const {
+Numbers<T> Fit<T>::feasible(Numbers<T> x) const {
   if (penalty_ && penalty_specs()[options_.penalty->index].constraint)
     penalty_->prox(terms_, sum_.penalised(), T(1), nullptr, x.data());
   return x;
@@ -332,7 +332,7 @@ bool Fit<T>::end_of_epoch(double running) {
 template <class T>
 double Fit<T>::validate() {
   ++evaluations_;
-  const std::vector<T>& at = reached();
+  const Numbers<T>& at = reached();
   held_out_->draw(false, 0);
   const auto poll = [this] { pacer_->worked(held_out_->block_rows()); };
   const double total = full_sum<T>(*held_out_, at.data(), nullptr, poll);
@@ -391,7 +391,7 @@ double Fit<T>::evaluate_full(bool with_gradient) {
     const double scale = 1 / (double(n_) * mean_weight_);
     for (double& g : full_gradient_) g *= scale;
     if (penalty_ && penalty_->smooth_gradient) {
-      std::vector<T> pull(std::size_t(sum_.penalised()));
+      Numbers<T> pull(std::size_t(sum_.penalised()));
       penalty_->smooth_gradient(terms_, sum_.penalised(), x_.data(), pull.data());
       for (std::size_t j = 0; j < pull.size(); ++j) full_gradient_[j] += double(pull[j]);
     }

@@ -341,6 +341,7 @@ Program::Program(Trace& trace, const Ref& loss, Result result, bool weighted, bo
   value_ = planner.slot_of(value);
   for (const Ref& gradient : found) gradients_.push_back(gradient ? planner.slot_of(gradient) : -1);
   find_direct();
+  movable_ = wide_ && !reads_parameters_late();
 }
 
 /// A product that is nothing but one parameter's gradient needs no memory between.
@@ -357,6 +358,16 @@ void Program::find_direct() {
     if ((step.kind == Step::Kind::product || step.kind == Step::Kind::weights) && readers[std::size_t(step.out)] == 1 &&
         std::find(gradients_.begin(), gradients_.end(), step.out) != gradients_.end())
       direct_[std::size_t(step.out)] = 1;
+}
+
+bool Program::reads_parameters_late() const {
+  const auto is_parameter = [&](int slot) {
+    return slot >= 0 && slots_[std::size_t(slot)].place == Slot::Place::parameter;
+  };
+  for (const auto* steps : {&sums_, &after_})
+    for (const Step& step : *steps)
+      if (std::any_of(step.in, step.in + step.inputs, is_parameter)) return true;
+  return std::any_of(gradients_.begin(), gradients_.end(), is_parameter);
 }
 
 }  // namespace steepest

@@ -45,7 +45,7 @@ Descent<T>::Descent(Options options, std::int64_t parameters, std::int64_t penal
 }
 
 template <class T>
-void Descent<T>::start(const std::vector<T>& x) {
+void Descent<T>::start(const Numbers<T>& x) {
   numbers_.assign(std::size_t(spec_.state_numbers), 0);
   vectors_.assign(std::size_t(spec_.state_vectors) * x.size(), T(0));
   for (int i = 0; i < spec_.from_start; ++i) std::copy(x.begin(), x.end(), vectors_.begin() + i * parameters_);
@@ -53,7 +53,7 @@ void Descent<T>::start(const std::vector<T>& x) {
 }
 
 template <class T>
-void Descent<T>::restore(const std::vector<double>& state, const std::vector<T>& x) {
+void Descent<T>::restore(const std::vector<double>& state, const Numbers<T>& x) {
   start(x);
   if (state.empty()) return;
   const std::size_t live = reports_another() ? live_.size() : 0;
@@ -81,8 +81,8 @@ bool Descent<T>::leaves_others(double step) const {
 }
 
 template <class T>
-void Descent<T>::update_some(std::vector<T>& x, std::vector<T>& gradient, const std::vector<std::int64_t>& some,
-                             double step, double objective) {
+void Descent<T>::update_some(Numbers<T>& x, Numbers<T>& gradient, const std::vector<std::int64_t>& some, double step,
+                             double objective) {
   const std::size_t n = some.size(), vectors = std::size_t(spec_.state_vectors);
   some_x_.resize(n);
   some_gradient_.resize(n);
@@ -115,7 +115,7 @@ void Descent<T>::update_some(std::vector<T>& x, std::vector<T>& gradient, const 
 }
 
 template <class T>
-void Descent<T>::update(std::vector<T>& x, std::vector<T>& gradient, double step, double objective) {
+void Descent<T>::update(Numbers<T>& x, Numbers<T>& gradient, double step, double objective) {
   last_step_ = step;
   Update<T> u{};
   u.n = parameters_;
@@ -135,7 +135,7 @@ void Descent<T>::update(std::vector<T>& x, std::vector<T>& gradient, double step
 }
 
 template <class T>
-void Descent<T>::show(std::vector<T>& x) {
+void Descent<T>::show(Numbers<T>& x) {
   if (!reports_another() || shown_) return;
   shown_ = true;
   live_ = x;
@@ -144,14 +144,14 @@ void Descent<T>::show(std::vector<T>& x) {
 }
 
 template <class T>
-void Descent<T>::hide(std::vector<T>& x) {
+void Descent<T>::hide(Numbers<T>& x) {
   if (!reports_another() || !shown_) return;
   shown_ = false;
   x = live_;
 }
 
 template <class T>
-bool LineSearch<T>::accept(std::vector<T>& x, std::vector<T>& gradient, double& objective) {
+bool LineSearch<T>::accept(Numbers<T>& x, Numbers<T>& gradient, double& objective) {
   if (!objectives_.empty()) {
     const double worst = *std::max_element(objectives_.begin(), objectives_.end());
     const double moved = squared_distance(x, x_);
@@ -186,7 +186,7 @@ bool LineSearch<T>::accept(std::vector<T>& x, std::vector<T>& gradient, double& 
 }
 
 template <class T>
-double DistanceSteps<T>::next(const std::vector<T>& x, const std::vector<T>& gradient, double objective) {
+double DistanceSteps<T>::next(const Numbers<T>& x, const Numbers<T>& gradient, double objective) {
   squared_gradients_ += squared_norm(gradient);
   if (squared_gradients_ == 0) return 1;  // nothing to follow yet
   farthest_ =
@@ -197,14 +197,14 @@ double DistanceSteps<T>::next(const std::vector<T>& x, const std::vector<T>& gra
 /// A guess, on the small side, of how far the minimum is: a hundredth of the way to a zero objective along the gradient, in
 /// the units of the data, but no more than a hundredth of the size that parameters usually have.
 template <class T>
-double DistanceSteps<T>::first_distance(const std::vector<T>& gradient, double objective) const {
+double DistanceSteps<T>::first_distance(const Numbers<T>& gradient, double objective) const {
   const double along = std::abs(objective) / std::sqrt(squared_norm(gradient));
   const double usual = 1 + std::sqrt(squared_norm(start_));
   return 0.01 * (along > 0 ? std::min(along, usual) : usual);
 }
 
 template <class T>
-void DistanceSteps<T>::narrow(const std::vector<T>& x) {
+void DistanceSteps<T>::narrow(const Numbers<T>& x) {
   start_ = x;
   farthest_ *= 0.1;
   squared_gradients_ = 0;

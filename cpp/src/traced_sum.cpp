@@ -13,7 +13,7 @@ constexpr Index most_block_rows = 256, least_block_rows = 16;
 constexpr Index block_bytes = 64 * 1024;
 /// What a wave of a wide program touches: it stays in the second-level cache. Its end costs a walk through the gradients, so a
 /// program of few parameters has shorter waves, whose rows are nearer when they are met again.
-constexpr Index wave_bytes = 2 * 1024 * 1024, short_wave_bytes = 512 * 1024, most_wave_rows = 1024;
+constexpr Index wave_bytes = 3 * 1024 * 1024, short_wave_bytes = 512 * 1024, most_wave_rows = 1024;
 constexpr Index few_parameters = 64 * 1024;  // bytes
 
 /// How much work is worth a handshake between threads; the overhead of a part is that of a block.
@@ -82,6 +82,31 @@ double TracedSum<T>::batch(const Segment& segment, const T* x, T* gradient) {
   const double total = gradient_tapes_[0].run_waves(data_.inputs, segment, x, batch_, draw_, team_);
   batch_.add = true;
   return total;
+}
+
+/// Plain descent whose products move the parameters by themselves.
+template <class T>
+class TracedSum<T>::Straight final : public LazyDescent<T> {
+ public:
+  explicit Straight(TracedSum& sum) : sum_(sum) {}
+  void begin(T* x) override { x_ = x; }
+  double update(const Segment& batch, double divisor, double step) override {
+    sum_.last_x_ = x_;
+    return sum_.gradient_tapes_[0].move(sum_.data_.inputs, batch, x_, T(-step / divisor), sum_.draw_, sum_.team_);
+  }
+  double flush() override { return 0; }
+
+ private:
+  TracedSum& sum_;
+  T* x_ = nullptr;
+};
+
+template <class T>
+std::unique_ptr<LazyDescent<T>> TracedSum<T>::lazily(const Restraint& held, Index batch_size) {
+  const bool same_pace = held.intercept_pace == 1 || penalised() == parameters();
+  if (!gradient_->movable() || batch_size == 1 || batch_size > wave_ || held.l1 != 0 || held.l2 != 0 || !same_pace)
+    return nullptr;
+  return std::make_unique<Straight>(*this);
 }
 
 template <class T>

@@ -1,5 +1,6 @@
 // Wide programs: a batch at once, shared by threads first by its rows, then by the results of its sums.
 #include <algorithm>
+#include <cmath>
 
 #include "steepest/tape.hpp"
 
@@ -23,7 +24,7 @@ Index work_of(const Step& step) { return is_product(step) ? step.out_shape.count
 }  // namespace
 
 /// The sums over rows and how they are cut: products by the rows of their results, or by the columns where rows are few; no
-/// others.
+/// others. That of the losses comes first.
 template <class T>
 void Tape<T>::plan_sums(Index rows) {
   if (sums_.rows == rows) return;
@@ -40,6 +41,8 @@ void Tape<T>::plan_sums(Index rows) {
     for (Index from = 0; from < size; from += part)
       tasks_.push_back({&step, &sums_.geometries[i], from, std::min(from + part, size)});
   }
+  std::stable_partition(tasks_.begin(), tasks_.end(),
+                        [&](const Task& task) { return task.step->add_to == program_->value(); });
 }
 
 template <class T>
@@ -62,48 +65,66 @@ void Tape<T>::run_sum(const Task& task, T scale, bool add) {
 }
 
 template <class T>
-double Tape<T>::run_waves(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x,
-                          const Into<T>& into, Draw draw, Team* team) {
-  const Index threads = team ? team->threads() : 1;
-  while (Index(lanes_.size()) < threads) lanes_.push_back(lane_);
-  begin(x, into.gradient);
-  for (Lane& lane : lanes_) lane.at = lane_.at;
-  T* value = const_cast<T*>(lane_.at[std::size_t(program_->value())]);
+double Tape<T>::run_wave(const std::vector<RowInput<T>>& inputs, const Segment& wave, const Into<T>& into,
+                         bool finite_only, Draw draw, Team* team) {
   Index work = 0;
   for (const Step& step : program_->sums()) work += work_of(step);
+  Team* helping = wave.count * work >= piece_work ? team : nullptr;
+  Index pieces = (wave.count + piece_rows - 1) / piece_rows;
+  if (pieces == 1 && wave.count >= 2 * least_piece_rows && wave.count * work >= 2 * piece_work) pieces = 2;
+  // Both sizes of pieces are known before any thread asks.
+  bind(wave.count / pieces);
+  bind((wave.count + pieces - 1) / pieces);
+  plan_sums(wave.count);
+  share(helping, std::uint32_t(pieces), [&](std::uint32_t i, int thread) {
+    const Index first = wave.count * i / pieces, last = wave.count * (i + 1) / pieces;
+    Lane& lane = lanes_[std::size_t(thread)];
+    place(inputs, wave.part(first, last - first), first, lane, true, draw);
+    const auto& geometries = bind(last - first);
+    for (std::size_t s = 0; s < geometries.size(); ++s) run_step(program_->per_block()[s], geometries[s], lane);
+  });
+  place(inputs, wave, 0, lane_, false, draw);
+  // Without a gradient the products are of no use, but go to memory of their own.
+  const T scale = into.gradient ? into.scale : T(1);
+  run_sum(tasks_[0], scale, into.add);
+  T* value = const_cast<T*>(lane_.at[std::size_t(program_->value())]);
+  const double total = double(std::exchange(*value, T(0)));
+  if (finite_only && !std::isfinite(total)) return total;
+  share(helping, std::uint32_t(tasks_.size()) - 1,
+        [&](std::uint32_t i, int) { run_sum(tasks_[i + 1], scale, into.add); });
+  return total;
+}
+
+template <class T>
+void Tape<T>::begin_lanes(const T* x, T* gradient, Team* team) {
+  const Index threads = team ? team->threads() : 1;
+  while (Index(lanes_.size()) < threads) lanes_.push_back(lane_);
+  begin(x, gradient);
+  for (Lane& lane : lanes_) lane.at = lane_.at;
+}
+
+template <class T>
+double Tape<T>::run_waves(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x,
+                          const Into<T>& into, Draw draw, Team* team) {
+  begin_lanes(x, into.gradient, team);
   double total = 0;
   const Index waves = (segment.count + block_rows_ - 1) / block_rows_;
   for (Index w = 0; w < waves; ++w) {
     const Index from = segment.count * w / waves, to = segment.count * (w + 1) / waves;
-    const Segment wave = segment.part(from, to - from);
-    Index pieces = (wave.count + piece_rows - 1) / piece_rows;
-    if (pieces == 1 && wave.count >= 2 * least_piece_rows && wave.count * work >= 2 * piece_work) pieces = 2;
-    // Both sizes of pieces are known before any thread asks.
-    bind(wave.count / pieces);
-    bind((wave.count + pieces - 1) / pieces);
-    const auto piece = [&](std::uint32_t i, int thread) {
-      const Index first = wave.count * i / pieces, last = wave.count * (i + 1) / pieces;
-      Lane& lane = lanes_[std::size_t(thread)];
-      place(inputs, wave.part(first, last - first), first, lane, true, draw);
-      const auto& geometries = bind(last - first);
-      for (std::size_t s = 0; s < geometries.size(); ++s) run_step(program_->per_block()[s], geometries[s], lane);
-    };
-    plan_sums(wave.count);
-    // Without a gradient the products are of no use, but go to memory of their own.
-    const T scale = into.gradient ? into.scale : T(1);
-    const bool add = into.add || w > 0;
-    place(inputs, wave, 0, lane_, false, draw);
-    const auto sum = [&](std::uint32_t i, int) { run_sum(tasks_[i], scale, add); };
-    if (team && wave.count * work >= piece_work) {
-      team->run(std::uint32_t(pieces), piece);
-      team->run(std::uint32_t(tasks_.size()), sum);
-    } else {
-      for (Index i = 0; i < pieces; ++i) piece(std::uint32_t(i), 0);
-      for (std::size_t i = 0; i < tasks_.size(); ++i) sum(std::uint32_t(i), 0);
-    }
-    total += double(std::exchange(*value, T(0)));
+    const Into<T> wave_into{into.gradient, into.scale, into.add || w > 0};
+    total += run_wave(inputs, segment.part(from, to - from), wave_into, false, draw, team);
   }
   end(into);
+  return total;
+}
+
+template <class T>
+double Tape<T>::move(const std::vector<RowInput<T>>& inputs, const Segment& wave, T* x, T factor, Draw draw,
+                     Team* team) {
+  begin_lanes(x, x, team);
+  const Into<T> into{x, factor, true};
+  const double total = run_wave(inputs, wave, into, true, draw, team);
+  if (std::isfinite(total)) end(into);
   return total;
 }
 

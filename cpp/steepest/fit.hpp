@@ -74,7 +74,7 @@ struct NonFinite : std::runtime_error {
 template <class T>
 class Fit {
  public:
-  Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, std::vector<T> x0,
+  Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, Numbers<T> x0,
       const std::vector<double>& state = {});
   ~Fit();
 
@@ -83,9 +83,9 @@ class Fit {
   void hold_out(RowSum<T>& rows, std::int64_t patience);
   void run();
 
-  const std::vector<T>& x() const { return x_; }
+  const Numbers<T>& x() const { return x_; }
   /// What an epoch is about: x, but with a line search the last accepted point, from where a step is yet to be judged.
-  const std::vector<T>& reached() const { return line_search_.accepted().empty() ? x_ : line_search_.accepted(); }
+  const Numbers<T>& reached() const { return line_search_.accepted().empty() ? x_ : line_search_.accepted(); }
   /// All that the rule needs to go on, beside x.
   std::vector<double> state() const { return descent_.state(); }
   const std::vector<Epoch>& history() const { return history_; }
@@ -102,7 +102,7 @@ class Fit {
  private:
   class Pacer;
 
-  std::vector<T> feasible(std::vector<T> x) const;
+  Numbers<T> feasible(Numbers<T> x) const;
   double natural_scale();
   bool exploded(double objective) const;
   bool run_epoch();
@@ -141,12 +141,12 @@ class Fit {
   bool elastic_;  // no penalty, or L1 and L2 of one strength each, which are in options_.held
 
   bool by_sum_ = false;  // plain descent that the sum does by itself: few parameters stay in registers
-  std::vector<T> steps_;
+  Numbers<T> steps_;
   std::unique_ptr<LazyDescent<T>> lazy_;  // where an update need not move all parameters
   bool by_touch_ = false;                 // updates leave alone what a batch does not touch
   std::vector<std::int64_t> touched_;
   std::vector<std::uint32_t> gathered_;
-  std::vector<T> x_, gradient_, epoch_start_, best_x_;
+  Numbers<T> x_, gradient_, epoch_start_, best_x_;
   Descent<T> descent_;
   LineSearch<T> line_search_;
   DistanceSteps<T> distance_;
@@ -172,7 +172,7 @@ class Fit {
   RowSum<T>* held_out_ = nullptr;
   std::int64_t patience_ = 0, best_epoch_ = 0, epochs_without_better_ = 0;
   double best_held_out_ = std::numeric_limits<double>::infinity();
-  std::vector<T> best_held_out_x_;
+  Numbers<T> best_held_out_x_;
   std::vector<double> best_held_out_state_;
 };
 

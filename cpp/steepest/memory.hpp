@@ -1,10 +1,13 @@
 // Memory for the library's own large buffers: on huge pages where the system offers them, because random access to many
-// small pages waits for their addresses as long as for the data.
+// small pages waits for their addresses as long as for the data; in any case from the beginning of a cache line on, because
+// kernels read what lies across two of them at half the speed.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
+#include <vector>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -16,12 +19,14 @@ template <class T>
 struct HugePages {
   using value_type = T;
   static constexpr std::size_t page = std::size_t(2) << 20;
+  static constexpr std::align_val_t line{64};
 
   HugePages() = default;
   template <class U>
   HugePages(const HugePages<U>&) {}
 
   T* allocate(std::size_t count) {
+    if (count > (std::size_t(PTRDIFF_MAX) - page) / sizeof(T)) throw std::bad_array_new_length();
     const std::size_t bytes = count * sizeof(T);
 #if defined(__linux__)
     if (bytes >= page) {
@@ -31,15 +36,23 @@ struct HugePages {
       return static_cast<T*>(memory);
     }
 #endif
-    if (void* memory = std::malloc(bytes ? bytes : 1)) return static_cast<T*>(memory);
-    throw std::bad_alloc();
+    return static_cast<T*>(::operator new(bytes, line));
   }
-  void deallocate(T* memory, std::size_t) { std::free(memory); }
+  void deallocate(T* memory, [[maybe_unused]] std::size_t count) {
+#if defined(__linux__)
+    if (count * sizeof(T) >= page) return std::free(memory);
+#endif
+    ::operator delete(memory, line);
+  }
 
   template <class U>
   bool operator==(const HugePages<U>&) const {
     return true;
   }
 };
+
+/// Parameters, and what there is one of for each.
+template <class T>
+using Numbers = std::vector<T, HugePages<T>>;
 
 }  // namespace steepest

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "steepest/kernels.hpp"
+#include "steepest/memory.hpp"
 #include "steepest/registry.hpp"
 
 namespace steepest {
@@ -47,7 +48,7 @@ double squared_norm(const Numbers& a) {
 }
 
 template <class T>
-double squared_distance(const std::vector<T>& a, const std::vector<T>& b) {
+double squared_distance(const Numbers<T>& a, const Numbers<T>& b) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) sum += (double(a[i]) - double(b[i])) * (double(a[i]) - double(b[i]));
   return sum;
@@ -95,24 +96,24 @@ class Descent {
   Descent(Options options, std::int64_t parameters, std::int64_t penalised);
 
   /// Begins anew at x.
-  void start(const std::vector<T>& x);
+  void start(const Numbers<T>& x);
   /// Goes on from what `state()` of an earlier run said; begins anew where that is empty.
-  void restore(const std::vector<double>& state, const std::vector<T>& x);
+  void restore(const std::vector<double>& state, const Numbers<T>& x);
   /// All that a rule needs to go on, beside x: its numbers, the live x where another is reported, its vectors.
   std::vector<double> state() const;
 
   /// One update of x. The gradient is clipped and decayed in place.
-  void update(std::vector<T>& x, std::vector<T>& gradient, double step, double objective);
+  void update(Numbers<T>& x, Numbers<T>& gradient, double step, double objective);
 
   /// Whether parameters without a gradient stay as they are in an update of this step size.
   bool leaves_others(double step) const;
   /// The same as update() where that is so, given the parameters that may have a gradient; they have none afterwards.
-  void update_some(std::vector<T>& x, std::vector<T>& gradient, const std::vector<std::int64_t>& some, double step,
+  void update_some(Numbers<T>& x, Numbers<T>& gradient, const std::vector<std::int64_t>& some, double step,
                    double objective);
 
   /// Puts what the rule reports in the place of the parameters it descends with, and back.
-  void show(std::vector<T>& x);
-  void hide(std::vector<T>& x);
+  void show(Numbers<T>& x);
+  void hide(Numbers<T>& x);
   bool reports_another() const { return spec_.reported != itself; }
 
  private:
@@ -122,8 +123,8 @@ class Descent {
   Terms terms_;
   std::int64_t parameters_, penalised_;
   std::vector<double> numbers_;
-  std::vector<T> vectors_, live_, metric_, scale_;
-  std::vector<T> some_x_, some_gradient_, some_vectors_, some_scale_;
+  Numbers<T> vectors_, live_, metric_, scale_;
+  Numbers<T> some_x_, some_gradient_, some_vectors_, some_scale_;
   double last_step_ = 0;
   bool shown_ = true;  // the loop's x is what the rule reports, live_ where it descends
 };
@@ -138,16 +139,16 @@ class LineSearch {
   double step() const { return step_; }
   /// Judges the last step by the objective it led to. A bad one is taken back: x, gradient and objective are those of the
   /// last accepted point again, and the step is shortened.
-  bool accept(std::vector<T>& x, std::vector<T>& gradient, double& objective);
+  bool accept(Numbers<T>& x, Numbers<T>& gradient, double& objective);
   /// The last point accepted, and the best; empty before the first.
-  const std::vector<T>& accepted() const { return x_; }
-  const std::vector<T>& best() const { return best_x_; }
+  const Numbers<T>& accepted() const { return x_; }
+  const Numbers<T>& best() const { return best_x_; }
   double best_objective() const { return best_; }
 
  private:
   double step_;
-  std::vector<T> x_, gradient_, best_x_;  // x_, gradient_: of the last accepted point
-  std::vector<double> objectives_;        // of the last few accepted points
+  Numbers<T> x_, gradient_, best_x_;  // x_, gradient_: of the last accepted point
+  std::vector<double> objectives_;    // of the last few accepted points
   std::size_t accepted_ = 0;
   double best_ = infinity;
 };
@@ -156,16 +157,16 @@ class LineSearch {
 template <class T>
 class DistanceSteps {
  public:
-  explicit DistanceSteps(const std::vector<T>& start) : start_(start) {}
+  explicit DistanceSteps(const Numbers<T>& start) : start_(start) {}
 
-  double next(const std::vector<T>& x, const std::vector<T>& gradient, double objective);
+  double next(const Numbers<T>& x, const Numbers<T>& gradient, double objective);
   /// Begins again at x, with the belief that the minimum is much closer.
-  void narrow(const std::vector<T>& x);
+  void narrow(const Numbers<T>& x);
 
  private:
-  double first_distance(const std::vector<T>& gradient, double objective) const;
+  double first_distance(const Numbers<T>& gradient, double objective) const;
 
-  std::vector<T> start_;
+  Numbers<T> start_;
   double farthest_ = 0, squared_gradients_ = 0;
 };
 

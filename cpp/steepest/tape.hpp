@@ -89,6 +89,8 @@ class Program {
   bool wide() const { return wide_; }
   /// By slot: whether it is a product that is a parameter's gradient, and nothing else reads it.
   const std::vector<char>& direct() const { return direct_; }
+  /// Whether the parameters may move while the sums run: nothing that comes after the rows reads them.
+  bool movable() const { return movable_; }
   const std::vector<double>& mask_rates() const { return mask_rates_; }
   std::int64_t parameters() const { return parameters_; }
   const std::vector<std::int64_t>& offsets() const { return offsets_; }
@@ -98,6 +100,7 @@ class Program {
  private:
   class Planner;
   void find_direct();
+  bool reads_parameters_late() const;
 
   std::vector<Slot> slots_;
   std::vector<Shape> memory_;
@@ -108,7 +111,7 @@ class Program {
   std::vector<std::int64_t> offsets_;
   std::vector<Ref> kept_;
   int value_ = -1, row_count_ = -1;
-  bool whole_ = false, wide_ = false;
+  bool whole_ = false, wide_ = false, movable_ = false;
   std::int64_t parameters_ = 0, row_numbers_ = 0;
 };
 
@@ -148,6 +151,9 @@ class Tape {
   /// The same in waves of at most as many rows as were asked for, shared with a team unless that is null.
   double run_waves(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x, const Into<T>& into,
                    Draw draw, Team* team);
+  /// The sum over rows of one wave, of a program whose parameters may move: where it is finite, x moves by `factor` times its
+  /// gradient. No gradient is written to memory and read again.
+  double move(const std::vector<RowInput<T>>& inputs, const Segment& wave, T* x, T factor, Draw draw, Team* team);
   /// Which operation first gives a number that is not finite from numbers that are; empty where none does.
   std::string first_fault(const std::vector<RowInput<T>>& inputs, const Segment& segment, const T* x, Draw draw = {});
 
@@ -177,6 +183,10 @@ class Tape {
   void grow(std::int64_t rows);
   const std::vector<Geometry>& bind(std::int64_t rows);
   void plan_sums(std::int64_t rows);
+  /// The sum over a wave. Its gradient is left alone where `finite_only` and the sum is not finite.
+  double run_wave(const std::vector<RowInput<T>>& inputs, const Segment& wave, const Into<T>& into, bool finite_only,
+                  Draw draw, Team* team);
+  void begin_lanes(const T* x, T* gradient, Team* team);
   void place(const std::vector<RowInput<T>>& inputs, const Segment& block, std::int64_t at, Lane& lane, bool copies,
              Draw draw);
   void run_step(const Step& step, const Geometry& geometry, const Lane& lane);
@@ -229,10 +239,12 @@ class TracedSum final : public RowSum<T> {
     return gradient_->wide();
   }
   double batch(const Segment& segment, const T* x, T* gradient) override;
+  std::unique_ptr<LazyDescent<T>> lazily(const Restraint& held, std::int64_t batch_size) override;
   std::int64_t block_rows() const override { return gradient_->whole() ? data_.rows : 8192; }
   std::string complaint(const Segment& segment) const override;
 
  private:
+  class Straight;
   double in_parts(std::vector<Tape<T>>& tapes, const Segment& segment, const T* x, T* gradient);
 
   const KernelsOf<T>& kernels_;
