@@ -15,6 +15,8 @@ constexpr Index piece_rows = 32, least_piece_rows = 8;
 constexpr Index piece_work = Index(1) << 19;
 /// Rows of a product's result that a piece is a multiple of: tiles are as high, or half. Columns, where it is cut by those.
 constexpr Index tile_rows = 12, tile_columns = 32;
+/// Pieces of a product, of even sizes: what the last of them keeps other threads waiting for.
+constexpr Index most_cuts = 32;
 
 bool is_product(const Step& step) { return step.kind == Step::Kind::product || step.kind == Step::Kind::weights; }
 
@@ -35,11 +37,11 @@ void Tape<T>::plan_sums(Index rows) {
     const Step& step = program_->sums()[i];
     const bool by_columns = step.kind == Step::Kind::weights;
     const Index size = is_product(step) ? step.out_shape[by_columns ? 1 : 0] : 1;
-    const Index unit = by_columns ? tile_columns : tile_rows;
-    const Index cuts = std::clamp<Index>(work_of(step) * rows / piece_work, 1, 16);
-    const Index part = (size / cuts + unit) / unit * unit;
-    for (Index from = 0; from < size; from += part)
-      tasks_.push_back({&step, &sums_.geometries[i], from, std::min(from + part, size)});
+    const Index unit = by_columns ? tile_columns : tile_rows, units = (size + unit - 1) / unit;
+    const Index cuts = std::clamp<Index>(work_of(step) * rows / piece_work, 1, std::min(units, most_cuts));
+    for (Index c = 0; c < cuts; ++c)
+      tasks_.push_back(
+          {&step, &sums_.geometries[i], units * c / cuts * unit, std::min(units * (c + 1) / cuts * unit, size)});
   }
   std::stable_partition(tasks_.begin(), tasks_.end(),
                         [&](const Task& task) { return task.step->add_to == program_->value(); });
