@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+import steepest as st
+
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "benchmarks"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -34,7 +36,20 @@ def test_every_benchmark_runs() -> None:
     last = pytest_run("--benchmark-disable").strip().splitlines()[-1]
     assert re.fullmatch(r"\d+ passed in .*", last), last
     # Every loss in two types, five ways each, at the least.
-    assert int(last.split()[0]) > 17 * 2 * 5
+    assert int(last.split()[0]) > len(st.losses.available()) * 2 * 5
+
+
+def test_every_member_has_a_benchmark() -> None:
+    """One that joins a list is measured without a word."""
+    collected = pytest_run("--collect-only")
+    for dtype in ("float32", "float64"):
+        for name in st.losses.available():
+            found = re.findall(rf"test_evaluation\.py::Test\w+::test_(\w+)\[{name}-{dtype}\]", collected)
+            assert sorted(found) == ["formula", "formula_gradient", "gradient", "kernel", "value"], name
+        for name in st.optim.available():
+            assert f"test_lists.py::test_step[{name}-{dtype}]" in collected
+    for name in st.penalties.available():
+        assert f"test_lists.py::TestPenalty::test_value[{name}]" in collected
 
 
 @pytest.fixture(scope="module")

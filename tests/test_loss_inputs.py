@@ -282,5 +282,9 @@ def test_missing_labels_among_texts(loss: str, missing: Any) -> None:
             st.minimize(loss, (X, given))
         with pytest.raises(ValueError, match=r"y of validation holds .*first in row 5; every row needs a label"):
             st.minimize(loss, (X, [*labels, "no"]), validation=(X, given))
-    with pytest.raises(TypeError, match="mix types"):
+    with pytest.raises(TypeError, match=r"mix types .*row 0 holds 'yes', row 5 3; make them one, such as \[str"):
         st.minimize(loss, (X, [*labels, 3]))
+    with pytest.raises(TypeError, match=r"row 0 holds 'yes', row 2 3; .*of the 3 rows given by rows="):
+        st.minimize(loss, (X, np.array([*labels, 3], dtype=object)), rows=[0, 1, 5])
+    mended = st.minimize(loss, (X, [str(label) for label in ["1", 1, 2, "2", 1, 2]]), epochs=2, method="sgd")
+    assert mended.classes.tolist() == ["1", "2"]

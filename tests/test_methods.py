@@ -312,3 +312,14 @@ def test_kinks_of_the_loss_are_searched_in_plain_parameters() -> None:
         plain = 2 if name == "hinge" else 1
         assert np.array_equal(runs[0], runs[plain])
         assert not np.array_equal(runs[0], runs[3 - plain])
+
+
+@pytest.mark.parametrize(
+    ("loss", "dtype", "why"),
+    [("log_loss", np.float32, "the limit of float32's rounding"), ("perceptron", np.float64, "a kink of perceptron")],
+)
+def test_a_line_search_that_fails_is_told_in_plain_words(loss: str, dtype: Any, why: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", st.ConvergenceWarning)
+        result = st.minimize(loss, data(dtype=dtype), method="L-BFGS-B", tol=1e-12, epochs=2000)
+    assert result.message.startswith(f"The line search found no lower point, which is usually {why} (SciPy says ABN")

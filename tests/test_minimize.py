@@ -14,14 +14,11 @@ from scipy.special import expit
 
 import steepest as st
 from steepest.reference import descend
+from tolerances import DTYPE_NAMES, closeness, tolerances
 
 Array = NDArray[Any]
 
 N, D = 23, 5
-TOLERANCE: dict[str, dict[str, float]] = {
-    "float64": {"rtol": 1e-11, "atol": 1e-12},
-    "float32": {"rtol": 2e-4, "atol": 3e-5},
-}
 PENALTIES: dict[str, Any] = {
     "none": None,
     "l1": st.L1(0.02),
@@ -143,12 +140,12 @@ def assert_follows(
     assert result.x.dtype == y.dtype
     assert not np.allclose(expected[0], x0, atol=1e-4), "nothing moved"
     for x, y_expected in zip(seen, expected, strict=True):
-        np.testing.assert_allclose(x, y_expected, **TOLERANCE[y.dtype.name], err_msg=str(what))
+        np.testing.assert_allclose(x, y_expected, **closeness(tolerances(y.dtype).steps), err_msg=str(what))
     assert np.array_equal(result.x, seen[-1])
     assert result.nit == len(given) * math.ceil(len(y) / batch_size)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", DTYPE_NAMES)
 @pytest.mark.parametrize("intercept", [False, True])
 @pytest.mark.parametrize("name", st.losses.available("pointwise"))
 def test_agrees_with_the_reference(name: str, intercept: bool, dtype: str) -> None:
@@ -164,7 +161,7 @@ def test_agrees_with_the_reference(name: str, intercept: bool, dtype: str) -> No
         assert_follows(loss, rows, y, given, batch_size, 0.1, PENALTIES[penalty], weight, intercept, what=what)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", DTYPE_NAMES)
 @pytest.mark.parametrize("name", st.losses.available("pointwise"))
 def test_constant_model_agrees_with_the_reference(name: str, dtype: str) -> None:
     loss = st.losses.get(name)
@@ -173,7 +170,7 @@ def test_constant_model_agrees_with_the_reference(name: str, dtype: str) -> None
         assert_follows(loss, None, y, orders(N, 3), batch_size, 0.1, PENALTIES[penalty], weight)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", DTYPE_NAMES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("d", [1, 2, 7, 16, 33, 70])
 def test_widths_and_layouts_agree_with_the_reference(d: int, layout: str, dtype: str) -> None:
@@ -235,7 +232,7 @@ def test_schedules_agree_with_the_reference(name: str, batch_size: int) -> None:
         shuffle=given.__getitem__,
     )
     expected = list(follow(loss, X, y, x0, given, batch_size, at, None, None, False))
-    np.testing.assert_allclose(result.x, expected[-1], **TOLERANCE["float64"])
+    np.testing.assert_allclose(result.x, expected[-1], **closeness(tolerances("float64").steps))
     updates = math.ceil(N / batch_size)
     np.testing.assert_allclose(result.history.step_size, [at(e + (updates - 1) / updates) for e in range(4)])
 
@@ -296,7 +293,7 @@ FITS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", FITS)
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", DTYPE_NAMES)
 def test_the_seed_decides_every_bit(name: str, dtype: str) -> None:
     data = make_data(st.losses.get("log_loss"), dtype)
     options = {**FITS[name], "epochs": 3}
@@ -314,7 +311,7 @@ def test_the_seed_decides_every_bit(name: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("name", FITS)
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", DTYPE_NAMES)
 def test_going_on_is_the_run_that_never_stopped(name: str, dtype: str) -> None:
     data = make_data(st.losses.get("log_loss"), dtype)
     whole = st.minimize("log_loss", data, seed=5, epochs=5, **FITS[name])

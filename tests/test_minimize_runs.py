@@ -357,6 +357,40 @@ def test_divergence_always_leaves_finite_numbers(loss: str, dtype: str) -> None:
     assert result.epochs < 300
 
 
+def exploding(step_size: Any = None, **more: Any) -> str:
+    """Return the message of a run over columns whose units differ too much for any step."""
+    X, y = make_data()
+    given: dict[str, Any] = {"method": "adagrad", "epochs": 50, "batch_size": 8, "step_size": step_size, "seed": 0}
+    with pytest.warns(st.ConvergenceWarning, match="Diverged"):
+        return str(st.minimize("mse", (X * 10.0 ** np.arange(0, 4 * X.shape[1], 4), y), **given | more).message)
+
+
+def test_divergence_advises_what_was_not_tried() -> None:
+    smaller = "A smaller step_size, or none at all, should help."
+    assert exploding(100.0).endswith(smaller)
+    assert exploding(st.schedules.Constant(100.0)).endswith(smaller)
+    assert exploding(method=st.optim.AdaGrad(lr=100.0)).endswith(smaller)
+    found = exploding()
+    assert smaller not in found
+    assert "No step_size was given" in found
+    assert f"below the default of {st.optim.AdaGrad.default_lr:g}" in found
+    assert "normalize=True where the units of the columns differ" in found
+    assert 'method="L-BFGS-B"' in found
+
+
+def test_growth_is_claimed_only_where_something_grew() -> None:
+    assert "the objective grew without bound; x is" in exploding(100.0)
+    with pytest.warns(st.ConvergenceWarning, match="^Diverged: the objective was no finite number in batch 1 of epoch"):
+        result = st.minimize("mse", [0.0, 1e200], method="sgd", step_size=0.1, batch_size=1, epochs=1, shuffle=False)
+    assert "grew" not in result.message
+    holes = (lambda theta, batch: math.nan if theta else 3.0, lambda theta, batch: 1.0)
+    with pytest.warns(st.ConvergenceWarning, match="no finite number"):
+        result = st.minimize(holes, P5, method="adam", batch_size=1, epochs=1)
+    assert "grew" not in result.message
+    assert "below the default of 0.001" in result.message
+    assert "normalize" not in result.message, "there are no columns"
+
+
 @pytest.mark.parametrize("method", ["gd", "sgd"])
 def test_rows_sorted_by_target_are_no_divergence(method: str) -> None:
     """The first rows are no measure of all: here their targets are a million times smaller."""

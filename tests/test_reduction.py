@@ -238,3 +238,18 @@ def test_other_losses() -> None:
         targets = np.abs(X[:, 0]) if loss == "poisson" else y
         result = st.minimize(loss, (X, targets), method=name, epochs=5, seed=1)
         assert result.fun < st.Objective(loss, (X, targets)).value(np.zeros(4))
+
+
+@pytest.mark.parametrize("step_size", [None, 0.05])
+def test_going_on_begins_anew(step_size: float | None) -> None:
+    """As the docstring of x0 says: what other methods continue bit for bit, these take up again from x alone."""
+    data = st.data.logistic(300, 4, seed=0)
+    options: dict[str, Any] = {"penalty": st.L2(0.01), "step_size": step_size, "batch_size": 8, "tol": 0}
+    told = " ".join((st.minimize.__doc__ or "").split())
+    assert 'Not so "saga" and "svrg", which begin anew' in told
+    for name in ("sgd", "saga", "svrg"):
+        whole = st.minimize("log_loss", data, method=name, epochs=3, seed=1, **options)
+        part = st.minimize("log_loss", data, method=name, epochs=2, seed=1, **options)
+        rest = st.minimize("log_loss", data, method=name, epochs=1, x0=part, **options)
+        assert np.array_equal(rest.x, whole.x) is (name == "sgd"), name
+        assert (rest.epochs, rest.seed) == (whole.epochs, whole.seed)

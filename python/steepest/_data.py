@@ -150,8 +150,9 @@ def among(rows: NDArray[np.uint32], check: Any, values: Any, *options: Any) -> A
     """Check what belongs to some of the rows; errors say that their numbers count only these."""
     try:
         return check(values, *options)
-    except ValueError as error:
-        raise ValueError(f"{error} (of the {len(rows)} rows given by rows=)") from None
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{error} (of the {len(rows)} rows given by rows=)") from None
 
 
 def spread(part: NDArray[Any], rows: NDArray[np.uint32], whole: NDArray[Any]) -> NDArray[Any]:
@@ -280,7 +281,7 @@ def encode_labels(y: NDArray[Any], loss: Loss, dtype: Any, single_class: bool) -
         try:
             found = np.unique(y)
         except TypeError:
-            raise TypeError(f"the labels in y cannot be sorted: they mix types (dtype {y.dtype})") from None
+            raise TypeError(_mixed(y)) from None
         low, high = found[0], found[-1]
         if len(found) > 2:
             raise ValueError(f"{loss.name} takes two classes; y holds {len(found)}: {_shown(found)}")
@@ -342,9 +343,16 @@ def labels_as_columns(values: Any, loss: Loss, dtype: Any, scores: int) -> NDArr
         ((classes >= 0) & (classes < scores) & (classes == np.floor(classes))).all()
     ):
         return y.astype(dtype)
+    if classes.dtype.kind in "iuf" and len(classes) < scores:
+        # Texts and more classes than columns are no positions; whole numbers are likely to be meant as such.
+        row = int(((y < 0) | (y >= scores)).argmax())
+        raise ValueError(
+            f"y holds label {y[row]} in row {row}, which is no column of raw_prediction: where some classes do not "
+            f"occur, give labels as 0 to {scores - 1}"
+        )
     raise ValueError(
-        f"y holds {len(classes)} classes, raw_prediction has {scores} columns: where some classes do not occur, give "
-        f"labels as 0 to {scores - 1}"
+        f"y holds {len(classes)} class{'es' * (len(classes) > 1)}, raw_prediction has {scores} columns: where some "
+        f"classes do not occur, give labels as 0 to {scores - 1}"
     )
 
 
@@ -356,7 +364,7 @@ def _sorted_classes(y: NDArray[Any], loss: Loss) -> tuple[NDArray[Any], NDArray[
     try:
         classes, positions = np.unique(y, return_inverse=True)
     except TypeError:
-        raise TypeError(f"the labels in y cannot be sorted: they mix types (dtype {y.dtype})") from None
+        raise TypeError(_mixed(y)) from None
     _require_discrete(classes, positions, loss)
     return classes, positions
 
@@ -375,6 +383,18 @@ def _require_discrete(classes: NDArray[Any], positions: NDArray[np.intp], loss: 
             f"labels of {loss.name} must not be continuous; row {row} of y holds {float(classes[positions[row]]):g}: "
             'take a loss of real targets such as "squared_error", or write classes as texts or whole numbers'
         )
+
+
+def _mixed(y: NDArray[Any]) -> str:
+    """Say which labels cannot be sorted, and what to do about them."""
+    first, where = y.flat[0], ""
+    for place, label in np.ndenumerate(y):
+        try:
+            first < label  # noqa: B015 - whether it can be answered at all
+        except TypeError:
+            where = f": row 0 holds {first!r:.40}, row {place[0]} {label!r:.40}"
+            break
+    return f"the labels in y mix types and cannot be sorted{where}; make them one, such as [str(label) for label in y]"
 
 
 def _has_fraction(label: Any) -> bool:

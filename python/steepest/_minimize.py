@@ -86,7 +86,8 @@ def minimize(
     x0 : array_like, nested dictionary of them (for traced losses) or Result, optional
         Start; zeros by default. Losses of K scores take [W.ravel(), b] with W of shape (K, d), or W itself where there
         is no intercept. A result goes on where that run ended: its seed, its order of rows, its schedule; with steps
-        from a schedule or computed beforehand, bit for bit as one longer run.
+        from a schedule or computed beforehand, bit for bit as one longer run. Not so "saga" and "svrg", which begin
+        anew from there: a result does not hold the gradients that they remember.
     method : str, Rule or Method, optional
         "gd" (full batches), "sgd", a rule of ``st.optim``, or a method of ``st.methods``, as a name or an object. For
         SciPy's, such as "L-BFGS-B", an epoch is an iteration, and without ``tol`` SciPy decides when to stop; where a
@@ -263,6 +264,7 @@ def minimize(
 
     asked = isinstance(step_size, str)
     steps = given_steps(step_size, rule.lr)
+    step_given = steps is not None
     if steps is None and reduction and not asked:
         steps = reduced_steps(model.loss, model.data, penalty, fit_intercept, size)
     steps = steps or steps_for(
@@ -316,7 +318,7 @@ def minimize(
     elif watch is not None and watch.met:
         outcome["status"] = Status.converged.name
     limited = tolerance > 0 or step_tolerance >= 0
-    result = make_result(outcome, model, rule, seed, history is not False, limited, patience)
+    result = make_result(outcome, model, rule, seed, history is not False, limited, patience, step_given)
     if before is not None:
         result.nfev += before.nfev
     if failure is not None:

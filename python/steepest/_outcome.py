@@ -10,6 +10,7 @@ import numpy as np
 from steepest._model import Model
 from steepest._normalize import of_original_columns
 from steepest._results import History, Interrupted, Result, Status, views_of
+from steepest.methods import SciPyMethod
 
 MESSAGES = {
     Status.converged: "Converged: the tolerance is met.",
@@ -17,8 +18,7 @@ MESSAGES = {
     Status.no_progress: "Stopped for lack of progress: over the last epochs the objective fell by less than the "
     "tolerance.",
     Status.stopped: "Stopped by the callback.",
-    Status.diverged: "Diverged: the objective grew without bound; x is the best of the epochs' ends. A smaller "
-    "step_size, or none at all, should help.",
+    Status.diverged: "Diverged: {what}; x is the best of the epochs' ends. {advice}",
     Status.early_stopped: "Stopped early: {patience} epochs brought nothing better for the held-out rows than epoch "
     "{best}, whose parameters x are.",
     Status.interrupted: "Interrupted: x is what was reached, fun the running objective.",
@@ -34,16 +34,16 @@ def make_result(
     keep_history: bool,
     limited: bool,
     patience: int = 0,
+    step_given: bool = False,
 ) -> Result:
     status, x = Status[outcome["status"]], outcome["x"]
     success = status in ENDED_EARLY or (status is Status.ran_all_epochs and not limited)
     message = MESSAGES[status]
     if status is Status.early_stopped:
         message = message.format(patience=patience, best=outcome["best_epoch"])
-    what = outcome.get("what_stopped", "")  # SciPy's methods say in their own words
-    if status is Status.diverged and what:
-        grew = what.startswith("The objective")
-        message = f"{message} {what}." if grew else f"{what}; x is the best of the epochs' ends."
+    if status is Status.diverged:
+        what = outcome["what_stopped"] or "the objective grew without bound"
+        message = message.format(what=what[0].lower() + what[1:], advice=_advice(method, model, step_given))
     if status is Status.diverged and outcome["nit"] == 0:
         message = "The objective is not finite at the start: the numbers in the data or x0 are too large."
     if status is Status.ran_all_epochs and limited:
@@ -90,6 +90,22 @@ def make_result(
         **({} if layout is None else {"params": layout.unflat(x)}),
         **({} if model.data is None or model.data.names is None else {"feature_names": model.data.names}),
     )
+
+
+def _advice(method: Any, model: Model, step_given: bool) -> str:
+    """Return what helps against divergence: without a step_size of the user's, the step is not the first suspect."""
+    if step_given:
+        return "A smaller step_size, or none at all, should help."
+    remedies = []
+    if getattr(method, "default_lr", None) is not None:
+        remedies.append(f"a step_size below the default of {method.default_lr:g}")
+    if model.data is not None and model.data.X is not None and model.normalization is None:
+        remedies.append("normalize=True where the units of the columns differ")
+    if not isinstance(method, SciPyMethod):
+        remedies.append('method="L-BFGS-B", which searches along every step')
+    if not remedies:
+        return "Smaller numbers in the data or x0 should help."
+    return f"No step_size was given; what may help: {', or '.join(remedies)}."
 
 
 def raise_failure(failure: Any, model: Model, result: Result) -> None:

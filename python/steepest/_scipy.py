@@ -81,13 +81,22 @@ def minimize_by_scipy(
         outcome["status"] = Status.interrupted.name
     asked = limits.iterations is not None and limits.tolerance == 0 and limits.step_tolerance < 0
     result = make_result(outcome, model, method, seed, keep_history, not asked, limits.patience)
-    if message is not None:
-        result["message"] = message
+    if message is not None and result.status is not Status.diverged:
+        result["message"] = _in_plain_words(message, smooth.dtype, model)
     if result.status is Status.no_progress and message is not None:
         result["success"] = run.is_flat()
     if failure is not None:
         raise_failure(failure, model, result)
     return result
+
+
+def _in_plain_words(message: str, dtype: np.dtype[Any], model: Model) -> str:
+    """Return what SciPy said, with what it means where that is but a word."""
+    if not message.startswith("ABNORMAL"):
+        return message
+    kinked = model.loss is not None and not model.loss.smooth
+    why = f"a kink of {model.loss.name}" if kinked else f"the limit of {dtype}'s rounding"
+    return f"The line search found no lower point, which is usually {why} (SciPy says {message})"
 
 
 class SmoothObjective:
@@ -393,6 +402,7 @@ class _Run:
             "jac": self._jac,
             "gap": math.inf,
             "status": self._status.name,
+            "what_stopped": "The objective was no finite number where the search ended",
             "epochs": epochs + len(self._rows),
             "best_epoch": epochs + self._best_epoch,
             "nit": updates + len(self._rows),

@@ -215,14 +215,18 @@ class Rule(Member):
 
     @classmethod
     def _remark_of(cls, spec: Mapping[str, Any]) -> str:
+        looks_at_columns = (
+            "Only losses of ``st.losses`` show their features: for traced losses and pairs of callables scale and "
+            "row_size are 1, so that units matter and the steps are not those of the same loss in ``st.losses``.\n\n"
+        ) * bool(spec["_scaled"])
         if not spec["lazy"]:
-            return (
+            return looks_at_columns + (
                 "Over sparse rows every update moves all parameters: it costs passes over them, beside the entries of "
                 "its batch."
             )
         steady = " as long as the step size stays the same and" if spec["_lazy_while_steady"] else ""
         but = "; with the penalties ``L1``, ``L2`` and ``ElasticNet`` too" if spec["name"] == "sgd" else ""
-        return (
+        return looks_at_columns + (
             f"Lazy: over sparse rows an update costs what the entries of its batch do,{steady} without a penalty or "
             f"decay of the parameters{but}."
         )

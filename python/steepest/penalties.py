@@ -82,6 +82,15 @@ class Penalty(Member):
             low, high = (np.broadcast_to(bound, crossed.shape)[at] for bound in (lower, upper))
             where = f" at {', '.join(str(i) for i in at)}" if crossed.size > 1 else ""
             raise ValueError(f"{type(self).__name__}: lower must not exceed upper; {low:g} > {high:g}{where}")
+        for name, bound, end in (("lower", lower, math.inf), ("upper", upper, -math.inf)):
+            beyond = np.atleast_1d(np.asarray(bound) == end)
+            if beyond.any():
+                place = ", ".join(str(i) for i in np.argwhere(beyond)[0])
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must not be {end:g}, which leaves room for no number"
+                    + (f"; it is at {place}" if np.ndim(bound) else "")
+                    + f"; {-end:g} stands for no bound there"
+                )
 
     @property
     def groups(self) -> Any:
