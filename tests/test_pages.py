@@ -7,6 +7,7 @@ import pytest
 
 import steepest as st
 from steepest import _pages
+from steepest._lists import registry
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/adding.md")
@@ -31,6 +32,23 @@ def test_tables_hold_every_member(name: str) -> None:
         assert (made is None) == (not LISTS[name].get(member).params)
         if made is not None:
             assert eval(made.group(1), vars(LISTS[name])) == LISTS[name].get(member)
+
+
+def test_what_the_page_on_adding_names_is_there() -> None:
+    """Tests, tables and functions that a new member needs a line in are called what the page calls them."""
+    page = " ".join((ROOT / "docs" / "adding.md").read_text(encoding="utf-8").split())
+    tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    # `NAME` of `tests/file.py`, or of a link to a file.
+    tables = [(path, name) for name, path in re.findall(r"`(\w+)` of `(tests/[\w/]+\.py)`", page)]
+    linked = [(path, name) for name, path in re.findall(r"`(\w+)` of \[\w+\.py\]\(\.\./([\w/]+\.py)\)", page)]
+    losses = "python/steepest/_gap_losses.py"
+    listed = [(losses, name) for name in re.findall(r"`([A-Z_]{5,})`(?! of)", page.partition("## A penalty")[0])]
+    assert min(map(len, (tests, tables, linked, listed))) >= 2
+    for path, name in (*tests, *tables, *linked, *listed):
+        text = (ROOT / path).read_text(encoding="utf-8")
+        assert re.search(rf"^(def {name}\(|{name}\b.*=)", text, flags=re.MULTILINE), f"{path} has no {name}"
+    assert "`none`, never `infinity`" in page
+    assert {loss["name"] for loss in registry["losses"] if loss["curvature"] is None} >= {"hinge", "poisson"}
 
 
 def test_the_readme_has_the_tables_of_losses_penalties_and_rules() -> None:

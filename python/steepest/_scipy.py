@@ -94,8 +94,8 @@ def _in_plain_words(message: str, dtype: np.dtype[Any], model: Model) -> str:
     """Return what SciPy said, with what it means where that is but a word."""
     if not message.startswith("ABNORMAL"):
         return message
-    kinked = model.loss is not None and not model.loss.smooth
-    why = f"a kink of {model.loss.name}" if kinked else f"the limit of {dtype}'s rounding"
+    loss = model.loss
+    why = f"a kink of {loss.name}" if loss is not None and not loss.smooth else f"the limit of {dtype}'s rounding"
     return f"The line search found no lower point, which is usually {why} (SciPy says {message})"
 
 
