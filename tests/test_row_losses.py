@@ -458,17 +458,17 @@ def test_labels_may_name_their_columns() -> None:
     np.testing.assert_allclose(loss.pointwise([1, 3, 1], z), by_hand, rtol=1e-14)
     np.testing.assert_array_equal(loss.pointwise([1.0, 3.0, 1.0], z), loss.pointwise([1, 3, 1], z))
     bad: list[tuple[Any, str]] = [
-        (["a", "b", "a"], "2 classes, raw_prediction has 4 columns.*"),
-        (["a", "a", "a"], "1 class, raw_prediction has 4 columns.*"),
-        ([1, 4, 1], "label 4 in row 1, .*"),
-        ([1.0, 1.0, 7.0], "label 7.0 in row 2, .*"),
-        ([-1, 0, 1], "label -1 in row 0, .*"),
-        ([10, 20, 30], "label 10 in row 0, .*"),
+        (["a", "b", "a"], "2 classes, raw_prediction has 4 columns: .*"),
+        (["a", "a", "a"], "1 class, raw_prediction has 4 columns: .*"),
+        ([1, 4, 1], "2 classes, .*label 4 in row 1 .*"),
+        ([1.0, 1.0, 7.0], "2 classes, .*label 7.0 in row 2 .*"),
+        ([-1, 0, 1], "3 classes, .*label -1 in row 0 .*"),
+        ([10, 20, 30], "3 classes, .*label 10 in row 0 .*"),
     ]
     for wrong, words in bad:
         with pytest.raises(ValueError, match=f"y holds {words}give labels as 0 to 3"):
             loss.pointwise(wrong, z)
-    with pytest.raises(ValueError, match="y holds label 3 in row 0, which is no column"):
+    with pytest.raises(ValueError, match="has 3 columns, of which label 3 in row 0 names none"):
         loss([3], [[0.0, 1.0, 2.0]])
     with pytest.raises(ValueError, match=r"must not be continuous; row 0 of y holds 0\.5"):
         loss.pointwise([0.5, 1, 1], z)

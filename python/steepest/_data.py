@@ -339,20 +339,16 @@ def labels_as_columns(values: Any, loss: Loss, dtype: Any, scores: int) -> NDArr
     classes, positions = _sorted_classes(y, loss)
     if len(classes) == scores:
         return positions.astype(dtype)
-    if classes.dtype.kind in "iuf" and bool(
-        ((classes >= 0) & (classes < scores) & (classes == np.floor(classes))).all()
-    ):
-        return y.astype(dtype)
-    if classes.dtype.kind in "iuf" and len(classes) < scores:
-        # Texts and more classes than columns are no positions; whole numbers are likely to be meant as such.
-        row = int(((y < 0) | (y >= scores)).argmax())
-        raise ValueError(
-            f"y holds label {y[row]} in row {row}, which is no column of raw_prediction: where some classes do not "
-            f"occur, give labels as 0 to {scores - 1}"
-        )
+    outside = ""
+    if classes.dtype.kind in "iuf":  # and whole: other numbers are no labels
+        beyond = (y < 0) | (y >= scores)
+        if not beyond.any():
+            return y.astype(dtype)
+        row = int(beyond.argmax())
+        outside = f", of which label {y[row]} in row {row} names none"
     raise ValueError(
-        f"y holds {len(classes)} class{'es' * (len(classes) > 1)}, raw_prediction has {scores} columns: where some "
-        f"classes do not occur, give labels as 0 to {scores - 1}"
+        f"y holds {len(classes)} class{'es' * (len(classes) > 1)}, raw_prediction has {scores} columns{outside}: where "
+        f"some classes do not occur, give labels as 0 to {scores - 1}"
     )
 
 

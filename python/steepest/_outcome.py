@@ -105,7 +105,7 @@ def _advice(method: Any, model: Model, step_given: bool) -> str:
         remedies.append('method="L-BFGS-B", which searches along every step')
     if not remedies:
         return "Smaller numbers in the data or x0 should help."
-    return f"No step_size was given; what may help: {', or '.join(remedies)}."
+    return f"What may help: {', or '.join(remedies)}."
 
 
 def raise_failure(failure: Any, model: Model, result: Result) -> None:
