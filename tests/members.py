@@ -197,7 +197,10 @@ def check_equality(room: ModuleType, name: str) -> None:
 
 
 def check_repr(room: ModuleType, name: str) -> None:
-    third = {p["name"]: p["low"] + min(p["high"] - p["low"], 1.0) / 3 for p in type(room.get(name))._params}
+    third = {
+        p["name"]: p["default"] + 1 / 3 if math.isinf(p["low"]) else p["low"] + min(p["high"] - p["low"], 1.0) / 3
+        for p in type(room.get(name))._params
+    }
     for member in (*variants(room, [name]), room.get(name, **third)):
         assert eval(repr(member), vars(room)) == member, f"{member!r} is not what made it: {member.params}"
 
@@ -256,6 +259,10 @@ def check_ranges(room: ModuleType, name: str) -> None:
         for value in inside:
             # Bounds must not cross.
             other = {"lower": {"upper": math.inf}, "upper": {"lower": -math.inf}}.get(key, {})
+            if (key, value) in (("lower", math.inf), ("upper", -math.inf)):
+                with pytest.raises(ValueError, match=f"{cls.__name__}: {key} must not be {value:g}, which leaves room"):
+                    cls(**{key: value}, **other)
+                continue
             assert cls(**{key: value}, **other).params[key] == value
         outside = [math.nan] if math.isinf(low) else [np.nextafter(low, -math.inf), math.nan, math.inf, -math.inf]
         outside += [low] * (not low_belongs)

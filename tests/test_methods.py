@@ -314,6 +314,17 @@ def test_kinks_of_the_loss_are_searched_in_plain_parameters() -> None:
         assert not np.array_equal(runs[0], runs[3 - plain])
 
 
+@pytest.mark.parametrize("bad", [np.nan, -np.inf])
+def test_a_search_that_leaves_the_numbers_claims_no_growth(bad: float) -> None:
+    """The method finds its steps itself: nothing is advised about them."""
+    holes = (lambda theta, batch: bad if theta else 3.0, lambda theta, batch: 1.0)
+    with pytest.warns(st.ConvergenceWarning, match="Diverged"):
+        result = st.minimize(holes, [1.0, 2.0], method="BFGS" if np.isnan(bad) else "L-BFGS-B")
+    assert result.message.startswith("Diverged: the objective was no finite number where the search ended. What may")
+    assert "step_size" not in result.message
+    assert "grew" not in result.message
+
+
 @pytest.mark.parametrize(
     ("loss", "dtype", "why"),
     [("log_loss", np.float32, "the limit of float32's rounding"), ("perceptron", np.float64, "a kink of perceptron")],

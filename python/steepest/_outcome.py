@@ -18,7 +18,7 @@ MESSAGES = {
     Status.no_progress: "Stopped for lack of progress: over the last epochs the objective fell by less than the "
     "tolerance.",
     Status.stopped: "Stopped by the callback.",
-    Status.diverged: "Diverged: {what}; x is the best of the epochs' ends. {advice}",
+    Status.diverged: "Diverged: {what}{reached}. {advice}",
     Status.early_stopped: "Stopped early: {patience} epochs brought nothing better for the held-out rows than epoch "
     "{best}, whose parameters x are.",
     Status.interrupted: "Interrupted: x is what was reached, fun the running objective.",
@@ -43,7 +43,11 @@ def make_result(
         message = message.format(patience=patience, best=outcome["best_epoch"])
     if status is Status.diverged:
         what = outcome["what_stopped"] or "the objective grew without bound"
-        message = message.format(what=what[0].lower() + what[1:], advice=_advice(method, model, step_given))
+        message = message.format(
+            what=what[0].lower() + what[1:],
+            reached="" if isinstance(method, SciPyMethod) else "; x is the best of the epochs' ends",
+            advice=_advice(method, model, step_given),
+        )
     if status is Status.diverged and outcome["nit"] == 0:
         message = "The objective is not finite at the start: the numbers in the data or x0 are too large."
     if status is Status.ran_all_epochs and limited:
@@ -96,15 +100,13 @@ def _advice(method: Any, model: Model, step_given: bool) -> str:
     """Return what helps against divergence: without a step_size of the user's, the step is not the first suspect."""
     if step_given:
         return "A smaller step_size, or none at all, should help."
-    remedies = []
+    remedies = ["smaller numbers in the data or x0"] if isinstance(method, SciPyMethod) else []
     if getattr(method, "default_lr", None) is not None:
         remedies.append(f"a step_size below the default of {method.default_lr:g}")
     if model.data is not None and model.data.X is not None and model.normalization is None:
         remedies.append("normalize=True where the units of the columns differ")
     if not isinstance(method, SciPyMethod):
         remedies.append('method="L-BFGS-B", which searches along every step')
-    if not remedies:
-        return "Smaller numbers in the data or x0 should help."
     return f"What may help: {', or '.join(remedies)}."
 
 
