@@ -34,9 +34,10 @@ from steepest._gap_losses import (
     indicator,
     limits,
     rounded,
+    terms,
 )
 from steepest._gap_penalties import Conjugate, Elastic, conjugate_of, finite_everywhere
-from steepest._gap_projected import projected
+from steepest._gap_projected import lengths, projected
 from steepest._gap_refined import Point, refined
 from steepest._model import Model
 from steepest._outcome import MESSAGES
@@ -58,8 +59,10 @@ PASSES = 64  # what refining does to the parameters costs as much as reading so 
 ASKED_REFINED = 1 << 23  # and up to which it is where a tolerance was given
 
 
+# Of the objective: a gap above it is made larger by as large a share of itself, where below it rounding is looked at.
+SMALL = 1e-6
 UNFINISHED = (Status.interrupted, Status.diverged)
-SINGLE = float(np.finfo(np.float32).eps)
+SINGLE, DOUBLE = float(np.finfo(np.float32).eps), float(np.finfo(np.float64).eps)
 WIDTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # over which kinks are rounded off, of the size of the targets
 
 
@@ -108,7 +111,7 @@ class Dual:
     @property
     def refines_quickly(self) -> bool:
         """Whether a few Newton steps suffice to refine a bound."""
-        return self._loss.smooth and self._elastic is not None and not self._elastic.l1.any()
+        return self._loss.smooth and self._elastic is not None
 
     @property
     def tightens(self) -> bool:
@@ -118,8 +121,8 @@ class Dual:
     def gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
         """Return an upper bound of fun - optimum at x, where jac is the gradient without kinks."""
         fun = self._exact(x, fun)
-        below = self._lack(x, jac) if self.by_gradient else fun - self.bound(x)
-        return self._least(self._with_rounding(below, fun), fun)
+        self._raise(fun - self._lack(x, jac) if self.by_gradient else self.bound(x), x, fun)
+        return self._least(x, fun)
 
     def _exact(self, x: NDArray[Any], fun: float) -> float:
         """Return the objective in float64 where float32 put it lower: predictions may be large beside misses."""
@@ -138,10 +141,15 @@ class Dual:
             self._exact_at = key, total
         return max(fun, self._exact_at[1])
 
-    def _least(self, gap: float, fun: float) -> float:
+    def _raise(self, bound: float, x: NDArray[Any], fun: float) -> None:
+        """Take in a lower bound by the slopes at x, less what rounding may have added to it, fun being met nearby."""
+        if math.isfinite(bound):
+            self._below = max(self._below, bound - self._rounding(x, fun, fun - bound))
+
+    def _least(self, x: NDArray[Any], fun: float) -> float:
         """Return the gap to the highest bound met yet: where the objective is lowest, slopes need not be the best."""
-        self._below = max(self._below, fun - gap)
-        return max(fun - self._below, self._rounding(fun))
+        gap = max(fun - self._below, 0.0)
+        return gap + self._rounding(x, fun, gap) if math.isfinite(gap) else math.inf
 
     def now_and_then(self) -> Callable[[Array, float, Array], float]:
         """Return a bound of the gap for every iteration of a run, which looks closely at a few of them only."""
@@ -160,27 +168,32 @@ class Dual:
         """Tell whether the bound is to be refined at this iteration: at some 8, then 16, 32, ..."""
         return seen >= 8 and seen & (seen - 1) == 0 and self.numbers <= ASKED_REFINED
 
-    def refined_gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
-        """Return the bound from a better point nearby, which costs a few dozen passes over the data."""
+    def refined_gap(self, x: NDArray[Any], fun: float, jac: Array, searching: bool = True) -> float:
+        """Return the bound from a better point nearby, which costs a few dozen passes over the data.
+
+        With L1, searching for which coefficients are zero there costs some hundred.
+        """
         fun = self._exact(x, fun)
         gap = self.gap(x, fun, jac)
-        if gap <= 2 * self._rounding(fun):
-            return gap
-        return self._least(min(gap, self._refined_gap(x, fun, jac)), fun)
+        if gap > 2 * self._rounding(x, fun, 0.0):
+            self._refine(x, fun, jac, searching)
+            gap = self._least(x, fun)
+        return gap
 
-    def _refined_gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
+    def _refine(self, x: NDArray[Any], fun: float, jac: Array, searching: bool) -> None:
         if self._elastic is None:
-            return math.inf
+            return
         if not self._loss.smooth:
             with one_blas_thread():
-                return self._with_rounding(fun - self._rounded_bound(x, self._elastic), fun)
+                self._raise(self._rounded_bound(x, self._elastic), x, fun)
+            return
         smooth = SmoothObjective(self._model, self._penalty)
         start = Point(x.astype(np.float64), fun - smooth.kinks(x), jac)
-        better = refined(smooth, start, self._elastic.l1)
-        if not self.by_gradient:
-            return self._with_rounding(fun - self.bound(better.x), fun)
-        lower = better.value + smooth.kinks(better.x) - self._lack(better.x, better.gradient)
-        return self._with_rounding(fun - lower, fun)
+        better = refined(smooth, start, self._elastic.l1, searching)
+        if self.by_gradient:
+            self._raise(better.value + smooth.kinks(better.x) - self._lack(better.x, better.gradient), better.x, fun)
+        else:
+            self._raise(self.bound(better.x), better.x, fun)
 
     def _lack(self, x: NDArray[Any], jac: Array) -> float:
         """Return what the penalty and its conjugate lack in being tangent (Fenchel and Young)."""
@@ -191,14 +204,43 @@ class Dual:
         lack = l2 / 2 * w**2 + l1 * np.abs(w) + self._elastic.each(-pull) + pull * w
         return float(np.maximum(lack, 0.0).sum())
 
-    def _with_rounding(self, gap: float, fun: float) -> float:
-        """Add what rounding may have taken, most of it in sums over the rows in the dtype of the data."""
-        if not math.isfinite(gap):
-            return math.inf
-        return max(gap, 0.0) + self._rounding(fun)
+    def _rounding(self, x: NDArray[Any], fun: float, gap: float) -> float:
+        """Return what rounding may have taken of a gap, for an objective or a bound at x.
 
-    def _rounding(self, fun: float) -> float:
-        return 16 * self._eps * abs(fun)
+        Most of it comes of sums over the rows in the dtype of the data, and follows the size of their terms. To look
+        for that takes a pass over the rows; as long as the gap is not small, a share of it covers as much.
+        """
+        usual = 16 * self._eps * abs(fun)
+        if gap > SMALL * abs(fun):
+            return usual + SMALL * gap
+        if self.by_gradient and self.numbers > UNASKED:
+            return usual
+        return usual + 16 * DOUBLE * self._terms(x)
+
+    def _terms(self, x: NDArray[Any]) -> float:
+        """Return the mean size of the terms that objective and bound are sums of at x, rounded up in part."""
+        at, k, width = x.astype(np.float64), self._model.features, self._data.width
+        coef, intercept = at[:k].reshape(-1, width), at[k:] if at.size > k else np.zeros(k // width)
+        size, squares = abs(self._penalty.value(at[:k])), np.zeros(len(coef))
+        for part, rows in self._blocks():
+            y, share = self._data.y[self._data.at(part)].astype(np.float64), self._share[part]
+            z = np.ascontiguousarray(rows @ coef.T + intercept)
+            seen = z if self._data.scores else z[:, 0]
+            slopes = np.asarray(self._loss.gradient(y, seen)).reshape(z.shape)
+            of_rows = np.abs(self._loss.pointwise(y, seen)) + terms(self._loss, y, seen)
+            # What rounds a prediction or a target counts as much as the slope there makes of it.
+            targets = 0.0 if self._loss.name in OF_LABELS else np.abs(y).reshape(len(y), -1)
+            of_rows += (np.abs(slopes) * (targets + np.abs(intercept))).sum(axis=1)
+            size += float(share @ of_rows)
+            squares += share @ slopes**2
+        # The mean of |slope| |x|, of every column, is no more than the product of the roots of their mean squares.
+        return size + float(np.sqrt(squares) @ np.abs(coef) @ self._lengths)
+
+    @cached_property
+    def _lengths(self) -> Array:
+        """The root of the mean square of each column, as it is before it is shifted or more."""
+        found = lengths(self._blocks, self._share, self._data.width)
+        return found if self._data.shift is None else np.asarray(found + np.abs(self._data.shift))
 
     def bound(self, x: NDArray[Any]) -> float:
         """Return a lower bound of the optimum from the slopes at x."""
@@ -285,7 +327,7 @@ class Dual:
 
     def _blocks(self) -> Iterator[tuple[slice, Any]]:
         block = max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // self._data.width))
-        for start in range(0, len(self._y), block):
+        for start in range(0, self._data.trained, block):
             part = slice(start, start + block)
             yield part, self._rows(part)
 
@@ -389,7 +431,8 @@ def add_gap(result: Result, model: Model, dual: Dual | None, reason: str | None,
         if refined or dual.by_gradient or asked or dual.costs <= UNASKED:
             try:
                 with np.errstate(all="ignore"):
-                    gap = (dual.refined_gap if refined else dual.gap)(result.x, result.fun, result.jac)
+                    at = result.x, result.fun, result.jac
+                    gap = dual.refined_gap(*at, searching=asked) if refined else dual.gap(*at)
             except KeyboardInterrupt:
                 raise Interrupted(result) from None
             reason = None if math.isfinite(gap) else "the bound is not finite"

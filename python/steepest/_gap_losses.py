@@ -98,6 +98,21 @@ AT_NOTHING: dict[str, Callable[[Array, Any], Array]] = {
     "tweedie": lambda y, loss: -(y ** (2 - loss.power)) * (1 / (2 - loss.power) - 1 / (1 - loss.power)),
 }
 
+# How large what a loss or its conjugate is summed of may be, y of shape (n,) or (n, K) and z alike, where neither the
+# loss itself nor slopes times predictions or targets say so. Of entropies it is about 1, be they next to nothing.
+TERMS: dict[str, Callable[[Array, Array, Any], Array]] = {
+    "log_cosh": lambda y, z, loss: np.ones(len(y)),
+    "log_loss": lambda y, z, loss: np.ones(len(y)),
+    "multi_log_loss": lambda y, z, loss: np.full(len(y), float(z.shape[1])),
+    "softmax": lambda y, z, loss: 1 + np.abs(z).max(axis=1),
+    "poisson": lambda y, z, loss: np.exp(z) + y * (1 + np.abs(z)),
+    "gamma": lambda y, z, loss: y * np.exp(-z) + np.abs(z),
+    "tweedie": lambda y, z, loss: (
+        np.exp((2 - loss.power) * z) / (2 - loss.power)
+        + (y * np.exp((1 - loss.power) * z) + y ** (2 - loss.power)) / (loss.power - 1)
+    ),
+}
+
 
 def indicator(y: Array, scores: int) -> Array:
     """Return 1 at the label of each row, 0 elsewhere."""
@@ -126,6 +141,11 @@ def conjugates(loss: Loss, slopes: Array, y: Array) -> Array:
         return OF_LABELS[loss.name](slopes, y, loss)
     conjugate = CONJUGATES[SEPARABLE.get(loss.name, loss.name)]
     return np.asarray(conjugate(slopes, y.reshape(len(slopes), -1), loss).sum(axis=1))
+
+
+def terms(loss: Loss, y: Array, z: Array) -> Any:
+    """Return the size of terms of each row that hide in its loss: where they cancel, they leave more rounding."""
+    return TERMS[loss.name](y, z, loss) if loss.name in TERMS else 0.0
 
 
 def below_the_chord(loss: Loss, met: Array, at_met: Array, slopes: Array, y: Array) -> Array:

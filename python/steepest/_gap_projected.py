@@ -43,13 +43,13 @@ def projected(
     nothing = np.zeros_like(slopes), np.zeros(settled.shape), 0.0
     intercept = sizes[1].size > 0
     room, must = _room(slopes, low, high), settled
-    lengths = _lengths(blocks, share, must.shape[1])
+    of_columns = lengths(blocks, share, must.shape[1])
     for _ in range(ROUNDS):
         for _ in range(CORRECTIONS):
             slopes = _without(blocks, share, slopes, room, must, intercept)
             pull = _pull(blocks, share, slopes, must.shape[1])
             allowed = ROUNDING * np.sqrt(share @ slopes**2)[:, None]
-            held = np.abs(pull[must]) <= (allowed * lengths)[must]
+            held = np.abs(pull[must]) <= (allowed * of_columns)[must]
             if held.all() and not (intercept and (np.abs(share @ slopes) > allowed[:, 0]).any()):
                 break
         else:
@@ -81,7 +81,7 @@ def _pull(blocks: Blocks, share: Array, slopes: Array, width: int) -> Array:
     return pull
 
 
-def _lengths(blocks: Blocks, share: Array, width: int) -> Array:
+def lengths(blocks: Blocks, share: Array, width: int) -> Array:
     """Return the root of the mean square of each column."""
     squares = np.zeros(width)
     for part, rows in blocks():

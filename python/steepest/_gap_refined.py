@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 STEPS, DIRECTIONS, HALVINGS = 20, 50, 30
 # How exactly a step is to solve the equations for it, relative to the gradient: two steps reach a goal of 1e-4.
 ACCURACY = 1e-2
+NOISE = 1e-9  # of the value, below which a shorter gradient is trusted more
 
 
 class Point(NamedTuple):
@@ -33,11 +34,20 @@ class Point(NamedTuple):
     gradient: Array
 
 
-def refined(smooth: SmoothObjective, start: Point, l1: Array) -> Point:
-    """Go on from a point to one whose gradient is 1e-4 of its, or with L1 as near the optimum as can be had."""
+def refined(smooth: SmoothObjective, start: Point, l1: Array, searching: bool) -> Point:
+    """Go on from a point to one whose gradient is 1e-4 of its, or with L1 as near the optimum as can be had.
+
+    With L1 it takes a search to learn which coefficients are zero; without one those that are stay so.
+    """
     if not l1.any():
         goal = max(1e-4 * float(np.linalg.norm(start.gradient)), 1e-300)
         return newton(smooth.value_and_gradient, smooth.hessp, start, goal)
+    x = start.x if not searching else _searched(smooth, start, l1)
+    x = _newton_on_support(smooth, x, l1)
+    return Point(x, *smooth.value_and_gradient(x))
+
+
+def _searched(smooth: SmoothObjective, start: Point, l1: Array) -> Array:
     view = Split(l1, start.x.size)
     with one_blas_thread():
         found = scipy.optimize.minimize(
@@ -48,8 +58,7 @@ def refined(smooth: SmoothObjective, start: Point, l1: Array) -> Point:
             bounds=view.bounds,
             options={"gtol": 1e-14, "ftol": 1e-16, "maxiter": 100, "maxcor": 20},
         )
-    x = _newton_on_support(smooth, view.x(found.x), l1)
-    return Point(x, *smooth.value_and_gradient(x))
+    return view.x(found.x)
 
 
 def newton(
@@ -69,13 +78,16 @@ def newton(
         slope = float(at.gradient @ step)
         if not slope < 0:
             break
-        # What rounding adds to the value must not stop a step that is good.
+        # What rounding adds to the value must not stop a step that is good. Where the value is a sum of large terms it
+        # adds more, which the gradient tells from a step that went wrong.
         allowed = at.value + 4 * float(np.finfo(np.float64).eps) * abs(at.value)
         for halved in range(HALVINGS):
             share = 0.5**halved
             x = at.x + share * step
             there = Point(x, *value_and_gradient(x))
             if there.value <= allowed + 1e-4 * share * slope:
+                break
+            if there.value <= at.value + NOISE * abs(at.value) and np.linalg.norm(there.gradient) <= 0.5 * size:
                 break
         else:
             break
