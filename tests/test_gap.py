@@ -12,7 +12,7 @@ import scipy.sparse
 import members
 import steepest as st
 from members import Array
-from steepest import _gap, _gap_losses
+from steepest import _gap, _gap_losses, _gap_penalties
 from steepest._gap_refined import Point, newton
 from tolerances import DTYPES
 
@@ -54,9 +54,9 @@ def optimum(name: str, X: Array, y: Array, **given: Any) -> float:
 
 @pytest.mark.parametrize("intercept", [False, True])
 @pytest.mark.parametrize("name", SMOOTH)
-def test_it_is_never_below_the_truth(name: str, intercept: bool) -> None:
+def test_it_is_never_below_the_truth_and_close_at_convergence(name: str, intercept: bool) -> None:
     source = members.random(name, intercept)
-    close = 0
+    close = dict.fromkeys(PENALTIES, 0)
     for number in range(36):  # times the losses, with and without intercept: more than a thousand
         X, y = draw(name, source, int(source.integers(6, 30)), int(source.integers(1, 5)))
         kind = ("l2", "l1", "elastic_net")[number % 3]
@@ -64,17 +64,23 @@ def test_it_is_never_below_the_truth(name: str, intercept: bool) -> None:
         if number % 2:
             given["sample_weight"] = source.uniform(0, 2, size=len(y))
         best = optimum(name, X, y, **given)
-        epochs = int(10 ** source.uniform(0, 2))
-        result = st.minimize(name, (X, y), method="L-BFGS-B", epochs=epochs, **given)
-        assert result.gap is not None, result.gap_reason
-        true = result.fun - best
-        assert result.gap >= true, (given, true, result.gap)
+        # Loose enough that most runs end where the gap is no rounding.
+        method, tol = ("L-BFGS-B", None)[number // 3 % 2], 10 ** source.uniform(-5, -1)
+        runs = [st.minimize(name, (X, y), method=method, tol=tol, seed=number, **given)]
+        if number % 2:
+            epochs = int(10 ** source.uniform(0, 2))
+            runs.append(st.minimize(name, (X, y), method="L-BFGS-B", epochs=epochs, **given))
+        for result in runs:
+            assert result.gap is not None, result.gap_reason
+            true = result.fun - best
+            assert result.gap >= true, (given, true, result.gap)
+            if result.status.name == "converged" and true > 1e-9 * abs(best):
+                assert result.gap <= 10 * true, (given, true, result.gap)
+                close[kind] += 1
         if number % 5 == 0:
             plain = st.minimize(name, (X, y), method="sgd", step_size=0.01, epochs=2, batch_size=4, seed=1, **given)
             assert plain.gap >= plain.fun - best
-        if kind == "l2":
-            close += result.gap <= 10 * true + 1e-12 * abs(best)
-    assert close >= 10
+    assert min(close.values()) >= 6, close
 
 
 def test_a_thousand_were_tried() -> None:
@@ -163,6 +169,29 @@ def test_losses_with_kinks(name: str, penalty: Any) -> None:
     assert result.gap <= 10 * true + 2e-3 * abs(best) + 1e-12
     unasked = st.minimize(name, (X, y), method="gd", epochs=3, **given)
     assert unasked.gap >= unasked.fun - best - 1e-12
+
+
+@pytest.mark.parametrize("name", KINKED)
+def test_losses_with_kinks_are_close_to_convergence(name: str) -> None:
+    """Within 10 times from 1e-5 of the optimum up: nearer to it the kinks that are rounded off are seen."""
+    source = members.random(name, "close")
+    close = 0
+    for number in range(9):
+        X, y = draw(name, source, int(source.integers(8, 24)), int(source.integers(1, 4)))
+        penalty = PENALTIES[("l2", "l1", "elastic_net")[number % 3]](10 ** source.uniform(-2, -0.5))
+        ratio = penalty.params.get("l1_ratio", float(penalty.name == "l1"))
+        best = exactly(name, X, y, penalty.alpha * ratio, penalty.alpha * (1 - ratio))
+        start = 0.1 * source.normal(size=st.Objective(name, (X, y), fit_intercept=True).n_parameters)
+        given: dict[str, Any] = {"penalty": penalty, "fit_intercept": True, "x0": start}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", st.ConvergenceWarning)
+            result = st.minimize(name, (X, y), method="gd", epochs=30, tol=1e-3, **given)
+        true = result.fun - best
+        assert result.gap >= true - 1e-11
+        if true > 1e-5 * abs(best):
+            assert result.gap <= 10 * true, (given, true, result.gap)
+            close += 1
+    assert close >= 5
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -310,18 +339,23 @@ def test_every_loss_with_every_penalty(name: str, penalty: str) -> None:
     source = members.random(name, penalty)
     for intercept in (False, True):
         X, y = draw(name, source, 30, 3)
-        given: dict[str, Any] = {"penalty": st.penalties.get(penalty, **MILD.get(penalty, {})), "seed": 0}
+        term = st.penalties.get(penalty, **MILD.get(penalty, {}))
+        given: dict[str, Any] = {"penalty": term, "seed": 0}
         given |= {"fit_intercept": intercept, "sample_weight": source.uniform(0, 2, size=30)}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", st.ConvergenceWarning)
             runs = [st.minimize(name, (X, y), method="gd", epochs=epochs, **given) for epochs in (1, 5, 400)]
             runs.append(st.minimize(name, (X, y), method="gd", tol=1e-3, epochs=400, **given))
         best = min(run.fun for run in runs)
+        conjugate = _gap_penalties.conjugate_of(term, runs[0].coef.shape)
         for run in runs:
             if run.gap is None:
-                assert penalty == "non_negative"
-                assert not _gap_losses.has_limits(st.losses.get(name))
-                assert "nothing holds a coefficient" in run.gap_reason
+                if isinstance(conjugate, str):
+                    assert run.gap_reason == conjugate
+                else:
+                    assert conjugate.open
+                    assert not _gap_losses.has_limits(st.losses.get(name))
+                    assert "nothing holds a coefficient" in run.gap_reason
             else:
                 assert run.gap >= run.fun - best - 1e-15 * abs(best)
         if st.losses.get(name).smooth and runs[-1].status.name == "converged":

@@ -59,8 +59,8 @@ PASSES = 64  # what refining does to the parameters costs as much as reading so 
 ASKED_REFINED = 1 << 23  # and up to which it is where a tolerance was given
 
 
-# Of the objective: a gap above it is made larger by as large a share of itself, where below it rounding is looked at.
-SMALL = 1e-6
+NEAR = 1e-3  # of the objective: below such a gap it is looked at what rounding adds,
+FAR = 1e-6  # above, this share of the gap is taken for it
 UNFINISHED = (Status.interrupted, Status.diverged)
 SINGLE, DOUBLE = float(np.finfo(np.float32).eps), float(np.finfo(np.float64).eps)
 WIDTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # over which kinks are rounded off, of the size of the targets
@@ -82,6 +82,7 @@ class Dual:
         self._below = -math.inf  # the highest lower bound of the optimum yet
         self._eps = float(np.finfo(model.start.dtype).eps)
         self._exact_at = b"", 0.0  # the parameters where the objective was last found in float64
+        self._terms_at: dict[bytes, float] = {}  # the size of its terms where it was last looked at
         # How many numbers a pass reads: zeros of sparse rows are read where columns are shifted.
         shifted = isinstance(self._data.X, SparseRows) and self._data.shift is not None
         read = self._data.trained * self._data.width if shifted else model.numbers
@@ -120,6 +121,8 @@ class Dual:
 
     def gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
         """Return an upper bound of fun - optimum at x, where jac is the gradient without kinks."""
+        if not math.isfinite(fun):
+            return math.inf
         fun = self._exact(x, fun)
         self._raise(fun - self._lack(x, jac) if self.by_gradient else self.bound(x), x, fun)
         return self._least(x, fun)
@@ -173,6 +176,8 @@ class Dual:
 
         With L1, searching for which coefficients are zero there costs some hundred.
         """
+        if not math.isfinite(fun):
+            return math.inf
         fun = self._exact(x, fun)
         gap = self.gap(x, fun, jac)
         if gap > 2 * self._rounding(x, fun, 0.0):
@@ -208,18 +213,25 @@ class Dual:
         """Return what rounding may have taken of a gap, for an objective or a bound at x.
 
         Most of it comes of sums over the rows in the dtype of the data, and follows the size of their terms. To look
-        for that takes a pass over the rows; as long as the gap is not small, a share of it covers as much.
+        for that takes a pass over the rows; as long as the gap is not small, a share of it covers terms up to some
+        100,000 times the objective. Not covered is what columns with large offsets add where a gradient alone makes the
+        bound and the rows are many.
         """
         usual = 16 * self._eps * abs(fun)
-        if gap > SMALL * abs(fun):
-            return usual + SMALL * gap
+        if gap > NEAR * abs(fun):
+            return usual + FAR * gap
         if self.by_gradient and self.numbers > UNASKED:
             return usual
-        return usual + 16 * DOUBLE * self._terms(x)
+        key = x.tobytes()
+        if key not in self._terms_at:
+            if len(self._terms_at) > 2:
+                self._terms_at.clear()
+            self._terms_at[key] = self._terms(x.astype(np.float64))
+        return usual + 16 * DOUBLE * self._terms_at[key]
 
-    def _terms(self, x: NDArray[Any]) -> float:
-        """Return the mean size of the terms that objective and bound are sums of at x, rounded up in part."""
-        at, k, width = x.astype(np.float64), self._model.features, self._data.width
+    def _terms(self, at: Array) -> float:
+        """Return the mean size of the terms that objective and bound are sums of at a point, or a little more."""
+        k, width = self._model.features, self._data.width
         coef, intercept = at[:k].reshape(-1, width), at[k:] if at.size > k else np.zeros(k // width)
         size, squares = abs(self._penalty.value(at[:k])), np.zeros(len(coef))
         for part, rows in self._blocks():
@@ -479,7 +491,8 @@ class GapWatch:
             return False
         self._next = self._seen + 1 + self._seen // 8
         x = epoch[6]
-        fun, jac = self._evaluate(x)
-        gap = (self._dual.refined_gap if refined else self._dual.gap)(x, fun, jac)
-        self.met = gap <= self._tolerance * max(abs(fun), 1e-6 * self._scale)
+        with np.errstate(all="ignore"):  # on the way to a good step much may overflow
+            fun, jac = self._evaluate(x)
+            gap = (self._dual.refined_gap if refined else self._dual.gap)(x, fun, jac)
+        self.met = math.isfinite(fun) and gap <= self._tolerance * max(abs(fun), 1e-6 * self._scale)
         return self.met
