@@ -65,7 +65,7 @@ def test_it_is_never_below_the_truth_and_close_at_convergence(name: str, interce
             given["sample_weight"] = source.uniform(0, 2, size=len(y))
         best = optimum(name, X, y, **given)
         # Loose enough that most runs end where the gap is no rounding.
-        method, tol = ("L-BFGS-B", None)[number // 3 % 2], 10 ** source.uniform(-5, -1)
+        method, tol = ("L-BFGS-B", None)[number // 3 % 2], 10 ** source.uniform(-3, -0.5)
         runs = [st.minimize(name, (X, y), method=method, tol=tol, seed=number, **given)]
         if number % 2:
             epochs = int(10 ** source.uniform(0, 2))
@@ -80,7 +80,8 @@ def test_it_is_never_below_the_truth_and_close_at_convergence(name: str, interce
         if number % 5 == 0:
             plain = st.minimize(name, (X, y), method="sgd", step_size=0.01, epochs=2, batch_size=4, seed=1, **given)
             assert plain.gap >= plain.fun - best
-    assert min(close.values()) >= 6, close
+    assert min(close.values()) >= 2, close
+    assert sum(close.values()) >= 15, close
 
 
 def test_a_thousand_were_tried() -> None:
