@@ -214,8 +214,8 @@ class Dual:
 
         Most of it comes of sums over the rows in the dtype of the data, and follows the size of their terms. To look
         for that takes a pass over the rows; as long as the gap is not small, a share of it covers terms up to some
-        100,000 times the objective. Not covered is what columns with large offsets add where a gradient alone makes the
-        bound and the rows are many.
+        100,000 times the objective. Not looked at is what large terms add where a gradient alone makes the bound and
+        rows are many, and what they add to a gradient in float32: there the size of the objective has to do.
         """
         usual = 16 * self._eps * abs(fun)
         if gap > NEAR * abs(fun):
