@@ -13,6 +13,7 @@ import scipy.optimize
 
 import steepest as st
 from members import Array
+from steepest import _gap
 
 # Loss, slope and curvature in the score.
 FORMULAS: dict[str, Callable[[Array, Array], tuple[Array, Array, Array]]] = {
@@ -77,6 +78,23 @@ def check(name: str, seed: int, intercept: bool) -> bool:
 @pytest.mark.parametrize(("name", "seed"), [("exponential", 35), ("exponential", 16), ("poisson", 16), ("gamma", 43)])
 def test_a_huge_objective_on_the_way_makes_no_bound(name: str, seed: int) -> None:
     assert check(name, seed, True)
+
+
+def test_bounds_from_a_huge_objective_do_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether or not a line search gets there."""
+    made: list[Any] = []
+    init = _gap.Dual.__init__
+    monkeypatch.setattr(_gap.Dual, "__init__", lambda self, *given: made.append(self) or init(self, *given))
+    X, y = ill_scaled("exponential", 35)
+    result = st.minimize("exponential", (X, y), penalty=st.L2(ALPHA), fit_intercept=True, tol=1e-3, seed=0)
+    value, gradient, _ = objective("exponential", X, y, True)
+    start = np.zeros(3)
+    for size in np.linspace(-6, 6, 50):
+        far = np.array([0.0, size, 0.0])
+        with np.errstate(all="ignore"):
+            made[-1].refined_gap(far, value(far), gradient(far))
+    assert made[-1].gap(start, value(start), gradient(start)) >= value(start) - value(result.x)
+    assert made[-1].gap(start, np.inf, gradient(start)) == np.inf
 
 
 def test_an_infinite_objective_on_the_way_meets_no_tolerance() -> None:
