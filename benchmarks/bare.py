@@ -22,7 +22,7 @@ Array = NDArray[Any]
 
 SOURCE = Path(__file__).with_name("bare.cpp")
 # Too near and the row is not there yet, too far and the lines asked for push each other out: the best one counts.
-DISTANCES = (4, 8, 16, 32, 64)
+DISTANCES = (1, 2, 4, 8, 16, 32, 64)
 
 
 def compiler() -> str:
