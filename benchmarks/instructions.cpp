@@ -50,7 +50,7 @@ int run(const std::string& order, std::string_view loss, Index n, Index d, Index
   std::unique_ptr<steepest::Order> chosen = order == "stream" ? steepest::order_stream(n, 1, streaming)
                                             : order == "full" ? steepest::order_full(n, 1, false)
                                                               : steepest::order_in_sequence(n);
-  steepest::Fit<T> fit(sum, std::move(chosen), options, std::vector<T>(std::size_t(sum.parameters()), T(0)));
+  steepest::Fit<T> fit(sum, std::move(chosen), options, steepest::Numbers<T>(std::size_t(sum.parameters()), T(0)));
   fit.run();
   std::printf("%.9g\n", fit.objective());
   return fit.epochs() == epochs ? EXIT_SUCCESS : EXIT_FAILURE;
