@@ -225,7 +225,7 @@ class Rule(Member):
                 "its batch."
             )
         steady = " as long as the step size stays the same and" if spec["_lazy_while_steady"] else ""
-        but = "; with the penalties ``L1``, ``L2`` and ``ElasticNet`` too" if spec["name"] == "sgd" else ""
+        but = "; with ``L1``, ``L2`` and ``ElasticNet`` of one strength, too" if spec["name"] == "sgd" else ""
         return looks_at_columns + (
             f"Lazy: over sparse rows an update costs what the entries of its batch do,{steady} without a penalty or "
             f"decay of the parameters{but}."
