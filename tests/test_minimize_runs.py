@@ -376,6 +376,11 @@ def test_divergence_advises_what_was_not_tried() -> None:
     assert f"below the default of {st.optim.AdaGrad.default_lr:g}" in found
     assert "normalize=True where the units of the columns differ" in found
     assert 'method="L-BFGS-B"' in found
+    # SciPy's methods refuse groups and balls.
+    for penalty, searchable in ((st.GroupLasso(1e-3), False), (st.penalties.L2Ball(1e6), False), (st.L1(1e-3), True)):
+        found = exploding(penalty=penalty)
+        assert ('method="L-BFGS-B"' in found) is searchable
+        assert ('method="gd" with step_size="auto"' in found) is not searchable
 
 
 def test_growth_is_claimed_only_where_something_grew() -> None:

@@ -35,7 +35,9 @@ def make_result(
     limited: bool,
     patience: int = 0,
     step_given: bool = False,
+    searchable: bool = True,
 ) -> Result:
+    """Return the result of a run; `searchable` says whether SciPy's methods take its penalty."""
     status, x = Status[outcome["status"]], outcome["x"]
     success = status in ENDED_EARLY or (status is Status.ran_all_epochs and not limited)
     message = MESSAGES[status]
@@ -46,7 +48,7 @@ def make_result(
         message = message.format(
             what=what[0].lower() + what[1:],
             reached="" if isinstance(method, SciPyMethod) else "; x is the best of the epochs' ends",
-            advice=_advice(method, model, step_given),
+            advice=_advice(method, model, step_given, searchable),
         )
     if status is Status.diverged and outcome["nit"] == 0:
         message = "The objective is not finite at the start: the numbers in the data or x0 are too large."
@@ -96,7 +98,7 @@ def make_result(
     )
 
 
-def _advice(method: Any, model: Model, step_given: bool) -> str:
+def _advice(method: Any, model: Model, step_given: bool, searchable: bool) -> str:
     """Return what helps against divergence: without a step_size of the user's, the step is not the first suspect."""
     if step_given:
         return "A smaller step_size, or none at all, should help."
@@ -106,7 +108,8 @@ def _advice(method: Any, model: Model, step_given: bool) -> str:
     if model.data is not None and model.data.X is not None and model.normalization is None:
         remedies.append("normalize=True where the units of the columns differ")
     if not isinstance(method, SciPyMethod):
-        remedies.append('method="L-BFGS-B", which searches along every step')
+        search, full = 'method="L-BFGS-B", which searches along every step', 'method="gd" with step_size="auto"'
+        remedies.append(search if searchable else f"{full}, which takes steps back that lead up")
     return f"What may help: {', or '.join(remedies)}."
 
 

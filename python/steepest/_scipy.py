@@ -31,6 +31,7 @@ Bound = Callable[[Array, float, Array], float]
 
 MOST_ITERATIONS = 15_000
 PATIENCE = 5  # iterations over which progress is judged
+WITH_L1, ALL_BOUNDS = ("l1", "elastic_net"), ("non_negative", "box")
 
 
 @dataclass(frozen=True)
@@ -157,14 +158,14 @@ def _view_of(smooth: SmoothObjective, parameters: int) -> View:
 
 def l1_strengths(penalty: penalties.Penalty | None, k: int) -> Array | None:
     """Return what multiplies the size of each coefficient in a penalty, None where nothing does."""
-    if penalty is None or penalty.name not in ("l1", "elastic_net"):
+    if penalty is None or penalty.name not in WITH_L1:
         return None
     return np.asarray(_per_coefficient(penalty, "alpha", k) * penalty.params.get("l1_ratio", 1.0))
 
 
 def bounds_of(penalty: penalties.Penalty | None, k: int) -> tuple[Array, Array] | None:
     """Return the bounds of each coefficient, None where a penalty is not all bounds."""
-    if penalty is None or penalty.name not in ("non_negative", "box"):
+    if penalty is None or penalty.name not in ALL_BOUNDS:
         return None
     if penalty.name == "non_negative":
         return np.zeros(k), np.full(k, np.inf)
@@ -177,8 +178,13 @@ def _per_coefficient(penalty: penalties.Penalty, name: str, k: int) -> Array:
     return np.broadcast_to(given, (k // given.shape[-1], given.shape[-1]) if given.ndim else (k,)).ravel()
 
 
+def takes(penalty: penalties.Penalty | None) -> bool:
+    """Tell whether SciPy's methods can be told all of a penalty: what is smooth, L1 or bounds."""
+    return penalty is None or penalty.smooth or penalty.name in WITH_L1 + ALL_BOUNDS
+
+
 def _check(method: SciPyMethod, model: Model, penalty: penalties.Penalty | None, smooth: SmoothObjective) -> None:
-    if penalty is not None and not penalty.smooth and smooth.l1 is None and smooth.bounds is None:
+    if not takes(penalty):
         raise ValueError(
             f"{penalty!r} has kinks that SciPy's methods do not know: take a rule of st.optim, which uses its proximal "
             'step, or "saga" or "svrg"'
