@@ -12,7 +12,7 @@ import scipy.sparse
 import members
 import steepest as st
 from members import Array
-from steepest import _gap, _gap_losses, _gap_penalties
+from steepest import _gap, _gap_kinks, _gap_losses, _gap_penalties
 from steepest._gap_refined import Point, newton
 from tolerances import DTYPES
 
@@ -86,7 +86,7 @@ def test_it_is_never_below_the_truth_and_close_at_convergence(name: str, interce
 
 def test_a_thousand_were_tried() -> None:
     assert len(SMOOTH) * 2 * 36 >= 1000
-    assert set(KINKED) == _gap_losses.ROUNDED
+    assert set(KINKED) == _gap_kinks.ROUNDED
 
 
 @pytest.mark.parametrize("penalty", [st.L2(0.02), st.L1(0.03), st.ElasticNet(0.05, 0.5)], ids=repr)
@@ -174,25 +174,75 @@ def test_losses_with_kinks(name: str, penalty: Any) -> None:
 
 @pytest.mark.parametrize("name", KINKED)
 def test_losses_with_kinks_are_close_to_convergence(name: str) -> None:
-    """Within 10 times from 1e-5 of the optimum up: nearer to it the kinks that are rounded off are seen."""
+    """Within 10 times from 1e-8 of the optimum up, as far as a general solver tells where that is."""
     source = members.random(name, "close")
-    close = 0
-    for number in range(9):
+    close, met = 0, 0
+    for number in range(12):
         X, y = draw(name, source, int(source.integers(8, 24)), int(source.integers(1, 4)))
         penalty = PENALTIES[("l2", "l1", "elastic_net")[number % 3]](10 ** source.uniform(-2, -0.5))
         ratio = penalty.params.get("l1_ratio", float(penalty.name == "l1"))
         best = exactly(name, X, y, penalty.alpha * ratio, penalty.alpha * (1 - ratio))
         start = 0.1 * source.normal(size=st.Objective(name, (X, y), fit_intercept=True).n_parameters)
         given: dict[str, Any] = {"penalty": penalty, "fit_intercept": True, "x0": start}
+        tol = 10 ** source.uniform(-5, -1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", st.ConvergenceWarning)
-            result = st.minimize(name, (X, y), method="gd", epochs=30, tol=1e-3, **given)
+            result = st.minimize(name, (X, y), method="gd", epochs=300, tol=tol, **given)
         true = result.fun - best
         assert result.gap >= true - 1e-11
-        if true > 1e-5 * abs(best):
+        if true > 1e-8 * abs(best):
             assert result.gap <= 10 * true, (given, true, result.gap)
             close += 1
-    assert close >= 5
+        # A tolerance ends the run as soon as the bound meets it.
+        if result.status.name == "converged":
+            assert result.gap <= tol * abs(result.fun) * (1 + 1e-9)
+            met += result.epochs < 300
+    assert close >= 8
+    assert met >= 5 or name == "perceptron"  # its optimum is 0, of which every gap is more than a share
+
+
+@pytest.mark.parametrize("name", KINKED)
+@pytest.mark.parametrize("intercept", [False, True])
+def test_kinks_rounded_off(name: str, intercept: bool) -> None:
+    """Slopes and curvature are those of the values, and whatever they are about, the slopes are those of the loss."""
+    source, loss = members.random(name, "rounded", intercept), st.losses.get(name)
+    X, y = draw(name, source, 12, 3)
+    scores = 3 if loss.kind == "scores" else 0
+    k = 3 * max(1, scores)
+    l1, l2 = source.uniform(0.05, 0.1, size=(2, k))
+    share = source.dirichlet(np.ones(12))
+    rounded = _gap_kinks.RoundedObjective(loss, X, y, share, l1, l2, scores, intercept)
+    rounded.width, rounded.width_of_l1 = 3.0, 20.0
+    parameters = k + max(1, scores) * intercept
+    rounded.recentre(source.normal(size=parameters))
+    members.vary(rounded.centre)
+    furthest = 0.0
+    for _ in range(5):
+        x, v = source.normal(size=(2, parameters))
+        gradient = rounded.value_and_gradient(x)[1]
+        ahead, behind = (rounded.value_and_gradient(x + step * v) for step in (1e-6, -1e-6))
+        assert (ahead[0] - behind[0]) / 2e-6 == pytest.approx(gradient @ v, rel=1e-6, abs=1e-8)
+        np.testing.assert_allclose(rounded.hessp(x, v), (ahead[1] - behind[1]) / 2e-6, rtol=1e-5, atol=1e-7)
+        slopes = rounded.slopes(x)
+        assert np.isfinite(_gap_losses.conjugates(loss, slopes, y)).all()
+        # s z - l*(s) is nowhere above the loss, and at wide kinks below it somewhere.
+        z = X @ x[:k].reshape(max(1, scores), 3).T + (x[k:] if intercept else 0.0)
+        of_rows = loss.pointwise(y, np.ascontiguousarray(z) if scores else z[:, 0])
+        below = of_rows - (slopes * z).sum(axis=1) + _gap_losses.conjugates(loss, slopes, y)
+        assert below.min() >= -1e-12
+        furthest = max(furthest, below.max())
+    assert furthest > 1e-2
+
+
+def test_nearest_points_of_the_simplex() -> None:
+    v = members.random("simplex").normal(size=(50, 4)) * 2
+    near = _gap_kinks.onto_simplex(v)
+    np.testing.assert_allclose(near.sum(axis=1), 1.0, rtol=1e-14)
+    assert near.min() >= 0
+    assert (near == 0).any(axis=1).sum() >= 20
+    # No corner is in a direction that leads nearer.
+    for corner in np.eye(4):
+        assert (((v - near) * (corner - near)).sum(axis=1) <= 1e-12).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -366,8 +366,10 @@ Status Fit<T>::judge_progress(double objective) {
   recent_best_.push_back(recent_best_.empty() ? objective : std::min(recent_best_.back(), objective));
   const std::size_t seen = recent_best_.size();
   const std::size_t back = full_batch_ && options_.stepping != Stepping::schedule ? uneven_patience : patience;
-  const bool stalled = seen > back && recent_best_[seen - 1 - back] - recent_best_.back() <= hardly;
-  if (stalled && full_batch_ && options_.stepping == Stepping::distance && narrowed_ < most_narrowings) {
+  if (seen <= back) return Status::running;
+  const double gained = recent_best_[seen - 1 - back] - recent_best_.back();
+  const bool narrows = full_batch_ && options_.stepping == Stepping::distance && narrowed_ < most_narrowings;
+  if (narrows && gained <= allowed) {
     // Subgradient steps circle the minimum at the distance they assume: begin again at the best point, much closer.
     ++narrowed_;
     x_ = best_x_;
@@ -376,7 +378,7 @@ Status Fit<T>::judge_progress(double objective) {
     recent_best_.clear();
     return Status::running;
   }
-  return stalled ? Status::no_progress : Status::running;
+  return gained <= hardly ? Status::no_progress : Status::running;
 }
 
 /// The objective at x_ over all rows; with_gradient: its gradient, smooth penalty included, in full_gradient_.

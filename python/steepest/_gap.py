@@ -5,7 +5,8 @@ For a convex loss and any slopes s_i, one per row and score, the objective is no
 slopes at a good point make a good bound. Where an L2 term makes R* finite, slopes as they are will do, their conjugates
 follow from the loss itself, and the bound costs next to nothing. Otherwise the slopes must be made feasible: those that
 meet an intercept must sum to zero, those that meet L1 alone must not pull too hard. Both are had by making some of
-them smaller, which every loss here allows, and takes the conjugate's formula.
+them smaller, which every loss here allows, and takes the conjugate's formula. At kinks slopes at a good point need not
+be good ones: these are searched for.
 """
 
 from __future__ import annotations
@@ -17,23 +18,20 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-import scipy.optimize
-import scipy.sparse
 from numpy.typing import NDArray
 
 from steepest import penalties
 from steepest._data import Data
+from steepest._gap_kinks import ROUNDED, RoundedObjective
 from steepest._gap_losses import (
     AT_NOTHING,
     OF_LABELS,
-    ROUNDED,
     below_the_chord,
     conjugates,
     has_conjugate,
     has_limits,
     indicator,
     limits,
-    rounded,
     terms,
 )
 from steepest._gap_penalties import Conjugate, Elastic, conjugate_of, finite_everywhere
@@ -41,7 +39,6 @@ from steepest._gap_projected import lengths, projected
 from steepest._gap_refined import Point, refined
 from steepest._model import Model
 from steepest._outcome import MESSAGES
-from steepest._precondition import Split
 from steepest._results import Interrupted, Result, Status
 from steepest._scipy import SmoothObjective
 from steepest._sparse import SparseRows
@@ -63,7 +60,9 @@ NEAR = 1e-3  # of the objective: below such a gap it is looked at what rounding 
 FAR = 1e-6  # above, this share of the gap is taken for it
 UNFINISHED = (Status.interrupted, Status.diverged)
 SINGLE, DOUBLE = float(np.finfo(np.float32).eps), float(np.finfo(np.float64).eps)
-WIDTHS = (1e-1, 1e-2, 1e-3, 1e-4)  # over which kinks are rounded off, of the size of the targets
+WIDTHS = (1e-1, 1e-2, *[1e-3] * 6)  # over which kinks are rounded off, of the size of the targets
+SOME_PASSES, QUICK = 400, 1 << 24  # that refining at kinks may make, or numbers in them all
+CLOSE = 0.1  # of a gap: where what was met in refining is as near to the bound, no better one would tell
 
 
 class Dual:
@@ -79,7 +78,10 @@ class Dual:
         self._intercept = fit_intercept
         self._conjugate_of_penalty = conjugate
         self._elastic = conjugate if isinstance(conjugate, Elastic) else None
-        self._below = -math.inf  # the highest lower bound of the optimum yet
+        self._below = -math.inf  # the highest lower bound of the optimum yet,
+        self._above = math.inf  # and the lowest objective met on the way to it
+        self._widths = list(reversed(WIDTHS))
+        self._met = np.empty(0)  # where kinks that are rounded off led to
         self._eps = float(np.finfo(model.start.dtype).eps)
         self._exact_at = b"", 0.0  # the parameters where the objective was last found in float64
         self._terms_at: dict[bytes, float] = {}  # the size of its terms where it was last looked at
@@ -116,8 +118,8 @@ class Dual:
 
     @property
     def tightens(self) -> bool:
-        """Whether the bound closes in as a run goes on: at kinks slopes are too many to meet the right ones."""
-        return self._loss.smooth
+        """Whether the bound closes in as a run goes on: at kinks it does where it is refined."""
+        return self._loss.smooth or self._rounded is not None
 
     def gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
         """Return an upper bound of fun - optimum at x, where jac is the gradient without kinks."""
@@ -162,7 +164,7 @@ class Dual:
             nonlocal seen
             seen += 1
             if self.is_worth_refining(seen):
-                return self.refined_gap(x, fun, jac)
+                return self.refined_gap(x, fun, jac, seen)
             return self.gap(x, fun, jac) if self.by_gradient or seen % 5 == 0 else sys.float_info.max
 
         return look
@@ -171,34 +173,71 @@ class Dual:
         """Tell whether the bound is to be refined at this iteration: at some 8, then 16, 32, ..."""
         return seen >= 8 and seen & (seen - 1) == 0 and self.numbers <= ASKED_REFINED
 
-    def refined_gap(self, x: NDArray[Any], fun: float, jac: Array, searching: bool = True) -> float:
+    def refined_gap(self, x: NDArray[Any], fun: float, jac: Array, seen: int = 0, searching: bool = True) -> float:
         """Return the bound from a better point nearby, which costs a few dozen passes over the data.
 
-        With L1, searching for which coefficients are zero there costs some hundred.
+        With L1, searching for which coefficients are zero there costs some hundred, as kinks do, which cost the more
+        the more epochs were `seen`.
         """
         if not math.isfinite(fun):
             return math.inf
         fun = self._exact(x, fun)
         gap = self.gap(x, fun, jac)
-        if gap > 2 * self._rounding(x, fun, 0.0):
-            self._refine(x, fun, jac, searching)
+        if gap > 2 * self._rounding(x, fun, 0.0) and not self._is_close(fun):
+            self._refine(x, fun, jac, seen, searching)
             gap = self._least(x, fun)
         return gap
 
-    def _refine(self, x: NDArray[Any], fun: float, jac: Array, searching: bool) -> None:
+    def _is_close(self, fun: float) -> bool:
+        """Tell whether hardly any of the gap is between the bound and what was met below the objective."""
+        return self._above - self._below <= CLOSE * (fun - self._below)
+
+    def _refine(self, x: NDArray[Any], fun: float, jac: Array, seen: int, searching: bool) -> None:
         if self._elastic is None:
             return
         if not self._loss.smooth:
             with one_blas_thread():
-                self._raise(self._rounded_bound(x, self._elastic), x, fun)
+                self._refine_at_kinks(x, fun, seen)
             return
         smooth = SmoothObjective(self._model, self._penalty)
         start = Point(x.astype(np.float64), fun - smooth.kinks(x), jac)
         better = refined(smooth, start, self._elastic.l1, searching)
+        self._above = min(self._above, better.value + smooth.kinks(better.x))
         if self.by_gradient:
             self._raise(better.value + smooth.kinks(better.x) - self._lack(better.x, better.gradient), better.x, fun)
         else:
             self._raise(self.bound(better.x), better.x, fun)
+
+    def _refine_at_kinks(self, x: NDArray[Any], fun: float, seen: int) -> None:
+        """Descend with the kinks rounded off, ever less and about slopes that are ever better, from where it was left.
+
+        There are so many rounds in a run and no more, and fewer as long as few epochs were seen.
+        """
+        rounded = self._rounded
+        if rounded is None:
+            return
+        if fun < self._above:
+            self._met = x.astype(np.float64)
+        size = 1.0 if self._data.scores else max(float(np.abs(self._y).max()), 1e-300)
+        k, work = self._model.features, self.numbers * max(1, self._data.scores)
+        allowed = rounded.passes + max(SOME_PASSES + seen // 4, QUICK // work)
+        while rounded.passes < allowed and self._widths and not self._is_close(fun):
+            width = self._widths.pop()
+            at = self._met = rounded.descended(self._met, width * size, width * (np.abs(self._met[:k]).max() or 1.0))
+            self._raise(self.bound_of_slopes(partial(_part_of, rounded.slopes(at)), at), x, fun)
+            self._above = min(self._above, rounded.loss(at) + self._penalty.value(at[:k]))
+            rounded.recentre(at)
+
+    @cached_property
+    def _rounded(self) -> RoundedObjective | None:
+        """The objective with its kinks rounded off, None where that is not at hand, or would read too much."""
+        elastic, data = self._elastic, self._data
+        sparse = isinstance(data.X, SparseRows)
+        numbers = self._y.size * data.width if sparse else self.numbers
+        if elastic is None or self._loss.name not in ROUNDED or numbers > ASKED_REFINED:
+            return None
+        strengths, rows = (elastic.l1, elastic.l2), self._rows(slice(None))
+        return RoundedObjective(self._loss, rows, self._y, self._share, *strengths, data.scores, self._intercept)
 
     def _lack(self, x: NDArray[Any], jac: Array) -> float:
         """Return what the penalty and its conjugate lack in being tangent (Fenchel and Young)."""
@@ -364,47 +403,6 @@ class Dual:
             slopes = (1 - t) * slopes + t * (q / q.sum() - own)
         return slopes
 
-    def _rounded_bound(self, x: NDArray[Any], penalty: Elastic) -> float:
-        """Round the kinks off, ever less, and take the slopes at the optimum of that."""
-        sparse = isinstance(self._data.X, SparseRows)
-        if self._loss.name not in ROUNDED or (sparse and self._y.size * self._data.width > ASKED_REFINED):
-            return -math.inf
-        rows, share, width = self._rows(slice(None)), self._share, self._data.width
-        l1, l2, k = penalty.l1, penalty.l2, self._model.features
-        size = max(float(np.abs(self._y).max()), 1e-300) if self._data.scores == 0 else 1.0
-        view = Split(l1, x.size)
-
-        def scores_of(at: Array) -> Array:
-            z = rows @ at[:k].reshape(-1, width).T
-            return np.asarray(z + at[k:] if self._intercept else z)
-
-        def evaluate(parts: Array, rounding: float) -> tuple[float, Array]:
-            at = view.x(parts)
-            values, slopes = rounded(self._loss, scores_of(at), self._y, rounding)
-            slopes *= share[:, None]
-            value = share @ values + 0.5 * (l2 @ at[:k] ** 2)
-            gradient = (slopes.T @ rows).ravel() + l2 * at[:k]
-            if self._intercept:
-                gradient = np.concatenate([gradient, slopes.sum(axis=0)])
-            return view.seen(parts, float(value), gradient)
-
-        best, parts = -math.inf, view.of(x.astype(np.float64))
-        for share_of_size in WIDTHS:
-            rounding = share_of_size * size
-            found = scipy.optimize.minimize(
-                evaluate,
-                parts,
-                args=(rounding,),
-                jac=True,
-                method="L-BFGS-B",
-                bounds=view.bounds,
-                options={"maxiter": 100, "maxcor": 20, "gtol": 1e-12, "ftol": 1e-16},
-            )
-            parts = found.x
-            slopes = rounded(self._loss, scores_of(view.x(parts)), self._y, rounding)[1]
-            best = max(best, self.bound_of_slopes(partial(_part_of, slopes), view.x(parts)))
-        return best
-
 
 def _part_of(slopes: Array, part: slice, rows: Array) -> Array:
     return slopes[part]
@@ -444,7 +442,7 @@ def add_gap(result: Result, model: Model, dual: Dual | None, reason: str | None,
             try:
                 with np.errstate(all="ignore"):
                     at = result.x, result.fun, result.jac
-                    gap = dual.refined_gap(*at, searching=asked) if refined else dual.gap(*at)
+                    gap = dual.refined_gap(*at, result.epochs, searching=asked) if refined else dual.gap(*at)
             except KeyboardInterrupt:
                 raise Interrupted(result) from None
             reason = None if math.isfinite(gap) else "the bound is not finite"
@@ -493,6 +491,7 @@ class GapWatch:
         x = epoch[6]
         with np.errstate(all="ignore"):  # on the way to a good step much may overflow
             fun, jac = self._evaluate(x)
-            gap = (self._dual.refined_gap if refined else self._dual.gap)(x, fun, jac)
+            at = x, fun, jac
+            gap = self._dual.refined_gap(*at, self._seen) if refined else self._dual.gap(*at)
         self.met = math.isfinite(fun) and gap <= self._tolerance * max(abs(fun), 1e-6 * self._scale)
         return self.met

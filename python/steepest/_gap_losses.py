@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp, softmax, xlogy
+from scipy.special import xlogy
 
 from steepest.losses import Loss
 
@@ -153,32 +153,3 @@ def below_the_chord(loss: Loss, met: Array, at_met: Array, slopes: Array, y: Arr
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(met != 0, slopes / met, 1.0)[:, 0]
     return np.asarray(share * at_met + (1 - share) * AT_NOTHING[loss.name](y, loss))
-
-
-# How far a row is beyond the kink, and which slopes there are at it, for the losses that have but one (or two alike): a
-# slope in proportion to the excess, clipped to these, is feasible for the loss itself.
-KINKS: dict[str, Callable[[Array, Array, Any], tuple[Array, Any]]] = {
-    "absolute_error": lambda z, y, loss: (z - y, (-1.0, 1.0)),
-    "quantile": lambda z, y, loss: (z - y, (-loss.quantile, 1.0 - loss.quantile)),
-    "epsilon_insensitive": lambda z, y, loss: (z - np.clip(z, y - loss.epsilon, y + loss.epsilon), (-1.0, 1.0)),
-    "hinge": lambda z, y, loss: (z - y, (np.minimum(-y, 0.0), np.maximum(-y, 0.0))),
-    "perceptron": lambda z, y, loss: (z, (np.minimum(-y, 0.0), np.maximum(-y, 0.0))),
-}
-ROUNDED = {*KINKS, "multiclass_hinge", "crammer_singer"}
-
-
-def rounded(loss: Loss, z: Array, y: Array, rounding: float) -> tuple[Array, Array]:
-    """Return values and slopes of rows, z of shape (n, K), of a loss whose kinks are rounded off over a width.
-
-    The slopes are feasible for the loss itself.
-    """
-    if loss.name in KINKS:
-        excess, (low, high) = KINKS[loss.name](z[:, 0], y, loss)
-        slope = np.clip(excess / rounding, low, high)
-        return slope * (excess - 0.5 * rounding * slope), slope[:, None]
-    own = indicator(y, z.shape[1])
-    apart = z - (z * own).sum(axis=1, keepdims=True) + loss.params["margin"] * (1 - own)
-    if loss.name == "crammer_singer":
-        return rounding * logsumexp(apart / rounding, axis=1), softmax(apart / rounding, axis=1) - own
-    slope = np.clip(apart / rounding, 0, 1) * (1 - own)
-    return (slope * (apart - 0.5 * rounding * slope)).sum(axis=1), slope - own * slope.sum(axis=1, keepdims=True)

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import scipy.optimize
 from numpy.typing import NDArray
+from scipy.linalg import solve
 
-from steepest._precondition import Split
-from steepest._scipy import SmoothObjective
+from steepest._precondition import Plain, Split
 from steepest._threads import one_blas_thread
 
 Array = NDArray[np.float64]
 
-STEPS, DIRECTIONS, HALVINGS = 20, 50, 30
+STEPS, DIRECTIONS, HALVINGS, CHANGES = 20, 50, 30, 20
+RIDGE = 1e-8  # of the largest curvature, where there may be none in other directions
+RELEASED = 1e-9  # of L1's strength, by which a pull must be harder for a coefficient to leave zero
 # How exactly a step is to solve the equations for it, relative to the gradient: two steps reach a goal of 1e-4.
 ACCURACY = 1e-2
 NOISE = 1e-9  # of the value, below which a shorter gradient is trusted more
@@ -34,7 +36,19 @@ class Point(NamedTuple):
     gradient: Array
 
 
-def refined(smooth: SmoothObjective, start: Point, l1: Array, searching: bool) -> Point:
+class Smooth(Protocol):
+    """An objective without the kinks of its penalty, of parameters whose first are penalised."""
+
+    penalised: int
+
+    def value_and_gradient(self, x: Array) -> tuple[float, Array]:
+        """Return both at x."""
+
+    def hessp(self, x: Array, v: Array) -> Array:
+        """Return the product of the Hessian at x and a direction."""
+
+
+def refined(smooth: Smooth, start: Point, l1: Array, searching: bool) -> Point:
     """Go on from a point to one whose gradient is 1e-4 of its, or with L1 as near the optimum as can be had.
 
     With L1 it takes a search to learn which coefficients are zero; without one those that are stay so.
@@ -42,21 +56,22 @@ def refined(smooth: SmoothObjective, start: Point, l1: Array, searching: bool) -
     if not l1.any():
         goal = max(1e-4 * float(np.linalg.norm(start.gradient)), 1e-300)
         return newton(smooth.value_and_gradient, smooth.hessp, start, goal)
-    x = start.x if not searching else _searched(smooth, start, l1)
-    x = _newton_on_support(smooth, x, l1)
+    x = descended(smooth, start.x, l1) if searching else start.x
+    x = newton_on_support(smooth, x, l1)
     return Point(x, *smooth.value_and_gradient(x))
 
 
-def _searched(smooth: SmoothObjective, start: Point, l1: Array) -> Array:
-    view = Split(l1, start.x.size)
+def descended(smooth: Smooth, x: Array, l1: Array, iterations: int = 100) -> Array:
+    """Search for the optimum from a point: with L1 that tells which coefficients are zero."""
+    view = Split(l1, x.size) if l1.any() else Plain(None)
     with one_blas_thread():
         found = scipy.optimize.minimize(
             lambda parts: view.seen(parts, *smooth.value_and_gradient(view.x(parts))),
-            view.of(start.x),
+            view.of(x),
             jac=True,
             method="L-BFGS-B",
             bounds=view.bounds,
-            options={"gtol": 1e-14, "ftol": 1e-16, "maxiter": 100, "maxcor": 20},
+            options={"gtol": 1e-14, "ftol": 1e-16, "maxiter": iterations, "maxcor": 20},
         )
     return view.x(found.x)
 
@@ -66,15 +81,19 @@ def newton(
     hessp: Callable[[Array, Array], Array],
     start: Point,
     goal: float,
+    whole: bool = False,
 ) -> Point:
-    """Descend a convex function until its gradient is as short as the goal, or no step brings it nearer."""
+    """Descend a convex function until its gradient is as short as the goal, or no step brings it nearer.
+
+    A step costs some products with the Hessian, or one for each parameter where the whole of it is to be made.
+    """
     at, value, longest = start, math.inf, math.inf
     for _ in range(STEPS):
         size = float(np.linalg.norm(at.gradient))
         if size <= goal or (at.value >= value and size > longest):
             break
         value, longest = at.value, 0.5 * size
-        step = _newton_step(at, hessp, max(0.5 * goal, ACCURACY * size))
+        step = _whole_newton_step(at, hessp) if whole else _newton_step(at, hessp, max(0.5 * goal, ACCURACY * size))
         slope = float(at.gradient @ step)
         if not slope < 0:
             break
@@ -115,12 +134,50 @@ def _newton_step(at: Point, hessp: Callable[[Array, Array], Array], accuracy: fl
     return step
 
 
-def _newton_on_support(smooth: SmoothObjective, x: Array, l1: Array) -> Array:
-    """Where coefficients that are zero stay so, and the others keep their signs, the objective has no kinks."""
+def _whole_newton_step(at: Point, hessp: Callable[[Array, Array], Array]) -> Array:
+    """Solve ``H step = -gradient`` by all of H, be it ill-conditioned; where nothing bends, go down."""
+    H = np.column_stack([hessp(at.x, direction) for direction in np.eye(at.x.size)])
+    bends = H.diagonal().max()
+    if not (bends > 0 and np.isfinite(H).all()):
+        return -at.gradient
+    return -np.asarray(solve(H + RIDGE * bends * np.eye(len(H)), at.gradient, assume_a="pos", check_finite=False))
+
+
+def newton_on_support(smooth: Smooth, x: Array, l1: Array) -> Array:
+    """Where coefficients that are zero stay so, and the others keep their signs, the objective has no kinks.
+
+    Those that would change sign stop at zero, those that are pulled from it leave it, until neither is left.
+    """
+    k = smooth.penalised
+    for _ in range(CHANGES):
+        signs = np.sign(x)
+        if l1.any():
+            gradient = smooth.value_and_gradient(x)[1][:k]
+            pulled = (x[:k] == 0) & (np.abs(gradient) > l1 * (1 + RELEASED))
+            signs[:k][pulled] = -np.sign(gradient[pulled])
+        met = _newton_of_signs(smooth, x, l1, signs)
+        crossed = np.flatnonzero((met[:k] * signs[:k] < 0) & (l1 > 0))
+        if not crossed.size:
+            unchanged = np.array_equal(np.sign(x[:k]), signs[:k])
+            x = met
+            if unchanged:
+                break
+            continue
+        # The way there is downhill until the first of them meets zero.
+        shares = x[crossed] / (x[crossed] - met[crossed])
+        x = x + shares.min() * (met - x)
+        x[crossed[shares == shares.min()]] = 0.0
+    return x
+
+
+def _newton_of_signs(smooth: Smooth, x: Array, l1: Array, signs: Array) -> Array:
+    """Return the optimum where L1 is the sum of the signs times the coefficients, and those of no sign are zero."""
+    k = smooth.penalised
     pulls = np.zeros_like(x)
-    pulls[: smooth.penalised] = l1 * np.sign(x[: smooth.penalised])
-    free = x != 0
-    free[smooth.penalised :] = True
+    pulls[:k] = l1 * signs[:k]
+    free = signs != 0
+    free[:k] |= l1 == 0
+    free[k:] = True
     pull = pulls[free]
 
     def at(u: Array) -> Array:
@@ -135,5 +192,4 @@ def _newton_on_support(smooth: SmoothObjective, x: Array, l1: Array) -> Array:
     if not free.any():
         return x
     start = Point(x[free], *evaluate(x[free]))
-    found = newton(evaluate, lambda u, v: smooth.hessp(at(u), at(v))[free], start, 1e-15).x
-    return at(found) if np.array_equal(np.sign(found) * (pull != 0), np.sign(pull)) else x
+    return at(newton(evaluate, lambda u, v: smooth.hessp(at(u), at(v))[free], start, 1e-15).x)

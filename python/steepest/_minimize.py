@@ -279,7 +279,9 @@ def minimize(
     scale, row_size = scale_of(model.data, model.start.size) if rule._scaled else ([], 1.0)
     reporter = make_reporter(progress, max_epochs, n, model.start)
     watcher: Any = Watcher(callback, reporter) if callback is not None or reporter is not None else None
-    strong = penalties.strong_convexity(penalty, fit_intercept) if model.loss is not None and model.loss.convex else 0.0
+    # Gradients at kinks do not vanish: only of smooth losses do they bound the gap.
+    bends = model.loss is not None and model.loss.convex and model.loss.smooth
+    strong = penalties.strong_convexity(penalty, fit_intercept) if bends else 0.0
     watch = None if watches is None or strong > 0 else GapWatch(watches, model, penalty, tolerance, watcher)
     try:
         outcome, failure = model.problem.fit(

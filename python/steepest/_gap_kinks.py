@@ -1,0 +1,145 @@
+"""Slopes that meet a loss with kinks at its optimum, where they are anything between those of its two sides.
+
+Rounded off over a width a loss has but one slope at a prediction, that which makes ``s z - l*(s) - width/2 |s|^2``
+largest, and its optimum is found as that of any smooth loss; but it is another one. So the slopes met there become the
+centre about which the loss is rounded off next, by ``-width/2 |s - centre|^2``: the method of multipliers, after a few
+rounds of which the centre is in the middle of the kinks, and the optimum that of the loss itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepest._gap_losses import indicator
+from steepest._gap_refined import Point, descended, newton
+from steepest.losses import Loss
+
+Array = NDArray[np.float64]
+
+# How far a row is beyond the kink, and which slopes there are at it, for the losses that have but one (or two alike).
+KINKS: dict[str, Callable[[Array, Array, Any], tuple[Array, Any]]] = {
+    "absolute_error": lambda z, y, loss: (z - y, (-1.0, 1.0)),
+    "quantile": lambda z, y, loss: (z - y, (-loss.quantile, 1.0 - loss.quantile)),
+    "epsilon_insensitive": lambda z, y, loss: (z - np.clip(z, y - loss.epsilon, y + loss.epsilon), (-1.0, 1.0)),
+    "hinge": lambda z, y, loss: (z - y, (np.minimum(-y, 0.0), np.maximum(-y, 0.0))),
+    "perceptron": lambda z, y, loss: (z, (np.minimum(-y, 0.0), np.maximum(-y, 0.0))),
+}
+# Those of labels have one for every other class, that its score meets the row's own; their slopes are shares of 1 at
+# most each, or of 1 in all.
+EACH, IN_ALL = "multiclass_hinge", "crammer_singer"
+ROUNDED = {*KINKS, EACH, IN_ALL}
+FEW, MANY_ITERATIONS = 50, 400  # parameters for Newton's steps to end a search, and what it takes where they are more
+
+
+class RoundedObjective:
+    """A loss with kinks and an elastic net of linear scores of rows, all kinks rounded off.
+
+    `centre` of shape (n, max(1, K)) are the slopes, or shares, about which those of the loss are round.
+    """
+
+    def __init__(
+        self, loss: Loss, rows: Any, y: Array, share: Array, l1: Array, l2: Array, scores: int, intercept: bool
+    ) -> None:
+        self._loss, self._rows, self._y, self._share = loss, rows, y, share
+        self._l1, self._l2, self._intercept = l1, l2, intercept
+        self._own = indicator(y, scores) if scores else None
+        self.penalised = l2.size
+        self.width = self.width_of_l1 = 1.0
+        self.passes = 0
+        self.centre, self.centre_of_l1 = np.zeros((len(y), max(1, scores))), np.zeros_like(l1)
+        self._seen: tuple[Array, Any] = np.empty(0), None
+
+    def value_and_gradient(self, x: Array) -> tuple[float, Array]:
+        self.passes += 1
+        excess, met = self._met(x)
+        values = (met * (excess - 0.5 * self.width * met)).sum(axis=1)
+        w = x[: self.penalised]
+        beyond, pulls = self._met_of_l1(w)
+        value = self._share @ values + 0.5 * (self._l2 @ w**2) + pulls @ (beyond - 0.5 * self.width_of_l1 * pulls)
+        return float(value), self._pull(self._of_scores(met), self._l2 * w + pulls)
+
+    def hessp(self, x: Array, v: Array) -> Array:
+        """Return the product with the Hessian: that of the rows at their kinks, which alone give way."""
+        if not np.array_equal(self._seen[0], x):
+            self._met(x)
+        at_kinks = self._seen[1]
+        given = self._differences(self._scores(v))
+        if self._loss.name == IN_ALL:
+            given = given - (given * at_kinks).sum(axis=1, keepdims=True) / at_kinks.sum(axis=1, keepdims=True)
+        bends = self._l2 + (np.abs(self._met_of_l1(x[: self.penalised])[1]) < self._l1) / self.width_of_l1
+        return self._pull(self._of_scores(at_kinks * given / self.width), bends * v[: self.penalised])
+
+    def descended(self, x: Array, of_loss: float, of_l1: float) -> Array:
+        """Return the optimum, searched for from a point, with kinks so wide: in predictions, and in coefficients."""
+        self.width, self.width_of_l1 = of_loss, of_l1 / (float(self._l1.max()) or 1.0)
+        nothing = np.zeros_like(self._l1)
+        if x.size > FEW:
+            return descended(self, x, nothing, MANY_ITERATIONS)
+        x = descended(self, x, nothing)
+        return newton(self.value_and_gradient, self.hessp, Point(x, *self.value_and_gradient(x)), 1e-15, whole=True).x
+
+    def slopes(self, x: Array) -> Array:
+        """Return the slopes at a point, shape (n, max(1, K)): they are feasible for the loss itself."""
+        return self._of_scores(self._met(x)[1])
+
+    def recentre(self, x: Array) -> None:
+        """Round the kinks off about what is met at a point."""
+        self.centre, self.centre_of_l1 = self._met(x)[1], self._met_of_l1(x[: self.penalised])[1]
+
+    def loss(self, x: Array) -> float:
+        """Return the mean of the loss itself."""
+        z = np.ascontiguousarray(self._scores(x))
+        return float(self._share @ self._loss.pointwise(self._y, z[:, 0] if self._own is None else z))
+
+    def _met(self, x: Array) -> tuple[Array, Array]:
+        """Return how far beyond the kinks rows are, the centre counted, and the slopes or shares that they meet."""
+        z, centred = self._scores(x), self.width * self.centre
+        if self._own is None:
+            excess, (low, high) = KINKS[self._loss.name](z[:, 0] + centred[:, 0], self._y, self._loss)
+            steep = excess / self.width
+            met = np.clip(steep, low, high)[:, None]
+            at_kinks = ((low < steep) & (steep < high) & (steep != 0))[:, None]
+            excess = excess[:, None]
+        else:
+            others = 1.0 - self._own
+            excess = self._differences(z) + self._loss.params["margin"] * others + centred
+            steep = excess / self.width
+            met = onto_simplex(steep) if self._loss.name == IN_ALL else np.clip(steep, 0.0, others)
+            at_kinks = met > 0 if self._loss.name == IN_ALL else (steep > 0) & (steep < others)
+        self._seen = x.copy(), at_kinks
+        return excess, met
+
+    def _met_of_l1(self, w: Array) -> tuple[Array, Array]:
+        beyond = w + self.width_of_l1 * self.centre_of_l1
+        return beyond, np.clip(beyond / self.width_of_l1, -self._l1, self._l1)
+
+    def _scores(self, x: Array) -> Array:
+        k = self.penalised
+        z = np.asarray(self._rows @ x[:k].reshape(self.centre.shape[1], -1).T)
+        return np.asarray(z + x[k:]) if self._intercept else z
+
+    def _differences(self, z: Array) -> Array:
+        """Return how far the score of each class is above the row's own."""
+        return z if self._own is None else z - (z * self._own).sum(axis=1, keepdims=True)
+
+    def _of_scores(self, met: Array) -> Array:
+        """Return slopes by the scores: what lifts the others lowers the row's own."""
+        return met if self._own is None else met - self._own * met.sum(axis=1, keepdims=True)
+
+    def _pull(self, slopes: Array, of_penalty: Array) -> Array:
+        shared = slopes * self._share[:, None]
+        pull = np.asarray(shared.T @ self._rows).ravel() + of_penalty
+        return np.concatenate([pull, shared.sum(axis=0)]) if self._intercept else pull
+
+
+def onto_simplex(v: Array) -> Array:
+    """Return the nearest rows of numbers that are not negative and make 1 together."""
+    falling = -np.sort(-v, axis=1)
+    beyond = np.cumsum(falling, axis=1) - 1.0
+    count = (falling * np.arange(1, v.shape[1] + 1) > beyond).sum(axis=1)
+    level = beyond[np.arange(len(v)), count - 1] / count
+    return np.asarray(np.maximum(v - level[:, None], 0.0))
