@@ -345,10 +345,13 @@ using Losses = LossList<losses::SquaredError, losses::MSE, losses::AbsoluteError
 /// A loss from its parameters, in the order of its `params`.
 template <class L>
 STEEPEST_INLINE L make_loss(const double* params) {
+  static_assert(L::params.size() <= 2, "one more case below hands on one more parameter");
   if constexpr (L::params.size() == 0)
     return L{};
-  else
+  else if constexpr (L::params.size() == 1)
     return L{params[0]};
+  else
+    return L{params[0], params[1]};
 }
 
 }  // namespace steepest::STEEPEST_LEVEL
