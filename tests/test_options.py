@@ -122,8 +122,8 @@ def test_starts_of_other_shapes(shape: tuple[int, ...]) -> None:
     [
         (lambda: st.optim.Adam(betas=(0.9, 0.99)), "Adam has no parameter 'betas'; there are: beta1, beta2, eps, lr"),
         (lambda: st.optim.get("sgd", momentum=0.9), "Momentum, Nesterov, "),
-        (lambda: st.penalties.GroupLasso(radius=1.0), "L1Ball, L2Ball have it; there are: alpha, groups"),
-        (lambda: st.losses.Hinge(delta=2.0), "Huber has it; there are: none"),
+        (lambda: st.penalties.GroupLasso(radius=1.0), "have it; there are: alpha, groups"),
+        (lambda: st.losses.Hinge(delta=2.0), "Hinge has no parameter 'delta'; Huber"),
         (lambda: st.losses.Huber(1.0, 2.0), "Huber: too many positional arguments"),
     ],
 )
