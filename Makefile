@@ -27,7 +27,7 @@ PRINT_BUILD_REQUIRES := import importlib, sys; \
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test test-peers test-sanitized bench gallery lint format clean
+.PHONY: help demo test test-peers test-sanitized bench gallery lists lint format clean
 
 help: ## Show this list
 	@echo "steepest: the targets of make"
@@ -67,6 +67,12 @@ gallery: $(VENV)/.installed ## Draw the pictures of the sources into docs/images
 	@for script in examples/source_*.py; do \
 	  MPLBACKEND=agg $(BIN)/python $$script --pictures docs/images/gallery || exit 1; \
 	done
+
+# From the core as it is now, into the sources: what is installed has stubs of its own, which nobody reads.
+lists: format ## Write the stubs and the pages anew after a change of the lists: losses, penalties, rules, schedules
+	@$(BIN)/python -m steepest._stubs python/steepest
+	@$(BIN)/ruff format --quiet python/steepest
+	@$(BIN)/python -m steepest._pages README.md docs/*.md
 
 lint: $(VENV)/.installed ## Check style and types of Python and C++
 	@status=0; \
