@@ -187,6 +187,29 @@ def test_l1_goes_by_bounds(loss: str, penalty: Any, dtype: Any) -> None:
     assert np.count_nonzero(result.coef == 0) == np.count_nonzero(np.abs(best.coef) < 1e-4) > 0
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "huber", "log_cosh", "modified_huber"])
+def test_l1_meets_a_tolerance(loss: str) -> None:
+    """Bounds that cut steps short spoil L-BFGS-B's memory: it begins anew rather than stop short of the optimum."""
+    source = members.random(loss)
+    for number in range(12):
+        n, d = int(source.integers(10, 60)), int(source.integers(2, 8))
+        X = source.normal(size=(n, d))
+        y = X @ source.normal(size=d) + 0.5 * source.normal(size=n)
+        if loss == "modified_huber":
+            y = np.where(y > 0, 1.0, -1.0)
+            y[:2] = [1, -1]
+        alpha = 10 ** source.uniform(-3, -0.5)
+        penalty = st.L1(alpha) if number % 2 else st.ElasticNet(alpha, 0.5)
+        given: dict[str, Any] = {"method": "L-BFGS-B", "penalty": penalty, "fit_intercept": True, "tol": 1e-4}
+        result = st.minimize(loss, (X, y), epochs=1000, **given)
+        assert result.status.name == "converged", (given, result.gap)
+        assert result.gap <= 1e-4 * abs(result.fun)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", st.ConvergenceWarning)
+            for epochs in (1, 2, 7, 13):
+                assert st.minimize(loss, (X, y), epochs=epochs, **given).epochs <= epochs
+
+
 EACH = [0.01, 0.02, 0.05, 0.1, 0.2]
 
 

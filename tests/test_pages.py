@@ -46,7 +46,7 @@ def test_what_the_page_on_adding_names_is_there() -> None:
     assert min(map(len, (tests, tables, linked, listed))) >= 2
     for path, name in (*tests, *tables, *linked, *listed):
         text = (ROOT / path).read_text(encoding="utf-8")
-        assert re.search(rf"^(def {name}\(|class {name}\b|{name}\b.*=)", text, flags=re.MULTILINE), f"{path} has no {name}"
+        assert re.search(rf"^(def {name}\(|class {name}\b|{name}\b.*=)", text, flags=re.MULTILINE), f"{path}: {name}"
     assert "`none`, never `infinity`" in page
     assert {loss["name"] for loss in registry["losses"] if loss["curvature"] is None} >= {"hinge", "poisson"}
 

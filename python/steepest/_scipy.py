@@ -49,6 +49,10 @@ class _Stop(Exception):
     """Ends a run from within: not StopIteration, which only some of SciPy's methods let through."""
 
 
+class _Restart(Exception):
+    """Lets a method begin anew where it is, with a fresh memory."""
+
+
 def minimize_by_scipy(
     method: SciPyMethod,
     model: Model,
@@ -229,6 +233,8 @@ class _Run:
         self._evaluations = 0
         self._seen: dict[bytes, tuple[float, Array]] = {}  # the last few points: the accepted is one of them
         self._best: list[float] = []
+        self._restarted = math.inf  # the objective where the method last began anew
+        self._iterations = MOST_ITERATIONS
         self._rows: list[tuple[float, ...]] = []
         self._started = time.perf_counter()
         self._status = Status.ran_all_epochs
@@ -241,6 +247,7 @@ class _Run:
 
         Another view of the parameters is made on the way: it reads the rows, and Ctrl-C may stop that.
         """
+        self._iterations = iterations
         options: dict[str, Any] = {**method.options, "maxiter": iterations}
         options.pop("precondition", None)
         if self._limits.tolerance > 0 or self._limits.step_tolerance >= 0:
@@ -264,17 +271,20 @@ class _Run:
                 ):
                     if found is not None:
                         reached, start = found.fun, found.x
-                        options["maxiter"] = iterations - len(self._rows)
-                    found = scipy.optimize.minimize(
-                        self.evaluate_seen,
-                        start,
-                        jac=True,
-                        method=method.name,
-                        hessp=self.hessp if method.second_order else None,
-                        bounds=bounds,
-                        callback=self.after_iteration,
-                        options=options,
-                    )
+                    options["maxiter"] = iterations - len(self._rows)
+                    try:
+                        found = scipy.optimize.minimize(
+                            self.evaluate_seen,
+                            start,
+                            jac=True,
+                            method=method.name,
+                            hessp=self.hessp if method.second_order else None,
+                            bounds=bounds,
+                            callback=self.after_iteration,
+                            options=options,
+                        )
+                    except _Restart:
+                        start = self._view.of(self.x)
             self.end(found)
             self._restore()
         except _Stop:
@@ -379,6 +389,12 @@ class _Run:
                 hardly = min(allowed, float(np.finfo(self._smooth.dtype).eps) * abs(self._fun))
         self._best.append(min(self._fun, self._best[-1]) if self._best else self._fun)
         if len(self._best) > PATIENCE and self._best[-1 - PATIENCE] - self._best[-1] <= hardly:
+            # Bounds that cut steps short spoil the memory, not the point.
+            gained = self._best[-1] < self._restarted - hardly
+            if gained and self._view.bounds is not None and len(self._rows) < self._iterations:
+                self._restarted = self._best[-1]
+                self._best.clear()
+                raise _Restart
             self._stop(Status.no_progress)
 
     def _stop(self, status: Status) -> None:
