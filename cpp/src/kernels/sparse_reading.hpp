@@ -143,7 +143,7 @@ struct SparseReader {
   template <class C, class Seen>
   STEEPEST_INLINE C dot_by_loads(Row row, const C* coef, const Seen& seen) const {
     // Four sums hide the latency of the multiply-add.
-    C sums[4] = {0, 0, 0, 0};
+    C a = 0, b = 0, c = 0, d = 0;
     unsigned beyond = 0;
     // Inline, so that they stay in registers.
     runs(row, [&](Index from, Index to, const T* numbers) STEEPEST_INLINE_LAMBDA {
@@ -151,11 +151,15 @@ struct SparseReader {
         return C(numbers[k - from]) * seen(Simd<C, 1>(coef[column(k, beyond)])).v;
       };
       Index k = from;
-      for (; k + 4 <= to; k += 4)
-        for (int i = 0; i < 4; ++i) sums[i] += term(k + i);
-      for (; k < to; ++k) sums[0] += term(k);
+      for (; k + 4 <= to; k += 4) {
+        a += term(k);
+        b += term(k + 1);
+        c += term(k + 2);
+        d += term(k + 3);
+      }
+      for (; k < to; ++k) a += term(k);
     });
-    return unless(beyond, (sums[0] + sums[1]) + (sums[2] + sums[3]));
+    return unless(beyond, (a + b) + (c + d));
   }
 
   template <class C>
