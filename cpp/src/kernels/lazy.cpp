@@ -8,43 +8,16 @@ namespace {
 template <class T, class I>
 STEEPEST_INLINE double move_along(const SparseReader<T, I>& reader, typename SparseReader<T, I>::Row row, T s,
                                   T* coef) {
-  constexpr int N = lanes<T>, sums = 4;
-  double grown = 0;
-  reader.runs(row, [&](Index from, Index to, const T* numbers) {
-    T parts[sums] = {0, 0, 0, 0};
-    const auto each = [&](const auto& part) {
-      Index k = from;
-      for (; k + sums <= to; k += sums)
-        for (int i = 0; i < sums; ++i) parts[i] += part(k + i);
-      for (; k < to; ++k) parts[0] += part(k);
-      return double(parts[0] + parts[1]) + double(parts[2] + parts[3]);
-    };
-    if constexpr (sizeof(T) == 8) {
-      // (after - before) (after + before) = s x (2 after - s x), of which an entry pays for one multiply-add.
-      const double crossed = each([&](Index k) {
-        const T x = numbers[k - from];
-        T& w = coef[reader.column(k)];
-        const T after = w + s * x;
-        w = after;
-        return after * x;
-      });
-      Vector<T> squares(0.0);
-      const auto add_square = [&](Vector<T> x) STEEPEST_INLINE_LAMBDA { squares = x * x + squares; };
-      Index k = 0;
-      for (; k + N <= to - from; k += N) add_square(Vector<T>::load(numbers + k));
-      if (k < to - from) add_square(Vector<T>::load_first(numbers + k, to - from - k));
-      grown += double(s) * (2 * crossed - double(s) * double(squares.sum()));
-    } else {
-      // What `after` loses to rounding is not small beside what it moves by, and would add up.
-      grown += each([&](Index k) {
-        T& w = coef[reader.column(k)];
-        const T before = w, after = before + s * numbers[k - from];
-        w = after;
-        return (after - before) * (after + before);
-      });
-    }
+  T parts[entries_at_once] = {0, 0, 0, 0};
+  const double squares = reader.along(row, s, coef, [&](T& w, T move, int lane) STEEPEST_INLINE_LAMBDA {
+    const T before = w, after = before + move;
+    w = after;
+    // (after - before) (after + before) = move (2 after - move), of which an entry pays for one multiply-add; but what
+    // `after` loses to rounding is not small beside what a float moves by, and would add up.
+    parts[lane] += sizeof(T) == 8 ? after * move : (after - before) * (after + before);
   });
-  return grown;
+  const double sum = double(parts[0] + parts[1]) + double(parts[2] + parts[3]);
+  return sizeof(T) == 8 ? 2 * sum - squares : sum;
 }
 
 template <class T>
@@ -94,11 +67,10 @@ STEEPEST_INLINE Index descend_rows(const SparseReader<T, I>& reader, const Segme
   for (bool number = true; i < segment.count && number; ++i) {
     const double left = 1 - double(d.step[i]) * d.held.l2, kept = left < d.held.least_kept ? d.held.least_kept : left;
     if (__builtin_fabs(kept * scale) < least_scale) break;
-    reader.prefetch(segment, i);
     const Index at = segment[i];
     const auto row = reader(at);
     const T y = d.y[at], weight = d.weight ? T(double(d.weight[at]) / d.mean_weight) : T(1);
-    const T z = T(scale) * reader.dot_by_loads(row, coef) + (d.intercept ? *intercept : T(0));
+    const T z = T(scale) * reader.dot_by_loads(row, coef, reader.ahead(segment, i)) + (d.intercept ? *intercept : T(0));
     if (half_l2 > 0) penalties += half_l2 * scale * scale * squares;
     number = z - z == T(0);
     if (number) {
@@ -134,10 +106,8 @@ template <class T>
 void predict(const SparseRows<T>& rows, const Segment& segment, const double* reach, double passed, T* z) {
   with_reader(rows, [&](const auto& reader) {
     const auto seen = [&](auto v) { return beyond(v, decltype(v)(passed)); };
-    for (Index i = 0; i < segment.count; ++i) {
-      reader.prefetch(segment, i);
-      z[i] = T(reader.dot(reader(segment[i]), reach, seen));
-    }
+    for (Index i = 0; i < segment.count; ++i)
+      z[i] = T(reader.dot(reader(segment[i]), reach, reader.ahead(segment, i), seen));
   });
 }
 

@@ -7,10 +7,8 @@ namespace {
 template <class T>
 void predict(const SparseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
   with_reader(rows, [&](const auto& reader) {
-    for (Index i = 0; i < segment.count; ++i) {
-      reader.prefetch(segment, i);
-      z[i] = reader.dot(reader(segment[i]), coef) + intercept;
-    }
+    for (Index i = 0; i < segment.count; ++i)
+      z[i] = reader.dot(reader(segment[i]), coef, reader.ahead(segment, i)) + intercept;
   });
 }
 
@@ -20,10 +18,7 @@ void accumulate(const SparseRows<T>& rows, const Segment& segment, const T* slop
     for (Index i = 0; i < segment.count; ++i) {
       const T s = slope[i];
       if (s == T(0)) continue;  // a row that holds no number has no slope either
-      const auto row = reader(segment[i]);
-      reader.runs(row, [&](Index from, Index to, const T* numbers) {
-        for (Index k = from; k < to; ++k) gradient[reader.column(k)] += s * numbers[k - from];
-      });
+      reader.along(reader(segment[i]), s, gradient, [](T& g, T move, int) STEEPEST_INLINE_LAMBDA { g += move; });
     }
   });
 }

@@ -25,6 +25,9 @@ struct Unsigned<std::int64_t> {
 /// processor has as many on their way from far caches as it can have anyhow, and most of a batch's are near.
 constexpr Index start_ahead = 48, entries_ahead = 24;
 
+/// Bytes of a row's indices and of its numbers that are asked for: what follows comes by itself.
+constexpr Index most_asked = 1024;
+
 /// Narrow numbers of a row that are widened at once; in a function of its own, which is one for all that read rows.
 constexpr Index widened_at_once = 64;
 
@@ -32,6 +35,9 @@ template <class T>
 [[gnu::noinline]] void widen_entries(const SparseRows<T>& rows, Index from, Index count, T* to) {
   with_storage(rows.storage, [&]<class S>() { widen_line(static_cast<const S*>(rows.stored) + from, count, to); });
 }
+
+/// Entries whose columns are read before the first of their coefficients.
+constexpr int entries_at_once = 4;
 
 template <class T, class I>
 struct SparseReader {
@@ -70,24 +76,45 @@ struct SparseReader {
     if (c > last) [[unlikely]] {
       beyond = 1;
       c = last;
-      asm("" : "+r"(c));  // or compilers make it a minimum, which every address would wait for
+      asm volatile("" : "+r"(c));  // or compilers make it a minimum, which every address would wait for
     }
     return c;
   }
 
-  /// Asks for what rows after row i of the segment need; those side by side come by themselves.
-  STEEPEST_INLINE void prefetch(const Segment& segment, Index i) const {
-    if (!segment.offset) return;
+  /// What is left of a row further on to ask for. Asked for all at once, its lines would fill the buffers that coefficients
+  /// from far caches need, too.
+  struct Ahead {
+    static constexpr Index line = 64;
+    const char *index = nullptr, *indices_end = nullptr, *number = nullptr, *numbers_end = nullptr;
+
+    STEEPEST_INLINE void ask() {
+      if (index < indices_end) __builtin_prefetch(index, 0, 2), index += line;
+      if (number < numbers_end) __builtin_prefetch(number, 0, 2), number += line;
+    }
+    STEEPEST_INLINE void ask_for_all() {
+      while (index < indices_end || number < numbers_end) ask();
+    }
+  };
+
+  /// What rows after row i of the segment need; those side by side come by themselves.
+  STEEPEST_INLINE Ahead ahead(const Segment& segment, Index i) const {
+    if (!segment.offset) return {};
     const Index reachable = segment.count + segment.ahead;
     if (i + start_ahead < reachable) __builtin_prefetch(const_cast<const I*>(start) + segment[i + start_ahead], 0, 2);
-    if (i + entries_ahead >= reachable) return;
+    if (i + entries_ahead >= reachable) return {};
     const Row next = (*this)(segment[i + entries_ahead]);
-    const char* first = reinterpret_cast<const char*>(const_cast<const I*>(index) + next.from);
     const Index size = rows.stored ? bytes_of(rows.storage) : Index(sizeof(T));
-    const char* number = static_cast<const char*>(rows.stored ? rows.stored : rows.data) + next.from * size;
+    const auto* numbers = static_cast<const char*>(rows.stored ? rows.stored : static_cast<const void*>(rows.data));
+    const auto lines = [&](const char* from, Index bytes, const char*& begin, const char*& end) {
+      begin = from - reinterpret_cast<std::uintptr_t>(from) % Ahead::line;
+      end = from + (bytes < most_asked ? bytes : most_asked);
+    };
+    Ahead asked;
     const Index count = next.to - next.from;
-    for (Index at = 0; at < count * Index(sizeof(I)) && at < 1024; at += 64) __builtin_prefetch(first + at, 0, 2);
-    for (Index at = 0; at < count * size && at < 1024; at += 64) __builtin_prefetch(number + at, 0, 2);
+    lines(static_cast<const char*>(rows.indices) + next.from * Index(sizeof(I)), count * Index(sizeof(I)), asked.index,
+          asked.indices_end);
+    lines(numbers + next.from * size, count * size, asked.number, asked.numbers_end);
+    return asked;
   }
 
   /// Calls work(from, to, numbers) for the entries of a row, numbers[0] being that of the first: in one run where they are
@@ -109,9 +136,9 @@ struct SparseReader {
     }
   }
 
-  /// The sum of the row's numbers times `seen` of their coefficients.
+  /// The sum of the row's numbers times `seen` of their coefficients; asks for what is ahead meanwhile.
   template <class C, class Seen>
-  STEEPEST_INLINE C dot(Row row, const C* coef, const Seen& seen) const {
+  STEEPEST_INLINE C dot(Row row, const C* coef, Ahead ahead, const Seen& seen) const {
 #if defined(__AVX512VL__)
     constexpr int N = gathered<C, I>;
     using V = Simd<C, N>;
@@ -119,6 +146,7 @@ struct SparseReader {
     unsigned beyond = 0;
     runs(row, [&](Index from, Index to, const T* numbers) {
       const auto add = [&](Index k, Index count) {
+        ahead.ask();
         const auto number = Simd<T, N>::load_first(numbers + (k - from), count);
         const V at = seen(gather(coef, const_cast<const I*>(index) + k, count, I(last), beyond));
         sum = sum + V(__builtin_convertvector(number.v, typename V::Native)) * at;
@@ -127,44 +155,75 @@ struct SparseReader {
       for (; k + N <= to; k += N) add(k, N);
       if (k < to) add(k, to - k);
     });
+    ahead.ask_for_all();
     return unless(beyond, sum.sum());
 #else
-    return dot_by_loads(row, coef, seen);
+    return dot_by_loads(row, coef, ahead, seen);
 #endif
   }
 
   template <class C>
-  STEEPEST_INLINE C dot(Row row, const C* coef) const {
-    return dot(row, coef, [](auto as_it_is) { return as_it_is; });
+  STEEPEST_INLINE C dot(Row row, const C* coef, Ahead ahead) const {
+    return dot(row, coef, ahead, [](auto as_it_is) { return as_it_is; });
   }
 
   /// The same with one load after another. These are given what stores before them have not yet written; gathers wait for
   /// the cache, for longer than they save where the row before has just moved the same coefficients.
   template <class C, class Seen>
-  STEEPEST_INLINE C dot_by_loads(Row row, const C* coef, const Seen& seen) const {
-    // Four sums hide the latency of the multiply-add.
-    C a = 0, b = 0, c = 0, d = 0;
+  STEEPEST_INLINE C dot_by_loads(Row row, const C* coef, Ahead ahead, const Seen& seen) const {
+    constexpr int N = entries_at_once;
+    using V = Simd<C, N>;
+    V even(0.0), odd(0.0);
+    C rest = 0;
     unsigned beyond = 0;
-    // Inline, so that they stay in registers.
+    // Inline, so that the sums stay in registers.
     runs(row, [&](Index from, Index to, const T* numbers) STEEPEST_INLINE_LAMBDA {
-      const auto term = [&](Index k) STEEPEST_INLINE_LAMBDA {
-        return C(numbers[k - from]) * seen(Simd<C, 1>(coef[column(k, beyond)])).v;
+      const auto coefficient = [&](Index k) STEEPEST_INLINE_LAMBDA { return coef[column(k, beyond)]; };
+      const auto terms = [&](Index k) STEEPEST_INLINE_LAMBDA {
+        const auto number = Simd<T, N>::load(numbers + (k - from));
+        const V at(typename V::Native{coefficient(k), coefficient(k + 1), coefficient(k + 2), coefficient(k + 3)});
+        return V(__builtin_convertvector(number.v, typename V::Native)) * seen(at);
       };
       Index k = from;
-      for (; k + 4 <= to; k += 4) {
-        a += term(k);
-        b += term(k + 1);
-        c += term(k + 2);
-        d += term(k + 3);
+      for (; k + 2 * N <= to; k += 2 * N) {
+        ahead.ask();
+        even = even + terms(k);
+        odd = odd + terms(k + N);
       }
-      for (; k < to; ++k) a += term(k);
+      for (; k < to; ++k) rest += C(numbers[k - from]) * seen(Simd<C, 1>(coefficient(k))).v;
     });
-    return unless(beyond, (a + b) + (c + d));
+    ahead.ask_for_all();
+    return unless(beyond, (even + odd).sum() + rest);
   }
 
   template <class C>
-  STEEPEST_INLINE C dot_by_loads(Row row, const C* coef) const {
-    return dot_by_loads(row, coef, [](auto as_it_is) { return as_it_is; });
+  STEEPEST_INLINE C dot_by_loads(Row row, const C* coef, Ahead ahead) const {
+    return dot_by_loads(row, coef, ahead, [](auto as_it_is) { return as_it_is; });
+  }
+
+  /// Calls step(w, move, lane) for the coefficient and s times the number of each entry of a row; lanes are those that sums
+  /// may be kept in. Returns the sum of the moves' squares. Rows meet the same columns again and again, where each step waits
+  /// for the one before: products are made beforehand, because an addition takes less long than a multiply-add.
+  template <class Step>
+  STEEPEST_INLINE double along(Row row, T s, T* coef, const Step& step) const {
+    constexpr int N = entries_at_once;
+    Simd<T, N> squares(0.0);
+    T rest = 0;
+    runs(row, [&](Index from, Index to, const T* numbers) STEEPEST_INLINE_LAMBDA {
+      Index k = from;
+      for (; k + N <= to; k += N) {
+        const Column at[N] = {column(k), column(k + 1), column(k + 2), column(k + 3)};
+        const auto moves = Simd<T, N>(double(s)) * Simd<T, N>::load(numbers + (k - from));
+        unrolled<N>([&]<int Lane>() STEEPEST_INLINE_LAMBDA { step(coef[at[Lane]], moves.v[Lane], Lane); });
+        squares = moves * moves + squares;
+      }
+      for (; k < to; ++k) {
+        const T move = s * numbers[k - from];
+        step(coef[column(k)], move, 0);
+        rest += move * move;
+      }
+    });
+    return double(squares.sum()) + double(rest);
   }
 
   /// A sum, unless columns were out of range that nobody has looked at before.
