@@ -160,50 +160,64 @@ STEEPEST_INLINE void settle_fallen(const PassedUpdates& past, const double* reac
 /// Coefficients found to have fallen are looked up so many at once: what to look up is far away, and known for all of them.
 constexpr Index listed = 128;
 
+/// Coefficients that have moved are looked through so many at once.
+constexpr Index moved = 64;
+
+/// Sums how far coefficients reached before they moved and since, and lists those that had fallen, behind the ones listed
+/// already. Of numbers in a row, while their places wait for one another. Returns how many are listed now.
+template <bool Squares>
+[[gnu::noinline]] Index look_through(double passed, double* before, double* since, Index count, double* fallen, Index known,
+                                   ReachSums& sums) {
+  using V = Vector<double>;
+  for (; count % V::size; ++count) before[count] = since[count] = passed;
+  V grown(0.0), squares(0.0);
+  for (Index k = 0; k < count; k += V::size) {
+    const V size = ops::abs(V::load(before + k)), reach = ops::abs(V::load(since + k));
+    grown = grown + (reach - size);
+    if constexpr (Squares) {
+      const V was = ops::select(size > V(0.0), size - V(passed), V(0.0)), is = reach - V(passed);
+      squares = squares + (is - was) * (is + was);
+    }
+    if (all_zero(size < V(passed))) continue;
+    for (int lane = 0; lane < V::size; ++lane) {
+      fallen[known] = size.v[lane];
+      known += Index(size.v[lane] < passed);
+    }
+  }
+  sums.reaches += grown.sum();
+  sums.squares += squares.sum();
+  return known;
+}
+
 template <bool Squares, class Reader, class T>
 STEEPEST_INLINE void descend_reaching(const Reader& reader, const Segment& segment, const T* move,
                                       const PassedUpdates& past, double* reach, ReachSums& sums) {
+  using One = Simd<double, 1>;
   const double passed = past.passed;
-  double fallen[listed], even = 0, odd = 0, squares = 0;
-  Index count = 0;
-  const auto step = [&](Index k, double moved, double& grown) {
-    // Nobody can tell signs, nor which have fallen, so there is no branch on either.
-    double& place = reach[reader.column(k)];
-    const double before = place, size = __builtin_fabs(before), below = passed - size, left = below < 0 ? below : 0;
-    const double after = __builtin_copysign(left, before) + moved;
-    const double now = after + __builtin_copysign(passed, after);
-    place = now;
-    grown += __builtin_fabs(now) - size;
-    if constexpr (Squares) {
-      const double was = size > 0 ? size - passed : 0, is = __builtin_fabs(after);
-      squares += (is - was) * (is + was);
+  double before[moved], since[moved], fallen[listed];
+  Index count = 0, known = 0;
+  const auto look = [&] {
+    if (known + moved > listed) {
+      settle_fallen(past, fallen, known, sums);
+      known = 0;
     }
-    fallen[count] = size;
-    count += Index(size < passed);
+    known = look_through<Squares>(passed, before, since, count, fallen, known, sums);
+    count = 0;
   };
   for (Index i = 0; i < segment.count; ++i) {
     const double s = double(move[i]);
     if (s == 0) continue;
-    const auto row = reader(segment[i]);
-    reader.runs(row, [&](Index first, Index last, const T* numbers) {
-      for (Index from = first; from < last; from += listed / 2) {
-        const Index to = from + listed / 2 < last ? from + listed / 2 : last;
-        if (count + (to - from) >= listed) {
-          settle_fallen(past, fallen, count, sums);
-          count = 0;
-        }
-        Index k = from;
-        for (; k + 2 <= to; k += 2) {
-          step(k, s * double(numbers[k - first]), even);
-          step(k + 1, s * double(numbers[k + 1 - first]), odd);
-        }
-        if (k < to) step(k, s * double(numbers[k - first]), even);
-      }
+    reader.along(reader(segment[i]), s, reach, [&](double& place, double by, int lane) STEEPEST_INLINE_LAMBDA {
+      if (lane == 0 && count > moved - entries_at_once) look();
+      // Nobody can tell signs, nor which have fallen, so there is no branch on either.
+      const double was = place, after = beyond(One(was), One(passed)).v + by;
+      place = after + __builtin_copysign(passed, after);
+      before[count] = was;
+      since[count++] = place;
     });
   }
-  settle_fallen(past, fallen, count, sums);
-  sums.reaches += even + odd;
-  sums.squares += squares;
+  look();
+  settle_fallen(past, fallen, known, sums);
 }
 
 template <class T>

@@ -204,26 +204,28 @@ struct SparseReader {
   /// Calls step(w, move, lane) for the coefficient and s times the number of each entry of a row; lanes are those that sums
   /// may be kept in. Returns the sum of the moves' squares. Rows meet the same columns again and again, where each step waits
   /// for the one before: products are made beforehand, because an addition takes less long than a multiply-add.
-  template <class Step>
-  STEEPEST_INLINE double along(Row row, T s, T* coef, const Step& step) const {
+  template <class C, class Step>
+  STEEPEST_INLINE C along(Row row, C s, C* coef, const Step& step) const {
     constexpr int N = entries_at_once;
-    Simd<T, N> squares(0.0);
-    T rest = 0;
+    using V = Simd<C, N>;
+    V squares(0.0);
+    C rest = 0;
     runs(row, [&](Index from, Index to, const T* numbers) STEEPEST_INLINE_LAMBDA {
       Index k = from;
       for (; k + N <= to; k += N) {
         const Column at[N] = {column(k), column(k + 1), column(k + 2), column(k + 3)};
-        const auto moves = Simd<T, N>(double(s)) * Simd<T, N>::load(numbers + (k - from));
+        const auto number = Simd<T, N>::load(numbers + (k - from));
+        const V moves = V(double(s)) * V(__builtin_convertvector(number.v, typename V::Native));
         unrolled<N>([&]<int Lane>() STEEPEST_INLINE_LAMBDA { step(coef[at[Lane]], moves.v[Lane], Lane); });
         squares = moves * moves + squares;
       }
       for (; k < to; ++k) {
-        const T move = s * numbers[k - from];
+        const C move = s * C(numbers[k - from]);
         step(coef[column(k)], move, 0);
         rest += move * move;
       }
     });
-    return double(squares.sum()) + double(rest);
+    return squares.sum() + rest;
   }
 
   /// A sum, unless columns were out of range that nobody has looked at before.
