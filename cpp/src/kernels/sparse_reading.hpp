@@ -25,8 +25,8 @@ struct Unsigned<std::int64_t> {
 /// processor has as many on their way from far caches as it can have anyhow, and most of a batch's are near.
 constexpr Index start_ahead = 48, entries_ahead = 24;
 
-/// Bytes of a row's indices and of its numbers that are asked for: what follows comes by itself.
-constexpr Index most_asked = 1024;
+/// Entries of a row that are asked for: what follows comes by itself.
+constexpr Index most_asked = 256;
 
 /// Narrow numbers of a row that are widened at once; in a function of its own, which is one for all that read rows.
 constexpr Index widened_at_once = 64;
@@ -81,18 +81,21 @@ struct SparseReader {
     return c;
   }
 
-  /// What is left of a row further on to ask for. Asked for all at once, its lines would fill the buffers that coefficients
-  /// from far caches need, too.
+  /// A row further on, of whose entries a few are asked for at a time: all at once, its lines would fill the buffers that
+  /// coefficients from far caches need, too.
   struct Ahead {
-    static constexpr Index line = 64;
-    const char *index = nullptr, *indices_end = nullptr, *number = nullptr, *numbers_end = nullptr;
+    static constexpr Index step = 8;
+    const char *index = nullptr, *number = nullptr;
+    Index number_bytes = 0, count = 0, asked = 0;
 
     STEEPEST_INLINE void ask() {
-      if (index < indices_end) __builtin_prefetch(index, 0, 2), index += line;
-      if (number < numbers_end) __builtin_prefetch(number, 0, 2), number += line;
+      if (asked >= count) return;
+      __builtin_prefetch(index + asked * Index(sizeof(I)), 0, 2);
+      __builtin_prefetch(number + asked * number_bytes, 0, 2);
+      asked += step;
     }
     STEEPEST_INLINE void ask_for_all() {
-      while (index < indices_end || number < numbers_end) ask();
+      while (asked < count) ask();
     }
   };
 
@@ -103,18 +106,10 @@ struct SparseReader {
     if (i + start_ahead < reachable) __builtin_prefetch(const_cast<const I*>(start) + segment[i + start_ahead], 0, 2);
     if (i + entries_ahead >= reachable) return {};
     const Row next = (*this)(segment[i + entries_ahead]);
-    const Index size = rows.stored ? bytes_of(rows.storage) : Index(sizeof(T));
+    const Index size = rows.stored ? bytes_of(rows.storage) : Index(sizeof(T)), count = next.to - next.from;
     const auto* numbers = static_cast<const char*>(rows.stored ? rows.stored : static_cast<const void*>(rows.data));
-    const auto lines = [&](const char* from, Index bytes, const char*& begin, const char*& end) {
-      begin = from - reinterpret_cast<std::uintptr_t>(from) % Ahead::line;
-      end = from + (bytes < most_asked ? bytes : most_asked);
-    };
-    Ahead asked;
-    const Index count = next.to - next.from;
-    lines(static_cast<const char*>(rows.indices) + next.from * Index(sizeof(I)), count * Index(sizeof(I)), asked.index,
-          asked.indices_end);
-    lines(numbers + next.from * size, count * size, asked.number, asked.numbers_end);
-    return asked;
+    return {static_cast<const char*>(rows.indices) + next.from * Index(sizeof(I)), numbers + next.from * size, size,
+            count < most_asked ? count : most_asked};
   }
 
   /// Calls work(from, to, numbers) for the entries of a row, numbers[0] being that of the first: in one run where they are
