@@ -8,7 +8,7 @@ namespace {
 template <class T, class I>
 STEEPEST_INLINE double move_along(const SparseReader<T, I>& reader, typename SparseReader<T, I>::Row row, T s,
                                   T* coef) {
-  T parts[entries_at_once] = {0, 0, 0, 0};
+  T parts[most_at_once] = {0, 0, 0, 0};
   const double squares = reader.along(row, s, coef, [&](T& w, T move, int lane) STEEPEST_INLINE_LAMBDA {
     const T before = w, after = before + move;
     w = after;
@@ -166,8 +166,8 @@ constexpr Index moved = 64;
 /// Sums how far coefficients reached before they moved and since, and lists those that had fallen, behind the ones listed
 /// already. Of numbers in a row, while their places wait for one another. Returns how many are listed now.
 template <bool Squares>
-[[gnu::noinline]] Index look_through(double passed, double* before, double* since, Index count, double* fallen, Index known,
-                                   ReachSums& sums) {
+[[gnu::noinline]] Index look_through(double passed, double* before, double* since, Index count, double* fallen,
+                                     Index known, ReachSums& sums) {
   using V = Vector<double>;
   for (; count % V::size; ++count) before[count] = since[count] = passed;
   V grown(0.0), squares(0.0);
@@ -208,7 +208,7 @@ STEEPEST_INLINE void descend_reaching(const Reader& reader, const Segment& segme
     const double s = double(move[i]);
     if (s == 0) continue;
     reader.along(reader(segment[i]), s, reach, [&](double& place, double by, int lane) STEEPEST_INLINE_LAMBDA {
-      if (lane == 0 && count > moved - entries_at_once) look();
+      if (lane == 0 && count > moved - most_at_once) look();
       // Nobody can tell signs, nor which have fallen, so there is no branch on either.
       const double was = place, after = beyond(One(was), One(passed)).v + by;
       place = after + __builtin_copysign(passed, after);

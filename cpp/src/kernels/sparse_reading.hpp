@@ -36,8 +36,10 @@ template <class T>
   with_storage(rows.storage, [&]<class S>() { widen_line(static_cast<const S*>(rows.stored) + from, count, to); });
 }
 
-/// Entries whose columns are read before the first of their coefficients.
-constexpr int entries_at_once = 4;
+/// Entries whose columns are read before the first of their coefficients: as many as fit a register, but no more than these.
+constexpr int most_at_once = 4;
+template <class C>
+constexpr int entries_at_once = lanes<C> < most_at_once ? lanes<C> : most_at_once;
 
 template <class T, class I>
 struct SparseReader {
@@ -166,7 +168,7 @@ struct SparseReader {
   /// the cache, for longer than they save where the row before has just moved the same coefficients.
   template <class C, class Seen>
   STEEPEST_INLINE C dot_by_loads(Row row, const C* coef, Ahead ahead, const Seen& seen) const {
-    constexpr int N = entries_at_once;
+    constexpr int N = entries_at_once<C>;
     using V = Simd<C, N>;
     V even(0.0), odd(0.0);
     C rest = 0;
@@ -174,16 +176,17 @@ struct SparseReader {
     // Inline, so that the sums stay in registers.
     runs(row, [&](Index from, Index to, const T* numbers) STEEPEST_INLINE_LAMBDA {
       const auto coefficient = [&](Index k) STEEPEST_INLINE_LAMBDA { return coef[column(k, beyond)]; };
-      const auto terms = [&](Index k) STEEPEST_INLINE_LAMBDA {
+      const auto terms = [&]<int... Lane>(Index k, std::integer_sequence<int, Lane...>) STEEPEST_INLINE_LAMBDA {
         const auto number = Simd<T, N>::load(numbers + (k - from));
-        const V at(typename V::Native{coefficient(k), coefficient(k + 1), coefficient(k + 2), coefficient(k + 3)});
+        const V at(typename V::Native{coefficient(k + Lane)...});
         return V(__builtin_convertvector(number.v, typename V::Native)) * seen(at);
       };
+      constexpr auto all = std::make_integer_sequence<int, N>();
       Index k = from;
       for (; k + 2 * N <= to; k += 2 * N) {
         ahead.ask();
-        even = even + terms(k);
-        odd = odd + terms(k + N);
+        even = even + terms(k, all);
+        odd = odd + terms(k + N, all);
       }
       for (; k < to; ++k) rest += C(numbers[k - from]) * seen(Simd<C, 1>(coefficient(k))).v;
     });
@@ -201,19 +204,20 @@ struct SparseReader {
   /// for the one before: products are made beforehand, because an addition takes less long than a multiply-add.
   template <class C, class Step>
   STEEPEST_INLINE C along(Row row, C s, C* coef, const Step& step) const {
-    constexpr int N = entries_at_once;
+    constexpr int N = entries_at_once<C>;
     using V = Simd<C, N>;
     V squares(0.0);
     C rest = 0;
     runs(row, [&](Index from, Index to, const T* numbers) STEEPEST_INLINE_LAMBDA {
-      Index k = from;
-      for (; k + N <= to; k += N) {
-        const Column at[N] = {column(k), column(k + 1), column(k + 2), column(k + 3)};
+      const auto several = [&]<int... Lane>(Index k, std::integer_sequence<int, Lane...>) STEEPEST_INLINE_LAMBDA {
+        const Column at[N] = {column(k + Lane)...};
         const auto number = Simd<T, N>::load(numbers + (k - from));
         const V moves = V(double(s)) * V(__builtin_convertvector(number.v, typename V::Native));
-        unrolled<N>([&]<int Lane>() STEEPEST_INLINE_LAMBDA { step(coef[at[Lane]], moves.v[Lane], Lane); });
+        (step(coef[at[Lane]], moves.v[Lane], Lane), ...);
         squares = moves * moves + squares;
-      }
+      };
+      Index k = from;
+      for (; k + N <= to; k += N) several(k, std::make_integer_sequence<int, N>());
       for (; k < to; ++k) {
         const C move = s * C(numbers[k - from]);
         step(coef[column(k)], move, 0);
