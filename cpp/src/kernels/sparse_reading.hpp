@@ -143,7 +143,7 @@ struct SparseReader {
     unsigned beyond = 0;
     runs(row, [&](Index from, Index to, const T* numbers) {
       const auto add = [&](Index k, Index count) {
-        ahead.ask();
+        for (int asked = 0; asked < N; asked += ahead.step) ahead.ask();
         const auto number = Simd<T, N>::load_first(numbers + (k - from), count);
         const V at = seen(gather(coef, const_cast<const I*>(index) + k, count, I(last), beyond));
         sum = sum + V(__builtin_convertvector(number.v, typename V::Native)) * at;
