@@ -23,7 +23,7 @@ struct Unsigned<std::int64_t> {
 
 /// Rows ahead whose beginnings and entries are asked for: these need what those bring. Coefficients are not asked for: the
 /// processor has as many on their way from far caches as it can have anyhow, and most of a batch's are near.
-constexpr Index start_ahead = 48, entries_ahead = 24;
+constexpr Index start_ahead = 64, entries_ahead = 32;
 
 /// Entries of a row that are asked for: what follows comes by itself.
 constexpr Index most_asked = 256;
