@@ -32,12 +32,13 @@ STEEPEST_INLINE Vector<T> load_first_as(const S* from, Index count) {
     return widened_first<T, lanes<T>>(from, count);
 }
 
-/// Features of a row as `Registers` registers, the last of which may be partial.
-template <int Registers, class T, class S>
-STEEPEST_INLINE void load_row(const S* row, Index last, Vector<T>* x) {
-  constexpr int N = lanes<T>;
-  for (int k = 0; k < Registers - 1; ++k) x[k] = load_as<T>(row + k * N);
-  x[Registers - 1] = load_first_as<T>(row + (Registers - 1) * N, last);
+/// Register K of a row of as many as `Registers`, the last of which may be partial.
+template <int K, int Registers, class T, class S>
+STEEPEST_INLINE Vector<T> part_of(const S* row, Index last) {
+  if constexpr (K < Registers - 1)
+    return load_as<T>(row + K * lanes<T>);
+  else
+    return load_first_as<T>(row + K * lanes<T>, last);
 }
 
 template <int Registers, class T, class Reader>
@@ -46,14 +47,12 @@ void predict_narrow(const Reader& row, Index d, const Segment& segment, const T*
   const Index last = d - (Registers - 1) * N, n = segment.count;
   const Lookout lookout(row, d, segment);
   Vector<T> w[Registers];
-  load_row<Registers>(coef, last, w);
-  const Vector<T> zero(0.0);
+  unrolled<Registers>([&]<int K>() { w[K] = part_of<K, Registers, T>(coef, last); });
   const auto product = [&](Index i) STEEPEST_INLINE_LAMBDA {
     if (i % 2 == 0) lookout.first_pass(i);
-    Vector<T> x[Registers];
-    load_row<Registers>(row(i), last, x);
-    Vector<T> sum = w[0] * x[0] + zero;
-    for (int k = 1; k < Registers; ++k) sum = w[k] * x[k] + sum;
+    const auto* x = row(i);
+    Vector<T> sum(0.0);
+    unrolled<Registers>([&]<int K>() { sum = w[K] * part_of<K, Registers, T>(x, last) + sum; });
     return sum;
   };
   Index i = 0;
@@ -125,22 +124,21 @@ void accumulate_narrow(const Reader& row, Index d, const Segment& segment, const
   constexpr int N = lanes<T>;
   const Index last = d - (Registers - 1) * N, n = segment.count;
   const Lookout lookout(row, d, segment);
-  Vector<T> even[Registers], odd[Registers], x[Registers];  // two chains hide the latency of the multiply-add
-  for (int k = 0; k < Registers; ++k) even[k] = odd[k] = Vector<T>(0.0);
+  Vector<T> even[Registers], odd[Registers];  // two chains hide the latency of the multiply-add
+  unrolled<Registers>([&]<int K>() { even[K] = odd[K] = Vector<T>(0.0); });
+  const auto add_row = [&](Index i, Vector<T>* sum) STEEPEST_INLINE_LAMBDA {
+    const Vector<T> s(slope[i]);
+    const auto* x = row(i);
+    unrolled<Registers>([&]<int K>() { sum[K] = s * part_of<K, Registers, T>(x, last) + sum[K]; });
+  };
   Index i = 0;
   for (; i + 2 <= n; i += 2) {
     lookout.second_pass(i);
-    const Vector<T> s0(slope[i]), s1(slope[i + 1]);
-    load_row<Registers>(row(i), last, x);
-    for (int k = 0; k < Registers; ++k) even[k] = s0 * x[k] + even[k];
-    load_row<Registers>(row(i + 1), last, x);
-    for (int k = 0; k < Registers; ++k) odd[k] = s1 * x[k] + odd[k];
+    add_row(i, even);
+    add_row(i + 1, odd);
   }
-  if (i < n) {
-    load_row<Registers>(row(i), last, x);
-    for (int k = 0; k < Registers; ++k) even[k] = Vector<T>(slope[i]) * x[k] + even[k];
-  }
-  for (int k = 0; k < Registers - 1; ++k) add_to(gradient + k * N, even[k] + odd[k]);
+  if (i < n) add_row(i, even);
+  unrolled<Registers - 1>([&]<int K>() { add_to(gradient + K * N, even[K] + odd[K]); });
   add_to_first(gradient + (Registers - 1) * N, last, even[Registers - 1] + odd[Registers - 1]);
 }
 
@@ -149,21 +147,20 @@ template <int Rows, class T, class Reader>
 STEEPEST_INLINE void accumulate_group(const Reader& row, Index i, Index d, const T* slope, T* gradient) {
   constexpr int N = lanes<T>;
   const Index whole = d / N * N;
-  const Vector<T> zero(0.0);
   decltype(row(0)) x[Rows];
   Vector<T> s[Rows];
-  for (int k = 0; k < Rows; ++k) {
-    x[k] = row(i + k);
-    s[k] = Vector<T>(slope[i + k]);
-  }
+  unrolled<Rows>([&]<int K>() {
+    x[K] = row(i + K);
+    s[K] = Vector<T>(slope[i + K]);
+  });
   for (Index j = 0; j < whole; j += N) {
-    Vector<T> sum = s[0] * load_as<T>(x[0] + j) + zero;
-    for (int k = 1; k < Rows; ++k) sum = s[k] * load_as<T>(x[k] + j) + sum;
+    Vector<T> sum(0.0);
+    unrolled<Rows>([&]<int K>() { sum = s[K] * load_as<T>(x[K] + j) + sum; });
     add_to(gradient + j, sum);
   }
   if (whole < d) {
-    Vector<T> sum = s[0] * load_first_as<T>(x[0] + whole, d - whole) + zero;
-    for (int k = 1; k < Rows; ++k) sum = s[k] * load_first_as<T>(x[k] + whole, d - whole) + sum;
+    Vector<T> sum(0.0);
+    unrolled<Rows>([&]<int K>() { sum = s[K] * load_first_as<T>(x[K] + whole, d - whole) + sum; });
     add_to_first(gradient + whole, d - whole, sum);
   }
 }
