@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from steepest import penalties
 from steepest._data import Data
-from steepest._gap_kinks import ROUNDED, RoundedObjective
+from steepest._gap_kinks import RoundedObjective
 from steepest._gap_losses import (
-    AT_NOTHING,
-    OF_LABELS,
     below_the_chord,
     conjugates,
+    dual_of,
+    has_chord,
     has_conjugate,
     has_limits,
     indicator,
@@ -234,7 +234,7 @@ class Dual:
         elastic, data = self._elastic, self._data
         sparse = isinstance(data.X, SparseRows)
         numbers = self._y.size * data.width if sparse else self.numbers
-        if elastic is None or self._loss.name not in ROUNDED or numbers > ASKED_REFINED:
+        if elastic is None or dual_of(self._loss).kink is None or numbers > ASKED_REFINED:
             return None
         strengths, rows = (elastic.l1, elastic.l2), self._rows(slice(None))
         return RoundedObjective(self._loss, rows, self._y, self._share, *strengths, data.scores, self._intercept)
@@ -280,7 +280,7 @@ class Dual:
             slopes = np.asarray(self._loss.gradient(y, seen)).reshape(z.shape)
             of_rows = np.abs(self._loss.pointwise(y, seen)) + terms(self._loss, y, seen)
             # What rounds a prediction or a target counts as much as the slope there makes of it.
-            targets = 0.0 if self._loss.name in OF_LABELS else np.abs(y).reshape(len(y), -1)
+            targets = 0.0 if self._loss.target == "labels" else np.abs(y).reshape(len(y), -1)
             of_rows += (np.abs(slopes) * (targets + np.abs(intercept))).sum(axis=1)
             size += float(share @ of_rows)
             squares += share @ slopes**2
@@ -298,7 +298,7 @@ class Dual:
         x = x.astype(np.float64)
         k, width = self._model.features, self._data.width
         coef, intercept = x[:k].reshape(-1, width), x[k:] if x.size > k else np.zeros(k // width)
-        tangents = np.empty(len(self._y)) if self._loss.name in AT_NOTHING else None
+        tangents = np.empty(len(self._y)) if has_chord(self._loss) else None
 
         def slopes_of(part: slice, rows: Array) -> Array:
             z, y = rows @ coef.T + intercept, self._y[part]
@@ -358,7 +358,7 @@ class Dual:
             )
         if not self._intercept:
             return slopes, self._pull(slopes), 0.0
-        if self._loss.name in OF_LABELS:
+        if self._loss.target == "labels":
             slopes = self._mixed(slopes)
             return slopes, self._pull(slopes), 0.0
         rising, falling = self._share @ np.maximum(slopes, 0), -(self._share @ np.minimum(slopes, 0))

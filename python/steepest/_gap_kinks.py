@@ -8,30 +8,17 @@ rounds of which the centre is in the middle of the kinks, and the optimum that o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest._gap_losses import indicator
+from steepest._gap_losses import dual_of, indicator
 from steepest._gap_refined import Point, descended, newton
 from steepest.losses import Loss
 
 Array = NDArray[np.float64]
 
-# How far a row is beyond the kink, and which slopes there are at it, for the losses that have but one (or two alike).
-KINKS: dict[str, Callable[[Array, Array, Any], tuple[Array, Any]]] = {
-    "absolute_error": lambda z, y, loss: (z - y, (-1.0, 1.0)),
-    "quantile": lambda z, y, loss: (z - y, (-loss.quantile, 1.0 - loss.quantile)),
-    "epsilon_insensitive": lambda z, y, loss: (z - np.clip(z, y - loss.epsilon, y + loss.epsilon), (-1.0, 1.0)),
-    "hinge": lambda z, y, loss: (z - y, (np.minimum(-y, 0.0), np.maximum(-y, 0.0))),
-    "perceptron": lambda z, y, loss: (z, (np.minimum(-y, 0.0), np.maximum(-y, 0.0))),
-}
-# Those of labels have one for every other class, that its score meets the row's own; their slopes are shares of 1 at
-# most each, or of 1 in all.
-EACH, IN_ALL = "multiclass_hinge", "crammer_singer"
-ROUNDED = {*KINKS, EACH, IN_ALL}
 FEW, MANY_ITERATIONS = 50, 400  # parameters for Newton's steps to end a search, and what it takes where they are more
 
 
@@ -46,7 +33,11 @@ class RoundedObjective:
     ) -> None:
         self._loss, self._rows, self._y, self._share = loss, rows, y, share
         self._l1, self._l2, self._intercept = l1, l2, intercept
-        self._own = indicator(y, scores) if scores else None
+        dual = dual_of(loss)
+        assert dual.kink is not None
+        self._kink, self._in_all = dual.kink, dual.in_all
+        self._own = indicator(y, scores) if loss.target == "labels" else None
+        self._targets = y.reshape(len(y), -1) if self._own is None else self._own
         self.penalised = l2.size
         self.width = self.width_of_l1 = 1.0
         self.passes = 0
@@ -68,7 +59,7 @@ class RoundedObjective:
             self._met(x)
         at_kinks = self._seen[1]
         given = self._differences(self._scores(v))
-        if self._loss.name == IN_ALL:
+        if self._in_all:
             given = given - (given * at_kinks).sum(axis=1, keepdims=True) / at_kinks.sum(axis=1, keepdims=True)
         bends = self._l2 + (np.abs(self._met_of_l1(x[: self.penalised])[1]) < self._l1) / self.width_of_l1
         return self._pull(self._of_scores(at_kinks * given / self.width), bends * v[: self.penalised])
@@ -93,23 +84,19 @@ class RoundedObjective:
     def loss(self, x: Array) -> float:
         """Return the mean of the loss itself."""
         z = np.ascontiguousarray(self._scores(x))
-        return float(self._share @ self._loss.pointwise(self._y, z[:, 0] if self._own is None else z))
+        return float(self._share @ self._loss.pointwise(self._y, z.reshape(self._y.shape) if self._own is None else z))
 
     def _met(self, x: Array) -> tuple[Array, Array]:
         """Return how far beyond the kinks rows are, the centre counted, and the slopes or shares that they meet."""
-        z, centred = self._scores(x), self.width * self.centre
-        if self._own is None:
-            excess, (low, high) = KINKS[self._loss.name](z[:, 0] + centred[:, 0], self._y, self._loss)
-            steep = excess / self.width
-            met = np.clip(steep, low, high)[:, None]
-            at_kinks = ((low < steep) & (steep < high) & (steep != 0))[:, None]
-            excess = excess[:, None]
+        z = self._differences(self._scores(x)) + self.width * self.centre
+        excess, (low, high) = self._kink(z, self._targets, self._loss)
+        steep = excess / self.width
+        if self._in_all:
+            met = onto_simplex(steep)
+            at_kinks = met > 0
         else:
-            others = 1.0 - self._own
-            excess = self._differences(z) + self._loss.params["margin"] * others + centred
-            steep = excess / self.width
-            met = onto_simplex(steep) if self._loss.name == IN_ALL else np.clip(steep, 0.0, others)
-            at_kinks = met > 0 if self._loss.name == IN_ALL else (steep > 0) & (steep < others)
+            met = np.clip(steep, low, high)
+            at_kinks = (low < steep) & (steep < high) & (steep != 0)
         self._seen = x.copy(), at_kinks
         return excess, met
 

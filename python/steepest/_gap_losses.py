@@ -1,9 +1,10 @@
-"""What bounds of the gap ask of losses: their conjugates, and slopes that are feasible where kinks leave a choice."""
+"""What bounds of the gap ask of losses, in one entry of `DUALS` for each: conjugates, limits of slopes, kinks."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,30 @@ from scipy.special import xlogy
 from steepest.losses import Loss
 
 Array = NDArray[np.float64]
-Conjugate = Callable[[Array, Array, Any], Array]
+
+
+@dataclass(frozen=True)
+class DualLoss:
+    """A loss in the dual problem: functions of slopes s or predictions z, targets y, and the loss with its parameters.
+
+    All arrays have shape (n, K), where K is 1 for pointwise losses; labels have shape (n,), and what belongs to their
+    rows is one number each. That of several outputs is summed: ``multi_`` and a name is many problems of one.
+    """
+
+    # l*(s) for s between 0 and a slope of the loss. Those of labels are a distribution or parts of one, less 1 at them.
+    conjugate: Callable[[Array, Array, Any], Array] | None = None
+    # l*(0) where the conjugate has no formula: between there and a slope that was met, it is below the chord.
+    at_nothing: Callable[[Array, Any], Array] | None = None
+    # Between which slopes l* is finite, for smooth losses: there they may be chosen.
+    limits: Callable[[Array, Any], tuple[Any, Any]] | None = None
+    # How far z is beyond the kink, and which slopes there are at it, where there is but one (or two alike). Labels make
+    # one for every other class, that its score meets the row's own: there z is how far it is above, y is 1 at the row's
+    # own, 0 elsewhere, and slopes are shares: of 1 at most each or, `in_all`, of 1 together.
+    kink: Callable[[Array, Array, Any], tuple[Array, tuple[Any, Any]]] | None = None
+    in_all: bool = False
+    # How large what loss or conjugate is summed of may be, where neither the loss itself nor slopes times predictions
+    # or targets say so. Of entropies it is about 1, be they next to nothing.
+    terms: Callable[[Array, Array, Any], Array] | None = None
 
 
 def _pull(s: Array, y: Array) -> Array:
@@ -33,25 +57,8 @@ def _excess(u: Array, of: Any = 1.0) -> Array:
     return np.asarray(xlogy(u, u / of) - u)
 
 
-# l*(s) for s between 0 and a slope of the loss.
-CONJUGATES: dict[str, Conjugate] = {
-    "squared_error": lambda s, y, loss: s * (0.5 * s + y),
-    "mse": lambda s, y, loss: s * (0.25 * s + y),
-    "huber": lambda s, y, loss: s * (0.5 * s + y),
-    "log_cosh": lambda s, y, loss: _entropy(np.clip(0.5 + 0.5 * s, 0, 1)) + math.log(2) + s * y,
-    "absolute_error": lambda s, y, loss: s * y,
-    "quantile": lambda s, y, loss: s * y,
-    "epsilon_insensitive": lambda s, y, loss: s * y + loss.epsilon * np.abs(s),
-    "squared_epsilon_insensitive": lambda s, y, loss: s * (0.25 * s + y) + loss.epsilon * np.abs(s),
-    "log_loss": lambda s, y, loss: _entropy(_pull(s, y)),
-    "hinge": lambda s, y, loss: s * y,
-    "perceptron": lambda s, y, loss: np.zeros_like(s),
-    "squared_hinge": lambda s, y, loss: s * (0.25 * s + y),
-    "modified_huber": lambda s, y, loss: s * (0.25 * s + y),
-    "exponential": lambda s, y, loss: _excess(_pull(s, y)),
-    "poisson": lambda s, y, loss: _excess(s + y),
-    "gamma": lambda s, y, loss: _excess(1.0 - s, y),
-}
+def _anything(y: Array, loss: Any) -> tuple[float, float]:
+    return -math.inf, math.inf
 
 
 def _towards(y: Array, low: float, high: float) -> tuple[Array, Array]:
@@ -59,22 +66,8 @@ def _towards(y: Array, low: float, high: float) -> tuple[Array, Array]:
     return np.where(y > 0, -high, low), np.where(y > 0, -low, high)
 
 
-# Between which slopes l* is finite, for the smooth losses above: there they may be chosen.
-LIMITS: dict[str, Callable[[Array, Any], tuple[Any, Any]]] = {
-    "squared_error": lambda y, loss: (-np.inf, np.inf),
-    "mse": lambda y, loss: (-np.inf, np.inf),
-    "squared_epsilon_insensitive": lambda y, loss: (-np.inf, np.inf),
-    "huber": lambda y, loss: (-loss.delta, loss.delta),
-    "log_cosh": lambda y, loss: (-1.0, 1.0),
-    "log_loss": lambda y, loss: _towards(y, 0.0, 1.0),
-    "squared_hinge": lambda y, loss: _towards(y, 0.0, np.inf),
-    "modified_huber": lambda y, loss: _towards(y, 0.0, 4.0),
-    "exponential": lambda y, loss: _towards(y, 0.0, np.inf),
-    "poisson": lambda y, loss: (-y, np.inf),
-    "gamma": lambda y, loss: (-np.inf, 1.0),
-}
-# Several outputs are as many problems of one.
-SEPARABLE = {"multi_squared_error": "squared_error", "multi_huber": "huber", "multi_log_loss": "log_loss"}
+def _one(y: Array, z: Array, loss: Any) -> Array:
+    return np.ones_like(z)
 
 
 def _own_or_not(s: Array, y: Array, loss: Any) -> Array:
@@ -82,36 +75,82 @@ def _own_or_not(s: Array, y: Array, loss: Any) -> Array:
     return np.asarray(-loss.margin * np.maximum(np.where(indicator(y, s.shape[1]) > 0, 0.0, s), 0.0).sum(axis=1))
 
 
+def _short_of_margin(z: Array, y: Array, loss: Any) -> tuple[Array, tuple[Any, Any]]:
+    others = 1.0 - y
+    return z + loss.margin * others, (0.0, others)
+
+
 def _entropies(s: Array, y: Array, loss: Any) -> Array:
     p = np.maximum(s + indicator(y, s.shape[1]), 0.0)
     return np.asarray(xlogy(p, p).sum(axis=1))
 
 
-# l*(s) of a row with a label, whose slopes are a distribution or parts of one, less 1 at the label.
-OF_LABELS: dict[str, Conjugate] = {
-    "softmax": _entropies,
-    "multiclass_hinge": _own_or_not,
-    "crammer_singer": _own_or_not,
-}
-# l*(0) for losses whose conjugate has no formula: between there and a slope that was met, it is below the chord.
-AT_NOTHING: dict[str, Callable[[Array, Any], Array]] = {
-    "tweedie": lambda y, loss: -(y ** (2 - loss.power)) * (1 / (2 - loss.power) - 1 / (1 - loss.power)),
-}
-
-# How large what a loss or its conjugate is summed of may be, y of shape (n,) or (n, K) and z alike, where neither the
-# loss itself nor slopes times predictions or targets say so. Of entropies it is about 1, be they next to nothing.
-TERMS: dict[str, Callable[[Array, Array, Any], Array]] = {
-    "log_cosh": lambda y, z, loss: np.ones(len(y)),
-    "log_loss": lambda y, z, loss: np.ones(len(y)),
-    "multi_log_loss": lambda y, z, loss: np.full(len(y), float(z.shape[1])),
-    "softmax": lambda y, z, loss: 1 + np.abs(z).max(axis=1),
-    "poisson": lambda y, z, loss: np.exp(z) + y * (1 + np.abs(z)),
-    "gamma": lambda y, z, loss: y * np.exp(-z) + np.abs(z),
-    "tweedie": lambda y, z, loss: (
-        np.exp((2 - loss.power) * z) / (2 - loss.power)
-        + (y * np.exp((1 - loss.power) * z) + y ** (2 - loss.power)) / (loss.power - 1)
+DUALS = {
+    "squared_error": DualLoss(conjugate=lambda s, y, loss: s * (0.5 * s + y), limits=_anything),
+    "mse": DualLoss(conjugate=lambda s, y, loss: s * (0.25 * s + y), limits=_anything),
+    "huber": DualLoss(conjugate=lambda s, y, loss: s * (0.5 * s + y), limits=lambda y, loss: (-loss.delta, loss.delta)),
+    "log_cosh": DualLoss(
+        conjugate=lambda s, y, loss: _entropy(np.clip(0.5 + 0.5 * s, 0, 1)) + math.log(2) + s * y,
+        limits=lambda y, loss: (-1.0, 1.0),
+        terms=_one,
     ),
+    "absolute_error": DualLoss(conjugate=lambda s, y, loss: s * y, kink=lambda z, y, loss: (z - y, (-1.0, 1.0))),
+    "quantile": DualLoss(
+        conjugate=lambda s, y, loss: s * y, kink=lambda z, y, loss: (z - y, (-loss.quantile, 1.0 - loss.quantile))
+    ),
+    "epsilon_insensitive": DualLoss(
+        conjugate=lambda s, y, loss: s * y + loss.epsilon * np.abs(s),
+        kink=lambda z, y, loss: (z - np.clip(z, y - loss.epsilon, y + loss.epsilon), (-1.0, 1.0)),
+    ),
+    "squared_epsilon_insensitive": DualLoss(
+        conjugate=lambda s, y, loss: s * (0.25 * s + y) + loss.epsilon * np.abs(s), limits=_anything
+    ),
+    "log_loss": DualLoss(
+        conjugate=lambda s, y, loss: _entropy(_pull(s, y)), limits=lambda y, loss: _towards(y, 0.0, 1.0), terms=_one
+    ),
+    "hinge": DualLoss(
+        conjugate=lambda s, y, loss: s * y, kink=lambda z, y, loss: (z - y, (np.minimum(-y, 0.0), np.maximum(-y, 0.0)))
+    ),
+    "perceptron": DualLoss(
+        conjugate=lambda s, y, loss: np.zeros_like(s),
+        kink=lambda z, y, loss: (z, (np.minimum(-y, 0.0), np.maximum(-y, 0.0))),
+    ),
+    "squared_hinge": DualLoss(
+        conjugate=lambda s, y, loss: s * (0.25 * s + y), limits=lambda y, loss: _towards(y, 0.0, np.inf)
+    ),
+    "modified_huber": DualLoss(
+        conjugate=lambda s, y, loss: s * (0.25 * s + y), limits=lambda y, loss: _towards(y, 0.0, 4.0)
+    ),
+    "exponential": DualLoss(
+        conjugate=lambda s, y, loss: _excess(_pull(s, y)), limits=lambda y, loss: _towards(y, 0.0, np.inf)
+    ),
+    "poisson": DualLoss(
+        conjugate=lambda s, y, loss: _excess(s + y),
+        limits=lambda y, loss: (-y, np.inf),
+        terms=lambda y, z, loss: np.exp(z) + y * (1 + np.abs(z)),
+    ),
+    "gamma": DualLoss(
+        conjugate=lambda s, y, loss: _excess(1.0 - s, y),
+        limits=lambda y, loss: (-np.inf, 1.0),
+        terms=lambda y, z, loss: y * np.exp(-z) + np.abs(z),
+    ),
+    "tweedie": DualLoss(
+        at_nothing=lambda y, loss: -(y ** (2 - loss.power)) * (1 / (2 - loss.power) - 1 / (1 - loss.power)),
+        terms=lambda y, z, loss: (
+            np.exp((2 - loss.power) * z) / (2 - loss.power)
+            + (y * np.exp((1 - loss.power) * z) + y ** (2 - loss.power)) / (loss.power - 1)
+        ),
+    ),
+    "softmax": DualLoss(conjugate=_entropies, terms=lambda y, z, loss: 1 + np.abs(z).max(axis=1)),
+    "multiclass_hinge": DualLoss(conjugate=_own_or_not, kink=_short_of_margin),
+    "crammer_singer": DualLoss(conjugate=_own_or_not, kink=_short_of_margin, in_all=True),
 }
+UNKNOWN = DualLoss()
+
+
+def dual_of(loss: Loss) -> DualLoss:
+    """Return the entry of a loss, an empty one where nobody wrote it."""
+    return DUALS.get(loss.name.removeprefix("multi_"), UNKNOWN)
 
 
 def indicator(y: Array, scores: int) -> Array:
@@ -121,35 +160,48 @@ def indicator(y: Array, scores: int) -> Array:
 
 def has_conjugate(loss: Loss) -> bool:
     """Tell whether slopes that were made smaller still make a bound."""
-    return any(loss.name in table for table in (CONJUGATES, SEPARABLE, OF_LABELS, AT_NOTHING))
+    return dual_of(loss).conjugate is not None or has_chord(loss)
+
+
+def has_chord(loss: Loss) -> bool:
+    """Tell whether bounds are `below_the_chord`, which takes the conjugate at slopes as they were met."""
+    return loss.kind == "pointwise" and dual_of(loss).at_nothing is not None
 
 
 def has_limits(loss: Loss) -> bool:
     """Tell whether slopes may be chosen between limits."""
-    return SEPARABLE.get(loss.name, loss.name) in LIMITS
+    return dual_of(loss).limits is not None
 
 
 def limits(loss: Loss, y: Array) -> tuple[Array, Array]:
     """Return between which slopes the conjugate is finite, y of shape (n, K)."""
-    low, high = LIMITS[SEPARABLE.get(loss.name, loss.name)](y, loss)
+    within = dual_of(loss).limits
+    assert within is not None
+    low, high = within(y, loss)
     return np.asarray(low), np.asarray(high)
 
 
 def conjugates(loss: Loss, slopes: Array, y: Array) -> Array:
     """Return l*(s) of each row, for slopes of shape (n, K)."""
-    if loss.name in OF_LABELS:
-        return OF_LABELS[loss.name](slopes, y, loss)
-    conjugate = CONJUGATES[SEPARABLE.get(loss.name, loss.name)]
-    return np.asarray(conjugate(slopes, y.reshape(len(slopes), -1), loss).sum(axis=1))
+    conjugate = dual_of(loss).conjugate
+    assert conjugate is not None
+    return _of_rows(conjugate(slopes, y if loss.target == "labels" else y.reshape(slopes.shape), loss))
 
 
 def terms(loss: Loss, y: Array, z: Array) -> Any:
     """Return the size of terms of each row that hide in its loss: where they cancel, they leave more rounding."""
-    return TERMS[loss.name](y, z, loss) if loss.name in TERMS else 0.0
+    hidden = dual_of(loss).terms
+    return 0.0 if hidden is None else _of_rows(hidden(y, z, loss))
+
+
+def _of_rows(found: Array) -> Array:
+    return found if found.ndim == 1 else np.asarray(found.sum(axis=1))
 
 
 def below_the_chord(loss: Loss, met: Array, at_met: Array, slopes: Array, y: Array) -> Array:
     """Return bounds from above of l*(s), for slopes between 0 and those that were met, where it is known."""
+    at_nothing = dual_of(loss).at_nothing
+    assert at_nothing is not None
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(met != 0, slopes / met, 1.0)[:, 0]
-    return np.asarray(share * at_met + (1 - share) * AT_NOTHING[loss.name](y, loss))
+    return np.asarray(share * at_met + (1 - share) * at_nothing(y, loss))
