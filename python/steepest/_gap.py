@@ -415,11 +415,11 @@ def make_dual(model: Model, penalty: penalties.Penalty | None, fit_intercept: bo
     loss = model.loss
     if not loss.convex:
         return None, f"{loss.name} is not convex"
-    shape = (model.data.scores, model.data.width) if model.data.scores else (model.features,)
-    conjugate = conjugate_of(penalty, shape)
-    if isinstance(conjugate, str):
-        return None, conjugate
-    assert penalty is not None
+    conjugate = None if penalty is None else conjugate_of(penalty)
+    if penalty is None or (conjugate is not None and not conjugate.holds):
+        return None, "without an L1 or L2 penalty no dual point is feasible"
+    if conjugate is None:
+        return None, f"no dual of the penalty {penalty!r} is at hand"
     if not has_conjugate(loss) and (fit_intercept or not finite_everywhere(conjugate)):
         return None, f"the conjugate of {loss.name} is not at hand, without which only L2 and no intercept will do"
     if conjugate.open and not (has_limits(loss) and model.data.width <= GRAM_COLUMNS):

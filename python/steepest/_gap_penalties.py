@@ -1,9 +1,13 @@
-"""Conjugates of penalties, for bounds of the gap: where they are finite, and what they are there."""
+"""Conjugates of penalties, for bounds of the gap: where they are finite, and what they are there.
+
+They say as much of penalties of L1, L2 or bounds as SciPy's methods have to be told, too.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +18,13 @@ from steepest._groups import groups_of
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-NOT_BOUND = "without an L1 or L2 penalty no dual point is feasible"
-
 
 class Conjugate(Protocol):
     """A penalty's conjugate, the largest of ``u @ w - penalty(w)``, of flat coefficients."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is finite for any u but 0."""
 
     @property
     def open(self) -> bool:
@@ -40,7 +46,7 @@ class Conjugate(Protocol):
 class Closed:
     """Of penalties that bound every coefficient, or the pull at it."""
 
-    open = False
+    holds, open = True, False
 
     def infinite(self, u: Array) -> Mask:
         return np.zeros(u.shape, dtype=bool)
@@ -54,6 +60,10 @@ class Elastic:
 
     l1: Array
     l2: Array
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.l1.any() or self.l2.any())
 
     @property
     def open(self) -> bool:
@@ -90,6 +100,10 @@ class Grouped:
     groups: list[NDArray[np.int64]]
     strengths: Array
     none: Mask  # the coefficients that are in no group
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.strengths.any())
 
     @property
     def open(self) -> bool:
@@ -132,6 +146,10 @@ class Bounded:
     upper: Array
 
     @property
+    def holds(self) -> bool:
+        return bool((np.isfinite(self.lower) | np.isfinite(self.upper)).any())
+
+    @property
     def open(self) -> bool:
         return not (np.isfinite(self.lower).all() and np.isfinite(self.upper).all())
 
@@ -154,31 +172,42 @@ def finite_everywhere(conjugate: Conjugate) -> bool:
     return isinstance(conjugate, Elastic) and bool((conjugate.l2 > 0).all())
 
 
-def conjugate_of(penalty: penalties.Penalty | None, shape: tuple[int, ...]) -> Conjugate | str:
-    """Return the conjugate of a penalty of coefficients of a shape, or why it leaves no dual point feasible."""
-    if penalty is None:
-        return NOT_BOUND
-    size, given = int(np.prod(shape)), penalty.params
-    if penalty.name in ("l1", "l2", "elastic_net"):
-        ratio = given.get("l1_ratio", 1.0 if penalty.name == "l1" else 0.0)
-        alpha = np.broadcast_to(np.asarray(given["alpha"], dtype=np.float64), shape).ravel()
-        if not alpha.any():
-            return NOT_BOUND
-        return Elastic(alpha * ratio, alpha * (1 - ratio))
-    if penalty.name in ("l1_ball", "l2_ball"):
-        return Ball(given["radius"], np.inf if penalty.name == "l1_ball" else 2)
-    if penalty.name == "non_negative":
-        return Bounded(np.zeros(size), np.full(size, np.inf))
-    if penalty.name == "box":
-        lower, upper = (np.broadcast_to(given[end], shape).ravel() for end in ("lower", "upper"))
-        if (np.isinf(lower) & np.isinf(upper)).all():
-            return NOT_BOUND
-        return Bounded(lower, upper)
-    if penalty.name == "group_lasso":
-        starts, members = groups_of(penalty._groups, type(penalty).__name__, shape)
-        if not given["alpha"]:
-            return NOT_BOUND
-        groups = [group for group in np.split(members, starts[1:-1]) if group.size]
-        none = ~np.isin(np.arange(size), members)
-        return Grouped(groups, given["alpha"] * np.sqrt([len(group) for group in groups]), none)
-    return f"no dual of the penalty {penalty!r} is at hand"
+def _elastic(alpha: Any, l1_ratio: float, shape: tuple[int, ...]) -> Elastic:
+    each = _each(alpha, shape)
+    return Elastic(each * l1_ratio, each * (1 - l1_ratio))
+
+
+def _each(given: Any, shape: tuple[int, ...]) -> Array:
+    """Return one number per coefficient."""
+    return np.broadcast_to(np.asarray(given, dtype=np.float64), shape).ravel()
+
+
+def _grouped(penalty: Any, shape: tuple[int, ...]) -> Grouped:
+    starts, members = groups_of(penalty._groups, type(penalty).__name__, shape)
+    groups = [group for group in np.split(members, starts[1:-1]) if group.size]
+    none = ~np.isin(np.arange(np.prod(shape)), members)
+    return Grouped(groups, penalty.alpha * np.sqrt([len(group) for group in groups]), none)
+
+
+CONJUGATES: dict[str, Callable[[Any, tuple[int, ...]], Conjugate]] = {
+    "l1": lambda penalty, shape: _elastic(penalty.alpha, 1.0, shape),
+    "l2": lambda penalty, shape: _elastic(penalty.alpha, 0.0, shape),
+    "elastic_net": lambda penalty, shape: _elastic(penalty.alpha, penalty.l1_ratio, shape),
+    "group_lasso": _grouped,
+    "non_negative": lambda penalty, shape: Bounded(_each(0.0, shape), _each(np.inf, shape)),
+    "box": lambda penalty, shape: Bounded(_each(penalty.lower, shape), _each(penalty.upper, shape)),
+    "l1_ball": lambda penalty, shape: Ball(penalty.radius, np.inf),
+    "l2_ball": lambda penalty, shape: Ball(penalty.radius, 2),
+}
+
+
+def conjugate_of(penalty: penalties.Penalty) -> Conjugate | None:
+    """Return the conjugate of a penalty that knows its coefficients, None where nobody wrote it."""
+    make = CONJUGATES.get(penalty.name)
+    assert penalty._shape is not None
+    return None if make is None else make(penalty, penalty._shape)
+
+
+def scipy_takes(penalty: penalties.Penalty | None) -> bool:
+    """Tell whether SciPy's methods can be told all of a penalty: what is smooth, L1 or bounds."""
+    return penalty is None or penalty.smooth or isinstance(conjugate_of(penalty), (Elastic, Bounded))

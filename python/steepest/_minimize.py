@@ -28,7 +28,7 @@ from steepest._outcome import make_result, raise_failure
 from steepest._progress import Watcher, make_reporter
 from steepest._reduction import reduced_batch_size, reduced_steps, reduction_of
 from steepest._results import ConvergenceWarning, Result, Status
-from steepest._scipy import Limits, minimize_by_scipy, takes
+from steepest._scipy import Limits, minimize_by_scipy
 from steepest._sizes import scale_of
 from steepest._stepping import Steps, given_steps, steps_for
 from steepest._threads import default_threads
@@ -320,9 +320,7 @@ def minimize(
     elif watch is not None and watch.met:
         outcome["status"] = Status.converged.name
     limited = tolerance > 0 or step_tolerance >= 0
-    result = make_result(
-        outcome, model, rule, seed, history is not False, limited, patience, step_given, takes(penalty)
-    )
+    result = make_result(outcome, model, rule, seed, history is not False, limited, patience, step_given, penalty)
     if before is not None:
         result.nfev += before.nfev
     if failure is not None:

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from steepest._gap_penalties import scipy_takes
 from steepest._model import Model
 from steepest._normalize import of_original_columns
 from steepest._results import History, Interrupted, Result, Status, views_of
 from steepest.methods import SciPyMethod
+from steepest.penalties import Penalty
 
 MESSAGES = {
     Status.converged: "Converged: the tolerance is met.",
@@ -35,9 +37,9 @@ def make_result(
     limited: bool,
     patience: int = 0,
     step_given: bool = False,
-    searchable: bool = True,
+    penalty: Penalty | None = None,
 ) -> Result:
-    """Return the result of a run; `searchable` says whether SciPy's methods take its penalty."""
+    """Return the result of a run, with advice where it went wrong."""
     status, x = Status[outcome["status"]], outcome["x"]
     success = status in ENDED_EARLY or (status is Status.ran_all_epochs and not limited)
     message = MESSAGES[status]
@@ -48,7 +50,7 @@ def make_result(
         message = message.format(
             what=what[0].lower() + what[1:],
             reached="" if isinstance(method, SciPyMethod) else "; x is the best of the epochs' ends",
-            advice=_advice(method, model, step_given, searchable),
+            advice=_advice(method, model, step_given, penalty),
         )
     if status is Status.diverged and outcome["nit"] == 0:
         message = "The objective is not finite at the start: the numbers in the data or x0 are too large."
@@ -98,7 +100,7 @@ def make_result(
     )
 
 
-def _advice(method: Any, model: Model, step_given: bool, searchable: bool) -> str:
+def _advice(method: Any, model: Model, step_given: bool, penalty: Penalty | None) -> str:
     """Return what helps against divergence: without a step_size of the user's, the step is not the first suspect."""
     if step_given:
         return "A smaller step_size, or none at all, should help."
@@ -109,7 +111,7 @@ def _advice(method: Any, model: Model, step_given: bool, searchable: bool) -> st
         remedies.append("normalize=True where the units of the columns differ")
     if not isinstance(method, SciPyMethod):
         search, full = 'method="L-BFGS-B", which searches along every step', 'method="gd" with step_size="auto"'
-        remedies.append(search if searchable else f"{full}, which takes steps back that lead up")
+        remedies.append(search if scipy_takes(penalty) else f"{full}, which takes steps back that lead up")
     return f"What may help: {', or '.join(remedies)}."
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from steepest import penalties
 from steepest._data import require_finite_rows
+from steepest._gap_penalties import Bounded, Elastic, conjugate_of, scipy_takes
 from steepest._model import Model
 from steepest._outcome import make_result, raise_failure
 from steepest._outside import evaluate
@@ -31,7 +32,6 @@ Bound = Callable[[Array, float, Array], float]
 
 MOST_ITERATIONS = 15_000
 PATIENCE = 5  # iterations over which progress is judged
-WITH_L1, ALL_BOUNDS = ("l1", "elastic_net"), ("non_negative", "box")
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,9 @@ class SmoothObjective:
         self._penalty = penalty
         self.penalised = model.features
         self.dtype = model.start.dtype
-        self.l1 = l1_strengths(penalty, model.features)
-        self.bounds = bounds_of(penalty, model.features)
+        rough = None if penalty is None or penalty.smooth else conjugate_of(penalty)
+        self.l1 = rough.l1 if isinstance(rough, Elastic) else None
+        self.bounds = (rough.lower, rough.upper) if isinstance(rough, Bounded) else None
         self.inside = model.owner is None  # the core evaluates the loss, not a callable that may want BLAS
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
@@ -160,35 +161,8 @@ def _view_of(smooth: SmoothObjective, parameters: int) -> View:
     return Plain([*zip(*smooth.bounds, strict=True), *[(None, None)] * (parameters - smooth.penalised)])
 
 
-def l1_strengths(penalty: penalties.Penalty | None, k: int) -> Array | None:
-    """Return what multiplies the size of each coefficient in a penalty, None where nothing does."""
-    if penalty is None or penalty.name not in WITH_L1:
-        return None
-    return np.asarray(_per_coefficient(penalty, "alpha", k) * penalty.params.get("l1_ratio", 1.0))
-
-
-def bounds_of(penalty: penalties.Penalty | None, k: int) -> tuple[Array, Array] | None:
-    """Return the bounds of each coefficient, None where a penalty is not all bounds."""
-    if penalty is None or penalty.name not in ALL_BOUNDS:
-        return None
-    if penalty.name == "non_negative":
-        return np.zeros(k), np.full(k, np.inf)
-    return _per_coefficient(penalty, "lower", k), _per_coefficient(penalty, "upper", k)
-
-
-def _per_coefficient(penalty: penalties.Penalty, name: str, k: int) -> Array:
-    """Return a parameter of a penalty that may be one number, one per feature or one per coefficient."""
-    given = np.asarray(penalty.params[name], dtype=np.float64)
-    return np.broadcast_to(given, (k // given.shape[-1], given.shape[-1]) if given.ndim else (k,)).ravel()
-
-
-def takes(penalty: penalties.Penalty | None) -> bool:
-    """Tell whether SciPy's methods can be told all of a penalty: what is smooth, L1 or bounds."""
-    return penalty is None or penalty.smooth or penalty.name in WITH_L1 + ALL_BOUNDS
-
-
 def _check(method: SciPyMethod, model: Model, penalty: penalties.Penalty | None, smooth: SmoothObjective) -> None:
-    if not takes(penalty):
+    if not scipy_takes(penalty):
         raise ValueError(
             f"{penalty!r} has kinks that SciPy's methods do not know: take a rule of st.optim, which uses its proximal "
             'step, or "saga" or "svrg"'
