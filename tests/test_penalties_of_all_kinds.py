@@ -167,8 +167,20 @@ def test_gradients_are_differences(penalty: Any) -> None:
     gradient = penalty.smooth_gradient(w) + penalty.kink_gradient(w)
     np.testing.assert_allclose(gradient, differences, rtol=1e-7, atol=1e-8)
     assert not penalty.kink_gradient(np.zeros(D)).any()
-    bends = penalty.smooth_gradient(np.ones(D))
+    bends = penalty.smooth_gradient(np.ones(D)) - penalty.smooth_gradient(np.zeros(D))
     assert (penalty.curvature, penalty.strong_convexity) == (bends.max(), bends.min())
+    assert np.array_equal(penalty.on((D,)).bends, bends)
+
+
+def test_squares_bend_alike_about_any_centre(monkeypatch: pytest.MonkeyPatch) -> None:
+    penalty, (loss, X, y, _) = st.L2([0.5, 0.0, 2.0, 1.0]), problem("squared_error")
+    v = np.arange(4.0)
+    about_zero = st.Objective(loss, (X, y), penalty).hessp(v, v)
+    gradient = st.penalties._core.penalty_gradient
+    monkeypatch.setattr(st.penalties._core, "penalty_gradient", lambda terms, w, smooth: gradient(terms, w - 3, smooth))
+    assert np.array_equal(penalty.smooth_gradient(v), [-1.5, 0.0, -2.0, 0.0])
+    assert (penalty.curvature, penalty.strong_convexity) == (2.0, 0.0)
+    assert np.array_equal(st.Objective(loss, (X, y), penalty).hessp(v, v), about_zero)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=repr)

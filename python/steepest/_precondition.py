@@ -146,8 +146,7 @@ def _curvature_matrix(model: Model, penalty: penalties.Penalty | None, thrifty: 
         return "needs squares of the rows, which leave the range of float64"
     matrix *= _curvature_met(model, matrix)
     if penalty is not None:
-        bend = penalty.smooth_gradient(np.ones(model.features)).reshape(-1, data.width)
-        matrix[np.diag_indices(data.width)] += bend.mean(axis=0)
+        matrix[np.diag_indices(data.width)] += penalty.bends.reshape(-1, data.width).mean(axis=0)
     return np.asarray(matrix)
 
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from steepest._progress import Watcher, make_reporter
 from steepest._results import Result, Status
 from steepest._threads import one_blas_thread
 from steepest.methods import BOUNDED, SciPyMethod
-from steepest.objective import hessian_product, penalty_bend
+from steepest.objective import hessian_product
 
 Array = NDArray[np.float64]
 Bound = Callable[[Array, float, Array], float]
@@ -144,8 +145,14 @@ class SmoothObjective:
     def hessp(self, x: Array, v: Array) -> Array:
         product = hessian_product(self._model.problem, x.astype(self.dtype), v, again=True)
         if self._penalty is not None:
-            product[: self.penalised] += penalty_bend(self._penalty, v[: self.penalised])
+            product[: self.penalised] += self._bends * v[: self.penalised]
         return product
+
+    @cached_property
+    def _bends(self) -> Array:
+        """What the penalty bends by in each coefficient, for every product anew."""
+        assert self._penalty is not None
+        return self._penalty.bends
 
     def kinks(self, x: Array) -> float:
         """Return the part of the objective that is not smooth."""

@@ -184,7 +184,7 @@ class Objective:
         x, v = self._parameters(x), self._parameters(v, "v", np.float64)
         product = hessian_product(self._problem, x, v)
         if self.penalty is not None:
-            product[: self._penalised] += penalty_bend(self.penalty, v[: self._penalised])
+            product[: self._penalised] += self.penalty.bends * v[: self._penalised]
         return product
 
     def smoothness(self) -> float:
@@ -288,11 +288,6 @@ def hessian_product(problem: Any, x: NDArray[Any], v: NDArray[np.float64], again
         apart = float(np.linalg.norm(ahead.astype(np.float64) - behind))
         product = (problem.value_and_gradient(ahead)[1] - problem.value_and_gradient(behind)[1]) / apart
     return product * length
-
-
-def penalty_bend(penalty: penalties.Penalty, v: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the Hessian of the smooth part of a penalty times v: smooth parts are quadratic."""
-    return penalty.smooth_gradient(v)
 
 
 def penalty_curvature(penalty: penalties.Penalty) -> float:

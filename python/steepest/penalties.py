@@ -215,22 +215,27 @@ class Penalty(Member):
             )
         return np.broadcast_to(value, shape).ravel()
 
-    def _smooth_slopes(self) -> NDArray[np.float64]:
-        """Return the gradient of the smooth part at ones: smooth parts are sums of squares."""
-        sizes = [value.shape for value in self._values if isinstance(value, np.ndarray)]
-        ones = np.ones(sizes[0] if sizes else 1)
-        slopes: NDArray[np.float64] = _core.penalty_gradient(self._terms(ones.shape), ones.ravel(), True)
-        return slopes
+    @property
+    def bends(self) -> NDArray[np.float64]:
+        """The second derivatives of the smooth part by the coefficients that `on` was told, flat."""
+        assert self._shape is not None
+        return _bends(self._ready, self._shape)
+
+    def _all_bends(self) -> NDArray[np.float64]:
+        """Return those that there are, of as few coefficients as have them all."""
+        shapes = [value.shape for value in self._values if isinstance(value, np.ndarray)]
+        shape = max(shapes, key=len) if shapes else (1,)
+        return _bends(self._terms(shape), shape)
 
     @property
     def curvature(self) -> float:
         """The largest curvature of the smooth part."""
-        return 0.0 if self.constraint or self._grouped else float(self._smooth_slopes().max())
+        return 0.0 if self.constraint or self._grouped else float(self._all_bends().max())
 
     @property
     def strong_convexity(self) -> float:
         """The least curvature of the smooth part."""
-        return 0.0 if self.constraint or self._grouped else float(self._smooth_slopes().min())
+        return 0.0 if self.constraint or self._grouped else float(self._all_bends().min())
 
     def _key(self) -> tuple[Any, ...]:
         return (*super()._key(), self._groups.key) if self._grouped else super()._key()
@@ -248,6 +253,13 @@ class Penalty(Member):
         if not self._grouped or (isinstance(self._groups.given, str) and self._groups.given == "rows"):
             return inside
         return f"{inside[:-1]}, groups={self._arguments()['groups']!r})"
+
+
+def _bends(terms: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return the slopes of a smooth part between zeros and ones: it is a sum of squares, about wherever."""
+    size, gradient = math.prod(shape), _core.penalty_gradient
+    bends: NDArray[np.float64] = gradient(terms, np.ones(size), True) - gradient(terms, np.zeros(size), True)
+    return bends
 
 
 def _restore(penalty: type[Penalty], arguments: dict[str, Any], shape: tuple[int, ...] | None) -> Penalty:
