@@ -236,6 +236,18 @@ def test_kinks_rounded_off(name: str, intercept: bool) -> None:
     assert furthest > 1e-2
 
 
+@pytest.mark.parametrize("name", [name for name in KINKED if st.losses.get(name).target == "real"])
+def test_kinks_of_targets_far_from_zero(name: str) -> None:
+    """Kinks are rounded off by what predictions miss, which may be little beside the targets."""
+    source = members.random(name, "far")
+    X = source.normal(size=(50, 4))
+    y = 1e4 + X @ [1.0, 2.0, -1.0, 0.5] + source.laplace(size=50)
+    result = st.minimize(name, (X, y), method="gd", tol=1e-3, epochs=5000, penalty=st.L2(1e-3), fit_intercept=True)
+    best = exactly(name, X, y - 1e4, 0.0, 1e-3)
+    assert result.status.name == "converged"
+    assert result.fun - best - 1e-7 <= result.gap <= 1e-3 * result.fun
+
+
 def test_nearest_points_of_the_simplex() -> None:
     v = members.random("simplex").normal(size=(50, 4)) * 2
     near = _gap_kinks.onto_simplex(v)

@@ -60,7 +60,7 @@ NEAR = 1e-3  # of the objective: below such a gap it is looked at what rounding 
 FAR = 1e-6  # above, this share of the gap is taken for it
 UNFINISHED = (Status.interrupted, Status.diverged)
 SINGLE, DOUBLE = float(np.finfo(np.float32).eps), float(np.finfo(np.float64).eps)
-WIDTHS = (1e-1, 1e-2, *[1e-3] * 6)  # over which kinks are rounded off, of the size of the targets
+WIDTHS = (1e-1, 1e-2, *[1e-3] * 6)  # over which kinks are rounded off, of what predictions miss
 SOME_PASSES, QUICK = 400, 1 << 24  # that refining at kinks may make, or numbers in them all
 CLOSE = 0.1  # of a gap: where what was met in refining is as near to the bound, no better one would tell
 
@@ -218,12 +218,12 @@ class Dual:
             return
         if fun < self._above:
             self._met = x.astype(np.float64)
-        size = 1.0 if self._data.scores else max(float(np.abs(self._y).max()), 1e-300)
         k, work = self._model.features, self.numbers * max(1, self._data.scores)
         allowed = rounded.passes + max(SOME_PASSES + seen // 4, QUICK // work)
         while rounded.passes < allowed and self._widths and not self._is_close(fun):
             width = self._widths.pop()
-            at = self._met = rounded.descended(self._met, width * size, width * (np.abs(self._met[:k]).max() or 1.0))
+            at = self._met
+            at = self._met = rounded.descended(at, width * rounded.size(at), width * (np.abs(at[:k]).max() or 1.0))
             self._raise(self.bound_of_slopes(partial(_part_of, rounded.slopes(at)), at), x, fun)
             self._above = min(self._above, rounded.loss(at) + self._penalty.value(at[:k]))
             rounded.recentre(at)

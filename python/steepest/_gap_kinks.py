@@ -73,6 +73,12 @@ class RoundedObjective:
         x = descended(self, x, nothing)
         return newton(self.value_and_gradient, self.hessp, Point(x, *self.value_and_gradient(x)), 1e-15, whole=True).x
 
+    def size(self, x: Array) -> float:
+        """Return by how much predictions miss, which is what their kinks are wide or narrow beside."""
+        if self._loss.target != "real":
+            return 1.0
+        return max(float(np.abs(self._targets - self._scores(x)).max()), 1e-300)
+
     def slopes(self, x: Array) -> Array:
         """Return the slopes at a point, shape (n, max(1, K)): they are feasible for the loss itself."""
         return self._of_scores(self._met(x)[1])
