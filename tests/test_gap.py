@@ -214,7 +214,7 @@ def test_kinks_rounded_off(name: str, intercept: bool) -> None:
     l1, l2 = source.uniform(0.05, 0.1, size=(2, k))
     share = source.dirichlet(np.ones(12))
     rounded = _gap_kinks.RoundedObjective(loss, X, y, share, l1, l2, scores, intercept)
-    rounded.width, rounded.width_of_l1 = 3.0, 20.0
+    rounded.width, rounded.width_of_l1 = 8.0, source.uniform(10.0, 30.0, size=k)
     parameters = k + max(1, scores) * intercept
     rounded.recentre(source.normal(size=parameters))
     members.vary(rounded.centre)

@@ -61,7 +61,11 @@ FAR = 1e-6  # above, this share of the gap is taken for it
 UNFINISHED = (Status.interrupted, Status.diverged)
 SINGLE, DOUBLE = float(np.finfo(np.float32).eps), float(np.finfo(np.float64).eps)
 WIDTHS = (1e-1, 1e-2, *[1e-3] * 6)  # over which kinks are rounded off, of what predictions miss
-SOME_PASSES, QUICK = 400, 1 << 24  # that refining at kinks may make, or numbers in them all
+# Refining at kinks reads the numbers, works on so many for each prediction, and takes the time of so many however few
+# there are. It may make some passes, and one more for every two epochs, or as many as work on so many numbers in all.
+OF_A_PREDICTION, OF_A_PASS = 16, 1 << 15
+SOME_PASSES, QUICK = 50, 1 << 26
+KINKS_REFINED = 1 << 21  # numbers that are worked on, up to which it is done
 CLOSE = 0.1  # of a gap: where what was met in refining is as near to the bound, no better one would tell
 
 
@@ -119,7 +123,7 @@ class Dual:
     @property
     def tightens(self) -> bool:
         """Whether the bound closes in as a run goes on: at kinks it does where it is refined."""
-        return self._loss.smooth or self._rounded is not None
+        return self._loss.smooth or self._refines_at_kinks
 
     def gap(self, x: NDArray[Any], fun: float, jac: Array) -> float:
         """Return an upper bound of fun - optimum at x, where jac is the gradient without kinks."""
@@ -163,9 +167,10 @@ class Dual:
         def look(x: Array, fun: float, jac: Array) -> float:
             nonlocal seen
             seen += 1
-            if self.is_worth_refining(seen):
-                return self.refined_gap(x, fun, jac, seen)
-            return self.gap(x, fun, jac) if self.by_gradient or seen % 5 == 0 else sys.float_info.max
+            with np.errstate(all="ignore"):  # on the way much may overflow
+                if self.is_worth_refining(seen):
+                    return self.refined_gap(x, fun, jac, seen)
+                return self.gap(x, fun, jac) if self.by_gradient or seen % 5 == 0 else sys.float_info.max
 
         return look
 
@@ -177,7 +182,7 @@ class Dual:
         """Return the bound from a better point nearby, which costs a few dozen passes over the data.
 
         With L1, searching for which coefficients are zero there costs some hundred, as kinks do, which cost the more
-        the more epochs were `seen`.
+        the more epochs, or iterations, were `seen`.
         """
         if not math.isfinite(fun):
             return math.inf
@@ -190,7 +195,7 @@ class Dual:
 
     def _is_close(self, fun: float) -> bool:
         """Tell whether hardly any of the gap is between the bound and what was met below the objective."""
-        return self._above - self._below <= CLOSE * (fun - self._below)
+        return math.isfinite(self._above) and self._above - self._below <= CLOSE * (fun - self._below)
 
     def _refine(self, x: NDArray[Any], fun: float, jac: Array, seen: int, searching: bool) -> None:
         if self._elastic is None:
@@ -211,33 +216,43 @@ class Dual:
     def _refine_at_kinks(self, x: NDArray[Any], fun: float, seen: int) -> None:
         """Descend with the kinks rounded off, ever less and about slopes that are ever better, from where it was left.
 
-        There are so many rounds in a run and no more, and fewer as long as few epochs were seen.
+        There are so many rounds in a run and no more, and the fewer epochs were seen the less is made of them.
         """
-        rounded = self._rounded
-        if rounded is None:
+        if not self._refines_at_kinks:
             return
+        rounded, k = self._rounded, self._model.features
         if fun < self._above:
             self._met = x.astype(np.float64)
-        k, work = self._model.features, self.numbers * max(1, self._data.scores)
-        allowed = rounded.passes + max(SOME_PASSES + seen // 4, QUICK // work)
-        while rounded.passes < allowed and self._widths and not self._is_close(fun):
-            width = self._widths.pop()
-            at = self._met
-            at = self._met = rounded.descended(at, width * rounded.size(at), width * (np.abs(at[:k]).max() or 1.0))
+        last = rounded.passes + max(SOME_PASSES + seen // 2, QUICK // (self._work + OF_A_PASS))
+        lengths = np.tile(np.where(self._lengths > 0, self._lengths, 1.0), k // self._data.width)
+        while rounded.passes < last and self._widths and not self._is_close(fun):
+            width, at = self._widths[-1], self._met
+            # As wide in coefficients as in what they add to predictions.
+            of_l1 = width * (float((np.abs(at[:k]) * lengths).max()) or 1.0) / lengths
+            at = self._met = rounded.descended(at, width * rounded.size(at), of_l1, last)
             self._raise(self.bound_of_slopes(partial(_part_of, rounded.slopes(at)), at), x, fun)
             self._above = min(self._above, rounded.loss(at) + self._penalty.value(at[:k]))
-            rounded.recentre(at)
+            if rounded.passes < last:  # or it was cut short, and goes on with this width another time
+                rounded.recentre(at)
+                self._widths.pop()
+
+    @property
+    def _work(self) -> int:
+        """How many numbers a pass at kinks works on."""
+        return (self.numbers + OF_A_PREDICTION * self._data.trained) * max(1, self._data.scores)
+
+    @property
+    def _refines_at_kinks(self) -> bool:
+        has_kink = self._elastic is not None and dual_of(self._loss).kink is not None
+        return has_kink and self._work <= KINKS_REFINED
 
     @cached_property
-    def _rounded(self) -> RoundedObjective | None:
-        """The objective with its kinks rounded off, None where that is not at hand, or would read too much."""
-        elastic, data = self._elastic, self._data
-        sparse = isinstance(data.X, SparseRows)
-        numbers = self._y.size * data.width if sparse else self.numbers
-        if elastic is None or dual_of(self._loss).kink is None or numbers > ASKED_REFINED:
-            return None
-        strengths, rows = (elastic.l1, elastic.l2), self._rows(slice(None))
-        return RoundedObjective(self._loss, rows, self._y, self._share, *strengths, data.scores, self._intercept)
+    def _rounded(self) -> RoundedObjective:
+        """The objective with its kinks rounded off."""
+        assert self._elastic is not None
+        data, of = self._data, (self._elastic.l1, self._elastic.l2)
+        rows = self._rows(slice(None))
+        return RoundedObjective(self._loss, rows, self._y, self._share, *of, data.scores, self._intercept)
 
     def _lack(self, x: NDArray[Any], jac: Array) -> float:
         """Return what the penalty and its conjugate lack in being tangent (Fenchel and Young)."""

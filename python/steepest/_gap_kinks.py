@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepest._gap_losses import dual_of, indicator
-from steepest._gap_refined import Point, descended, newton
+from steepest._gap_refined import STEPS, Point, descended, newton
 from steepest.losses import Loss
 
 Array = NDArray[np.float64]
 
-FEW, MANY_ITERATIONS = 50, 400  # parameters for Newton's steps to end a search, and what it takes where they are more
+FEW = 50  # parameters for Newton's steps to end a search, which takes more iterations where there are more
+FEW_ITERATIONS, MANY_ITERATIONS = 100, 400
 
 
 class RoundedObjective:
@@ -39,7 +40,7 @@ class RoundedObjective:
         self._own = indicator(y, scores) if loss.target == "labels" else None
         self._targets = y.reshape(len(y), -1) if self._own is None else self._own
         self.penalised = l2.size
-        self.width = self.width_of_l1 = 1.0
+        self.width, self.width_of_l1 = 1.0, np.ones_like(l1)
         self.passes = 0
         self.centre, self.centre_of_l1 = np.zeros((len(y), max(1, scores))), np.zeros_like(l1)
         self._seen: tuple[Array, Any] = np.empty(0), None
@@ -55,6 +56,7 @@ class RoundedObjective:
 
     def hessp(self, x: Array, v: Array) -> Array:
         """Return the product with the Hessian: that of the rows at their kinks, which alone give way."""
+        self.passes += 1
         if not np.array_equal(self._seen[0], x):
             self._met(x)
         at_kinks = self._seen[1]
@@ -64,14 +66,16 @@ class RoundedObjective:
         bends = self._l2 + (np.abs(self._met_of_l1(x[: self.penalised])[1]) < self._l1) / self.width_of_l1
         return self._pull(self._of_scores(at_kinks * given / self.width), bends * v[: self.penalised])
 
-    def descended(self, x: Array, of_loss: float, of_l1: float) -> Array:
-        """Return the optimum, searched for from a point, with kinks so wide: in predictions, and in coefficients."""
-        self.width, self.width_of_l1 = of_loss, of_l1 / (float(self._l1.max()) or 1.0)
-        nothing = np.zeros_like(self._l1)
-        if x.size > FEW:
-            return descended(self, x, nothing, MANY_ITERATIONS)
-        x = descended(self, x, nothing)
-        return newton(self.value_and_gradient, self.hessp, Point(x, *self.value_and_gradient(x)), 1e-15, whole=True).x
+    def descended(self, x: Array, of_loss: float, of_l1: Array, last: int) -> Array:
+        """Return the optimum, or where pass number `last` leads to; so wide are kinks by prediction and coefficient."""
+        self.width, self.width_of_l1 = of_loss, of_l1 / np.where(self._l1 > 0, self._l1, 1.0)
+        nothing, few = np.zeros_like(self._l1), x.size <= FEW
+        x = descended(self, x, nothing, max(1, min(FEW_ITERATIONS if few else MANY_ITERATIONS, last - self.passes)))
+        steps = (last - self.passes) // x.size
+        if not few or steps < 1:
+            return x
+        start = Point(x, *self.value_and_gradient(x))
+        return newton(self.value_and_gradient, self.hessp, start, 1e-15, min(steps, STEPS), whole=True).x
 
     def size(self, x: Array) -> float:
         """Return by how much predictions miss, which is what their kinks are wide or narrow beside."""

@@ -21,7 +21,7 @@ from steepest._threads import one_blas_thread
 Array = NDArray[np.float64]
 
 STEPS, DIRECTIONS, HALVINGS, CHANGES = 20, 50, 30, 20
-RIDGE = 1e-8  # of the largest curvature, where there may be none in other directions
+RIDGE = 1e-8  # of curvature, where there may be none in other directions
 RELEASED = 1e-9  # of L1's strength, by which a pull must be harder for a coefficient to leave zero
 # How exactly a step is to solve the equations for it, relative to the gradient: two steps reach a goal of 1e-4.
 ACCURACY = 1e-2
@@ -81,6 +81,7 @@ def newton(
     hessp: Callable[[Array, Array], Array],
     start: Point,
     goal: float,
+    steps: int = STEPS,
     whole: bool = False,
 ) -> Point:
     """Descend a convex function until its gradient is as short as the goal, or no step brings it nearer.
@@ -88,7 +89,7 @@ def newton(
     A step costs some products with the Hessian, or one for each parameter where the whole of it is to be made.
     """
     at, value, longest = start, math.inf, math.inf
-    for _ in range(STEPS):
+    for _ in range(steps):
         size = float(np.linalg.norm(at.gradient))
         if size <= goal or (at.value >= value and size > longest):
             break
@@ -137,10 +138,12 @@ def _newton_step(at: Point, hessp: Callable[[Array, Array], Array], accuracy: fl
 def _whole_newton_step(at: Point, hessp: Callable[[Array, Array], Array]) -> Array:
     """Solve ``H step = -gradient`` by all of H, be it ill-conditioned; where nothing bends, go down."""
     H = np.column_stack([hessp(at.x, direction) for direction in np.eye(at.x.size)])
-    bends = H.diagonal().max()
-    if not (bends > 0 and np.isfinite(H).all()):
+    size = np.sqrt(np.maximum(H.diagonal(), 0.0))
+    if not (size.any() and np.isfinite(H).all()):
         return -at.gradient
-    return -np.asarray(solve(H + RIDGE * bends * np.eye(len(H)), at.gradient, assume_a="pos", check_finite=False))
+    size = np.maximum(size, RIDGE * size.max())  # columns may be of any units
+    scaled = H / size[:, None] / size + RIDGE * np.eye(len(H))
+    return -np.asarray(solve(scaled, at.gradient / size, assume_a="pos", check_finite=False) / size)
 
 
 def newton_on_support(smooth: Smooth, x: Array, l1: Array) -> Array:
@@ -167,6 +170,8 @@ def newton_on_support(smooth: Smooth, x: Array, l1: Array) -> Array:
         shares = x[crossed] / (x[crossed] - met[crossed])
         x = x + shares.min() * (met - x)
         x[crossed[shares == shares.min()]] = 0.0
+        if shares.min() == 0:  # what was let go comes back at once
+            break
     return x
 
 

@@ -67,8 +67,8 @@ class Result(OptimizeResult):  # type: ignore[misc]
         An upper bound of ``fun - optimum``, where one is known: from the dual of convex losses with penalties that
         hold every coefficient (L1, L2, elastic nets, groups, boxes, balls), intercepts and all. What rounding may take
         is in it, so it does not fall to zero. At convergence to a ``tol`` with L1, L2 or elastic nets it is within 10
-        times of the truth, as far as rounding lets it; for losses with kinks, such as hinge, only of up to 8 million
-        numbers in the data.
+        times of the truth, as far as rounding lets it; for losses with kinks, such as hinge, only where data
+        are small: the numbers in X and 16 more a row, times K scores, make no more than 2 million.
     gap_reason : str or None
         Why there is none, which the message says too.
     feature_names : list of str

@@ -265,7 +265,7 @@ class _Run:
                             options=options,
                         )
                     except _Restart:
-                        start = self._view.of(self.x)
+                        found, reached, start = None, math.inf, self._view.of(self.x)
             self.end(found)
             self._restore()
         except _Stop:
