@@ -20,7 +20,7 @@ from steepest._threads import one_blas_thread
 
 Array = NDArray[np.float64]
 
-STEPS, DIRECTIONS, HALVINGS, CHANGES = 20, 50, 30, 20
+STEPS, DIRECTIONS, HALVINGS, CHANGES = 20, 50, 30, 8
 RIDGE = 1e-8  # of curvature, where there may be none in other directions
 RELEASED = 1e-9  # of L1's strength, by which a pull must be harder for a coefficient to leave zero
 # How exactly a step is to solve the equations for it, relative to the gradient: two steps reach a goal of 1e-4.
@@ -57,7 +57,7 @@ def refined(smooth: Smooth, start: Point, l1: Array, searching: bool) -> Point:
         goal = max(1e-4 * float(np.linalg.norm(start.gradient)), 1e-300)
         return newton(smooth.value_and_gradient, smooth.hessp, start, goal)
     x = descended(smooth, start.x, l1) if searching else start.x
-    x = newton_on_support(smooth, x, l1)
+    x = newton_on_support(smooth, x, l1, CHANGES if searching else 1)
     return Point(x, *smooth.value_and_gradient(x))
 
 
@@ -146,13 +146,14 @@ def _whole_newton_step(at: Point, hessp: Callable[[Array, Array], Array]) -> Arr
     return -np.asarray(solve(scaled, at.gradient / size, assume_a="pos", check_finite=False) / size)
 
 
-def newton_on_support(smooth: Smooth, x: Array, l1: Array) -> Array:
+def newton_on_support(smooth: Smooth, x: Array, l1: Array, changes: int) -> Array:
     """Where coefficients that are zero stay so, and the others keep their signs, the objective has no kinks.
 
-    Those that would change sign stop at zero, those that are pulled from it leave it, until neither is left.
+    Those that would change sign stop at zero, those that are pulled from it leave it, until neither is left or there
+    have been so many changes.
     """
     k = smooth.penalised
-    for _ in range(CHANGES):
+    for _ in range(changes):
         signs = np.sign(x)
         if l1.any():
             gradient = smooth.value_and_gradient(x)[1][:k]
