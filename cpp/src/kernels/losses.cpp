@@ -195,13 +195,13 @@ struct LossLoops {
   static double descend_in_registers(const Loss& loss, const DenseRows<T>& rows, const Segment& segment,
                                      const SingleRows<T>& d) {
     const Index last = rows.features - (Registers - 1) * N;
-    const auto load = [&](const T* from, V* x) STEEPEST_INLINE_LAMBDA {
-      unrolled<Registers - 1>([&]<int K>() { x[K] = V::load(from + K * N); });
+    const auto load = [&](const T* from, V* x) {
+      for (int k = 0; k < Registers - 1; ++k) x[k] = V::load(from + k * N);
       x[Registers - 1] = V::load_first(from + (Registers - 1) * N, last);
     };
-    const auto dot = [](const V* a, const V* b) STEEPEST_INLINE_LAMBDA {
+    const auto dot = [](const V* a, const V* b) {
       V product = a[0] * b[0];
-      unrolled<Registers - 1>([&]<int K>() { product = a[K + 1] * b[K + 1] + product; });
+      for (int k = 1; k < Registers; ++k) product = a[k] * b[k] + product;
       return product.sum();
     };
     V w[Registers], x[Registers], next[Registers];
@@ -224,25 +224,25 @@ struct LossLoops {
       const T move_along = met.step(i, segment[i], z);
       if (d.held.l1 > 0 || d.held.l2 > 0) {
         V squares(0.0), sizes(0.0);
-        unrolled<Registers>([&]<int K>() {
-          squares = w[K] * w[K] + squares;
-          sizes = ops::abs(w[K]) + sizes;
-        });
+        for (int k = 0; k < Registers; ++k) {
+          squares = w[k] * w[k] + squares;
+          sizes = ops::abs(w[k]) + sizes;
+        }
         total += 0.5 * d.held.l2 * double(squares.sum()) + d.held.l1 * double(sizes.sum());
       }
       const V move(move_along), kept(kept_of_w);
-      unrolled<Registers>([&]<int K>() { w[K] = kept * w[K] - move * x[K]; });
+      for (int k = 0; k < Registers; ++k) w[k] = kept * w[k] - move * x[k];
       if (d.intercept) intercept -= pace * move_along;
       if constexpr (Thresholds) {
         const V threshold(double(d.step[i]) * d.held.l1);
-        unrolled<Registers>([&]<int K>() { w[K] = soft_threshold(w[K], threshold); });
+        for (int k = 0; k < Registers; ++k) w[k] = soft_threshold(w[k], threshold);
         z = dot(w, next) + intercept;
       } else {
         z = unmoved - move_along * along;
       }
-      unrolled<Registers>([&]<int K>() { x[K] = next[K]; });
+      for (int k = 0; k < Registers; ++k) x[k] = next[k];
     }
-    unrolled<Registers - 1>([&]<int K>() { w[K].store(d.x + K * N); });
+    for (int k = 0; k < Registers - 1; ++k) w[k].store(d.x + k * N);
     w[Registers - 1].store_first(d.x + (Registers - 1) * N, last);
     if (d.intercept) d.x[rows.features] = intercept;
     met.flush();
