@@ -18,6 +18,7 @@ from steepest.sklearn._base import EPSILON, SEEDS, LinearSGD, Model, unchanged_w
 from steepest.sklearn._labelled import Labelled, shares
 from steepest.sklearn._labels import classes_of, named_classes, require_known, signs, two_or_more
 from steepest.sklearn._params import Check, either, instance, keeping_arguments, nothing, one_of
+from steepest.sklearn._weights import weighed
 
 TOGETHER = {"log_loss": "softmax", "hinge": "crammer_singer"}
 
@@ -278,9 +279,9 @@ class SGDClassifier(Labelled, ClassifierMixin, LinearSGD):
         self, X: Any, y: Any, sample_weight: Any, max_iter: int, first: bool, coef_init: Any, intercept_init: Any
     ) -> None:
         classes = self.classes_
-        class_weight = np.ones(len(classes))
+        class_weight = None
         if self.class_weight is not None:
-            class_weight = compute_class_weight(self.class_weight, classes=classes, y=y)
+            class_weight = compute_class_weight(self.class_weight, classes=classes, y=y).astype(X.dtype)
         weight = self._check_weights(sample_weight, X)
         scores = 1 if len(classes) == 2 else len(classes)
         coef, intercept = self._start(first, scores, X, coef_init, intercept_init)
@@ -288,7 +289,8 @@ class SGDClassifier(Labelled, ClassifierMixin, LinearSGD):
         if self._as_one:
             mask = self._split(y, weight)
             position = np.searchsorted(classes, y)
-            weight = self._weighted(weight, class_weight, position, X.dtype)
+            if class_weight is not None:
+                weight = weighed(weight, class_weight[position])
             seed = self._seed(self.random_state)
             one = Model(losses.get(TOGETHER[self.loss]), position.astype(X.dtype), weight, seed, scores)
             models: list[Callable[[], Model]] = [lambda: one]
@@ -296,32 +298,22 @@ class SGDClassifier(Labelled, ClassifierMixin, LinearSGD):
             given = y.dtype == X.dtype and classes.tolist() == [-1, 1]
             encoded = y if given else signs(y, classes[1], X.dtype)
             mask = self._split(encoded, weight)
-            weighted = self._weighted(weight, class_weight, (encoded > 0).astype(np.intp), X.dtype)
-            two = Model(loss, encoded, weighted, self._seed(self.random_state))
+            if class_weight is not None:
+                weight = weighed(weight, np.where(encoded > 0, class_weight[1], class_weight[0]))
+            two = Model(loss, encoded, weight, self._seed(self.random_state))
             models = [lambda: two]
         else:
             mask = self._split(y, weight)
             seeds = check_random_state(self.random_state).randint(SEEDS, size=scores)
 
-            def against_others(label: Any, of_class: float, seed: int) -> Model:
-                encoded = signs(y, label, X.dtype)
-                weighted = self._weighted(weight, np.array([1.0, of_class]), (encoded > 0).astype(np.intp), X.dtype)
-                return Model(loss, encoded, weighted, seed)
+            def against_others(k: int) -> Model:
+                encoded, weighted = signs(y, classes[k], X.dtype), weight
+                if class_weight is not None:
+                    weighted = weighed(weight, np.where(encoded > 0, class_weight[k], X.dtype.type(1)))
+                return Model(loss, encoded, weighted, int(seeds[k]))
 
-            models = [
-                partial(against_others, label, of_class, int(seed))
-                for label, of_class, seed in zip(classes, class_weight, seeds, strict=True)
-            ]
+            models = [partial(against_others, k) for k in range(scores)]
         self._descend(X, models, coef, intercept, mask, max_iter)
-
-    def _weighted(
-        self, weight: NDArray[Any] | None, class_weight: NDArray[Any], position: NDArray[np.intp], dtype: Any
-    ) -> NDArray[Any] | None:
-        """Return the weights of rows times those of their classes, None where all are 1."""
-        if self.class_weight is None:
-            return weight
-        of_rows = class_weight.astype(dtype)[position]
-        return of_rows if weight is None else weight * of_rows
 
     def _score(self, raw: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> float:
         right = (raw[:, 0] > 0) == (y > 0) if raw.shape[1] == 1 else raw.argmax(axis=1) == y

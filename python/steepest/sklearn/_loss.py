@@ -32,7 +32,7 @@ from steepest.sklearn._params import (
     verbosity,
     whole,
 )
-from steepest.sklearn._weights import check_weights
+from steepest.sklearn._weights import check_weights, weighed
 
 
 class LossModel(BaseEstimator):
@@ -384,8 +384,7 @@ class LossClassifier(Labelled, ClassifierMixin, LossModel):
         weight = check_weights(sample_weight, X)
         if self.class_weight is not None:
             of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y).astype(X.dtype)
-            of_rows = of_class[np.searchsorted(self.classes_, y)]
-            weight = of_rows if weight is None else weight * of_rows
+            weight = weighed(weight, of_class[np.searchsorted(self.classes_, y)])
         count = len(self.classes_)
         scores = count if labels or count > 2 else 1
         coef, intercept = np.zeros((scores, X.shape[1]), X.dtype), np.zeros(scores, X.dtype)

@@ -33,3 +33,8 @@ def check_weights(sample_weight: Any, X: Any, all_zero: bool = False) -> NDArray
     if not all_zero and not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weight
+
+
+def weighed(weight: NDArray[Any] | None, of_rows: NDArray[Any]) -> NDArray[Any]:
+    """Return sample weights, all 1 where there are none, times what rows weigh by their classes."""
+    return of_rows if weight is None else weight * of_rows
