@@ -187,7 +187,8 @@ def _read_as(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def _index_dtype(indices: NDArray[Any], indptr: NDArray[Any]) -> np.dtype[Any]:
     """Return the one dtype of both: that of the columns, unless the positions need more."""
-    narrow = indptr.size == 0 or (indptr.min() >= -(1 << 31) and indptr.max() < 1 << 31)
+    fits = np.can_cast(indptr.dtype, np.int32) or indptr.size == 0
+    narrow = fits or (indptr.min() >= -(1 << 31) and indptr.max() < 1 << 31)
     return INDICES[0 if narrow and indices.dtype.newbyteorder("=") == np.int32 else 1]
 
 
