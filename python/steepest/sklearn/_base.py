@@ -421,4 +421,4 @@ def holds_only_rows(X: Any) -> bool:
 
 def flat(coef: NDArray[Any], intercept: Any, fit_intercept: bool) -> NDArray[Any]:
     """Return coefficients and, where they are fitted, intercepts as the core's parameters."""
-    return np.append(coef.ravel(), intercept).astype(coef.dtype) if fit_intercept else coef.ravel().copy()
+    return np.append(coef.ravel(), intercept).astype(coef.dtype, copy=False) if fit_intercept else coef.ravel().copy()
