@@ -39,10 +39,8 @@ def require_all_classes(data: Data, positions: NDArray[np.intp]) -> None:
         )
 
 
-def weights_of_classes(class_weight: Any, loss: Loss, data: Data) -> NDArray[Any] | None:
+def weights_of_classes(class_weight: Any, loss: Loss, data: Data) -> NDArray[Any]:
     """Return the weight of every class, by which the weights of its rows are multiplied."""
-    if class_weight is None:
-        return None
     positions = class_positions(loss, data)
     if positions is None:
         what = "several labels per row" if loss.target == "binary" else "numbers"

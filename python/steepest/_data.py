@@ -121,7 +121,7 @@ def check_data(
         y = spread(y, rows, whole)
     if X is not None and check_finite:
         require_finite_rows(X, names=names, rows=rows)
-    found = Data(X, y, None, 1.0, classes, scores, rows=rows, names=names)
+    found = Data(X, y, None, 1.0, classes, scores, None, None, rows, names)
     if X is not None and isinstance(data[0], Scaled):
         scale, shift = data[0].per_column(X.shape[1], dtype)
         found = found._replace(scale=scale, shift=shift)
@@ -480,7 +480,7 @@ def require_finite(
     array: NDArray[Any], what: str, names: list[str] | None = None, rows: NDArray[np.uint32] | None = None
 ) -> None:
     """Raise ValueError naming the first row that holds NaN or an infinity, among all rows or some."""
-    fast = (array.dtype in FLOATS and array.dtype.isnative) or is_narrow(array.dtype)
+    fast = array.dtype in FLOATS or is_narrow(array.dtype)
     if array.dtype.kind in "biu" or (_core.all_finite(array) if fast else np.isfinite(array).all()):
         return
     lines = array.reshape(len(array), -1)

@@ -31,11 +31,12 @@ class Member:
     _extra_parameters: ClassVar[list[inspect.Parameter]] = []
     _meanings: ClassVar[Mapping[str, str]] = {}  # of the parameters that the core does not know
     _params: ClassVar[tuple[Mapping[str, Any], ...]] = ()
+    _defaults: ClassVar[tuple[Any, ...]] = ()
     _values: tuple[Any, ...]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not args and not kwargs:
-            self._values = tuple(param["default"] for param in self._params)
+            self._values = self._defaults
             return
         bound = self._bound(*args, **kwargs)
         bound.apply_defaults()
@@ -188,6 +189,7 @@ def make_classes(base: type[Member], specs: Iterable[Mapping[str, Any]], module:
             "_extra_parameters": extra,
             "_index": index,
             "_params": params,
+            "_defaults": tuple(param["default"] for param in params),
             "_domain": spec.get("domain", ""),
         }
         classes[spec["name"]] = type(name, (base,), body)

@@ -12,7 +12,7 @@ from steepest import _core, losses
 from steepest._class_weights import class_positions, require_all_classes, weigh_classes, weights_of_classes
 from steepest._data import FLOATS, Data, as_array, check_data, mean_of, narrowed, require_finite
 from steepest._held_out import Split, check_other_data, rows_looked_at, split_rows
-from steepest._normalize import Normalization, Normalizing, normalized
+from steepest._normalize import Normalization, normalization_of, normalized
 from steepest._outside import is_outside, outside_problem
 from steepest._results import Result
 from steepest._rows import resolve_rows
@@ -56,12 +56,11 @@ def make_model(
     rows: Any = None,
 ) -> Model:
     """Make the problem that the user describes; rows are held out without a copy of any."""
-    plain = not is_outside(loss) and not isinstance(loss, TracedLoss)
+    plain = isinstance(loss, (str, losses.Loss)) or not (isinstance(loss, TracedLoss) or is_outside(loss))
     rows = rows_looked_at(rows, validation, data)
     if class_weight is not None and not plain:
         raise ValueError("class_weight goes with losses that know classes; weigh the rows by sample_weight, or inside")
     if plain:
-        normalizing = Normalizing(normalize, groups, before)
         return _linear_model(
             loss,
             data,
@@ -69,7 +68,9 @@ def make_model(
             sample_weight,
             class_weight,
             fit_intercept,
-            normalizing,
+            normalize,
+            groups,
+            before,
             validation,
             seed,
             check_finite,
@@ -145,7 +146,9 @@ def _linear_model(
     sample_weight: ArrayLike | None,
     class_weight: Any,
     fit_intercept: bool,
-    normalizing: Normalizing,
+    normalize: Any,
+    groups: Any,
+    before: Result | None,
     validation: Any,
     seed: int,
     check_finite: bool,
@@ -160,17 +163,21 @@ def _linear_model(
         checked = checked.restricted(split.training, "training")
         if classes is not None:
             require_all_classes(checked, classes)
-    _require_same_classes(normalizing.before, checked)
-    normalization = normalizing.of(checked)
-    checked = normalized(checked, normalization)
-    weights = weights_of_classes(class_weight, loss, checked)
-    checked = weigh_classes(checked, weights, loss)
+    if before is not None:
+        _require_same_classes(before, checked)
+    normalization = normalization_of(checked, normalize, groups, before)
+    if normalization is not None:
+        checked = normalized(checked, normalization)
+    weights = None
+    if class_weight is not None:
+        weights = weights_of_classes(class_weight, loss, checked)
+        checked = weigh_classes(checked, weights, loss)
     problem = make_problem(loss, checked, fit_intercept)
     x = _start_for(checked, start, problem.parameters, fit_intercept)
-    features = max(1, checked.scores) * checked.width
-    whole = checked.X.size if isinstance(checked.X, SparseRows) else len(checked.y) * checked.width
-    size = whole * problem.rows // len(checked.y)
-    model = Model(problem, problem.rows, size, x, features, loss, checked, x.shape, normalization=normalization)
+    n, width = len(checked.y), checked.width
+    numbers = checked.X.size if isinstance(checked.X, SparseRows) else n * width
+    features = (checked.scores or 1) * width
+    model = Model(problem, n, numbers, x, features, loss, checked, x.shape, None, normalization)
     if split is not None:
         held = checked.restricted(split.held_out, "held-out")
         return _split_model(model, split, checked.mean_weight, held.mean_weight)
@@ -183,9 +190,9 @@ def _linear_model(
     return model
 
 
-def _require_same_classes(before: Result | None, data: Data) -> None:
+def _require_same_classes(before: Result, data: Data) -> None:
     """Raise where the parameters of the run that is gone on from are those of other classes."""
-    theirs = None if before is None else before.get("classes")
+    theirs = before.get("classes")
     if theirs is None or data.classes is None or np.array_equal(theirs, data.classes):
         return
     raise ValueError(
@@ -221,10 +228,12 @@ def _start_for(data: Data, start: Any, parameters: int, fit_intercept: bool) -> 
     x = as_array(start, "x0")
     if x.dtype.kind not in "biuf":
         raise TypeError(f"x0 must hold real numbers; its dtype is {x.dtype}")
-    if data.scores and x.ndim > 1 and (fit_intercept or tuple(x.shape) != (data.scores, data.width)):
-        given = "[W.ravel(), b] with W" if fit_intercept else "W"
-        raise ValueError(f"x0 has shape {x.shape}; this problem takes {given} of shape ({data.scores}, {data.width})")
-    if not data.scores and x.ndim and max(x.shape) != x.size:
+    if data.scores:
+        if x.ndim > 1 and (fit_intercept or x.shape != (data.scores, data.width)):
+            given = "[W.ravel(), b] with W" if fit_intercept else "W"
+            shape = f"({data.scores}, {data.width})"
+            raise ValueError(f"x0 has shape {x.shape}; this problem takes {given} of shape {shape}")
+    elif x.ndim and max(x.shape) != x.size:
         raise ValueError(f"x0 has shape {x.shape}; this problem takes ({parameters},)")
     x = narrowed(x, data.y.dtype).ravel()
     check_start(x, parameters)

@@ -31,35 +31,28 @@ class Normalization(NamedTuple):
     deviation: Array
 
 
-class Normalizing(NamedTuple):
-    """How the user wants columns normalised, and the run that is gone on from."""
+def normalization_of(data: Data, normalize: Any, groups: Any, before: Any) -> Normalization | None:
+    """Return what the columns are normalised by: of the rows that are trained on, by their weights.
 
-    normalize: Any
-    groups: Any
-    before: Any
-
-    def of(self, data: Data) -> Normalization | None:
-        """Return what the columns are normalised by: of the rows that are trained on, by their weights.
-
-        A run that goes on normalises as the one before did: only then its parameters mean the same.
-        """
-        used: Normalization | None = None if self.before is None else self.before.get("normalization")
-        if isinstance(self.normalize, (bool, np.bool_)) and not self.normalize:
-            if self.groups is not None:
-                raise ValueError("groups are columns that share a mean and a deviation: they go with normalize=True")
-            if used is not None:
-                raise ValueError("x0 comes from a run with normalize=True, which its x is meant for: go on with it")
-            return None
-        least, centred = _asked(self.normalize)
-        if data.X is None:
-            raise ValueError("normalize=True needs features; the constant model has none")
-        if self.before is None:
-            return _normalization(data, self.groups, least, centred)
-        if used is None:
-            raise ValueError("x0 comes from a run without normalize=True: go on without it, or start from an array")
-        if len(used.mean) != data.width:
-            raise ValueError(f"x0 comes from a run over {len(used.mean)} columns, X has {data.width}")
-        return used
+    A run that goes on from one `before` normalises as that did: only then its parameters mean the same.
+    """
+    used: Normalization | None = None if before is None else before.get("normalization")
+    if isinstance(normalize, (bool, np.bool_)) and not normalize:
+        if groups is not None:
+            raise ValueError("groups are columns that share a mean and a deviation: they go with normalize=True")
+        if used is not None:
+            raise ValueError("x0 comes from a run with normalize=True, which its x is meant for: go on with it")
+        return None
+    least, centred = _asked(normalize)
+    if data.X is None:
+        raise ValueError("normalize=True needs features; the constant model has none")
+    if before is None:
+        return _normalization(data, groups, least, centred)
+    if used is None:
+        raise ValueError("x0 comes from a run without normalize=True: go on without it, or start from an array")
+    if len(used.mean) != data.width:
+        raise ValueError(f"x0 comes from a run over {len(used.mean)} columns, X has {data.width}")
+    return used
 
 
 def _normalization(data: Data, groups: Any, least: float, centred: bool) -> Normalization:
@@ -81,10 +74,8 @@ def _normalization(data: Data, groups: Any, least: float, centred: bool) -> Norm
     return Normalization(mean if centred else np.zeros_like(mean), deviation)
 
 
-def normalized(data: Data, by: Normalization | None) -> Data:
+def normalized(data: Data, by: Normalization) -> Data:
     """Return the data as the parameters see them once normalised; scaled columns are so before."""
-    if by is None:
-        return data
     scale, shift = 1 / by.deviation, -by.mean / by.deviation
     if data.shift is not None:
         shift = shift + data.shift * scale

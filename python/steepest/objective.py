@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -235,10 +236,14 @@ def resolve_loss(loss: Any) -> losses.Loss:
     if isinstance(loss, losses.Loss):
         return loss
     if isinstance(loss, str):
-        return losses.get(loss)
+        return _named_loss(loss)
     raise TypeError(
         f"loss must be a name of st.losses.available(), a loss object or a pair (loss_fn, grad_fn), not {loss!r}"
     )
+
+
+# Losses do not change, so that all who name one may have the same.
+_named_loss = functools.cache(losses.get)
 
 
 def make_problem(loss: losses.Loss, data: Data, fit_intercept: bool) -> Any:
