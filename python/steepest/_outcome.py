@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steepest._gap_penalties import scipy_takes
 from steepest._model import Model
@@ -25,6 +26,7 @@ MESSAGES = {
     "{best}, whose parameters x are.",
     Status.interrupted: "Interrupted: x is what was reached, fun the running objective.",
 }
+BY_NAME = {status.name: status for status in Status}
 ENDED_EARLY = (Status.converged, Status.no_progress, Status.stopped, Status.early_stopped)
 
 
@@ -40,40 +42,26 @@ def make_result(
     penalty: Penalty | None = None,
 ) -> Result:
     """Return the result of a run, with advice where it went wrong."""
-    status, x = Status[outcome["status"]], outcome["x"]
-    success = status in ENDED_EARLY or (status is Status.ran_all_epochs and not limited)
-    message = MESSAGES[status]
-    if status is Status.early_stopped:
-        message = message.format(patience=patience, best=outcome["best_epoch"])
-    if status is Status.diverged:
-        what = outcome["what_stopped"] or "the objective grew without bound"
-        message = message.format(
-            what=what[0].lower() + what[1:],
-            reached="" if isinstance(method, SciPyMethod) else "; x is the best of the epochs' ends",
-            advice=_advice(method, model, step_given, penalty),
-        )
-    if status is Status.diverged and outcome["nit"] == 0:
-        message = "The objective is not finite at the start: the numbers in the data or x0 are too large."
-    if status is Status.ran_all_epochs and limited:
-        message = "The tolerance was not met within the epochs allowed; more epochs or another step_size may help."
-    columns = outcome["history"]
-    history = History(
-        epoch=columns[0].astype(np.int64),
-        running_objective=columns[1],
-        objective=columns[2],
-        step_size=columns[3],
-        seconds=columns[4],
-        validation=columns[5],
-    )
-    fun, jac = outcome["fun"], outcome["jac"]
-    if status is Status.interrupted:
+    status, x, gap = BY_NAME[outcome["status"]], outcome["x"], outcome["gap"]
+    fun, jac, columns = outcome["fun"], outcome["jac"], outcome["history"]
+    success, message = status in ENDED_EARLY, MESSAGES[status]
+    if success:
+        if status is Status.early_stopped:
+            message = message.format(patience=patience, best=outcome["best_epoch"])
+    elif status is Status.ran_all_epochs:
+        success = not limited
+        if limited:
+            message = "The tolerance was not met within the epochs allowed; more epochs or another step_size may help."
+    elif status is Status.diverged:
+        message = _divergence(outcome, model, method, step_given, penalty)
+    else:
         fun, jac = columns[1][-1] if columns.size else math.nan, np.full_like(jac, math.nan)
-    scores, width = (0, 1) if model.data is None else (model.data.scores, model.data.width)
+    data = model.data
+    scores, width = (0, 1) if data is None else (data.scores, data.width)
     coef, intercept = views_of(x, model.features, scores, width)
     if model.normalization is not None:
         coef, intercept = of_original_columns(coef, intercept, model.normalization)
-    layout = model.traced.layout if model.traced is not None and model.traced.layout.nested else None
-    return Result(
+    result = Result(
         x=x,
         x_shape=model.shape,
         fun=fun,
@@ -87,16 +75,43 @@ def make_result(
         success=success,
         status=status,
         message=message,
-        history=history if keep_history else None,
+        history=_history(columns) if keep_history else None,
         seed=seed,
         method=method,
-        constant=model.data is not None and model.data.X is None,
-        classes=None if model.data is None else model.data.classes,
-        gap=outcome["gap"] if math.isfinite(outcome["gap"]) else None,
+        constant=data is not None and data.X is None,
+        classes=None if data is None else data.classes,
+        gap=gap if math.isfinite(gap) else None,
         state=outcome["state"],
         normalization=model.normalization,
-        **({} if layout is None else {"params": layout.unflat(x)}),
-        **({} if model.data is None or model.data.names is None else {"feature_names": model.data.names}),
+    )
+    if model.traced is not None and model.traced.layout.nested:
+        result["params"] = model.traced.layout.unflat(x)
+    if data is not None and data.names is not None:
+        result["feature_names"] = data.names
+    return result
+
+
+def _history(columns: NDArray[np.float64]) -> History:
+    """Return what the core kept of the epochs, a row of numbers for each name."""
+    return History(
+        epoch=columns[0].astype(np.int64),
+        running_objective=columns[1],
+        objective=columns[2],
+        step_size=columns[3],
+        seconds=columns[4],
+        validation=columns[5],
+    )
+
+
+def _divergence(outcome: dict[str, Any], model: Model, method: Any, step_given: bool, penalty: Penalty | None) -> str:
+    """Return what is said of a run whose objective left what is finite."""
+    if outcome["nit"] == 0:
+        return "The objective is not finite at the start: the numbers in the data or x0 are too large."
+    what = outcome["what_stopped"] or "the objective grew without bound"
+    return MESSAGES[Status.diverged].format(
+        what=what[0].lower() + what[1:],
+        reached="" if isinstance(method, SciPyMethod) else "; x is the best of the epochs' ends",
+        advice=_advice(method, model, step_given, penalty),
     )
 
 

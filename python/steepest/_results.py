@@ -144,10 +144,10 @@ def views_of(x: NDArray[Any], features: int, scores: int, width: int) -> tuple[N
 
     With scores, each has as many as `width`.
     """
-    coef, intercept = x[:features], x[features:]
+    coef, has_intercept = x[:features], x.size > features
     if scores:
-        return coef.reshape(scores, width), intercept if intercept.size else np.zeros(scores, dtype=x.dtype)
-    return coef, intercept.reshape(()) if intercept.size else np.zeros(())
+        return coef.reshape(scores, width), x[features:] if has_intercept else np.zeros(scores, dtype=x.dtype)
+    return coef, x[features:].reshape(()) if has_intercept else np.zeros(())
 
 
 def _with_views(kind: type[Result], fields: dict[str, Any]) -> Result:
