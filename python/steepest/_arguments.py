@@ -6,6 +6,7 @@ import math
 import numbers
 import operator
 import os
+import random
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,14 @@ from steepest._results import Result
 # Without a batch size, data of up to this many numbers is descended as a whole.
 SMALL = 1 << 20
 DEFAULT_BATCH = 256
+ORDERS: dict[bool | str, str] = {True: "stream", False: "sequence"}
+ORDERS |= {name: name for name in ("full", "stream", "once", "stratified")}
 PLAIN = optim.get("sgd")
+
+# Begins with the system's entropy, in every process: a child of a fork would draw what its parent does.
+_seeds = random.Random()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_seeds.seed)
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,16 @@ class StepTolerance:
 
 def resolve_method(method: Any) -> tuple[optim.Rule, bool]:
     """Return the rule, and whether batches are all rows."""
+    if method is None:
+        return PLAIN, False
+    if isinstance(method, str):
+        if method.lower() == "gd":
+            return PLAIN, True
+        try:
+            return optim.get(method), False
+        except ValueError:
+            names = ", ".join(sorted((*optim.available(), *methods.available(), "gd"), key=str.lower))
+            raise ValueError(f"unknown method {method!r}; there are: {names}") from None
     if isinstance(method, methods.Method):
         return PLAIN, isinstance(method, methods.SciPyMethod)
     if isinstance(method, optim.Rule):
@@ -57,17 +75,7 @@ def resolve_method(method: Any) -> tuple[optim.Rule, bool]:
             name = type(method).__name__
             raise ValueError(f"method={name}(...) holds tensors, which its step() moves: give a rule without them")
         return method, False
-    if method is None:
-        return PLAIN, False
-    if not isinstance(method, str):
-        raise TypeError(f"method must be a name or a rule such as st.optim.SGD(), not {method!r}")
-    if method.lower() == "gd":
-        return PLAIN, True
-    try:
-        return optim.get(method), False
-    except ValueError:
-        names = ", ".join(sorted((*optim.available(), *methods.available(), "gd"), key=str.lower))
-        raise ValueError(f"unknown method {method!r}; there are: {names}") from None
+    raise TypeError(f"method must be a name or a rule such as st.optim.SGD(), not {method!r}")
 
 
 def positive_count(value: Any, name: str) -> int:
@@ -107,7 +115,7 @@ def resolve_tolerance(tol: Any) -> tuple[float, float]:
 
 def resolve_seed(seed: Any, before: Result | None) -> int:
     if seed is None:
-        return int(before.seed) if before is not None else int.from_bytes(os.urandom(8), "little") >> 1
+        return int(before.seed) if before is not None else _seeds.getrandbits(63)
     try:
         number = operator.index(seed)
     except TypeError:
@@ -120,16 +128,18 @@ def resolve_seed(seed: Any, before: Result | None) -> int:
 
 
 def resolve_history(history: Any) -> bool:
-    if not isinstance(history, (bool, np.bool_)) and history not in ("running", "exact"):
+    if isinstance(history, (bool, np.bool_)):
+        return False
+    if history not in ("running", "exact"):
         raise ValueError(f'history must be "running", "exact" or a bool, not {history!r}')
     return bool(history == "exact")
 
 
 def resolve_order(shuffle: Any, n: int) -> Any:
     """Return an order's name, or a callable that gives checked index arrays."""
-    if shuffle is True or shuffle is False or isinstance(shuffle, str):
-        name = shuffle if isinstance(shuffle, str) else "stream" if shuffle else "sequence"
-        if name not in ("full", "stream", "once", "stratified", "sequence") or shuffle == "sequence":
+    if isinstance(shuffle, (bool, str)):
+        name = ORDERS.get(shuffle)
+        if name is None:
             raise ValueError(
                 'shuffle must be a bool, "stream", "full", "once", "stratified", an index array or a callable, not '
                 f"{shuffle!r}"

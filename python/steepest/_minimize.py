@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from steepest import methods, optim, penalties, schedules
 from steepest._arguments import (
@@ -204,8 +204,10 @@ def minimize(
     >>> print(result.normalization.mean, result.predict([[20.0, 4.0]]).round(3))
     [25.   2.5] [5.]
     """
-    before = x0 if isinstance(x0, Result) and "state" in x0 else None  # what a search found is but a point
-    start = start_of(x0) if isinstance(x0, Result) else x0
+    before, start = None, x0
+    if isinstance(x0, Result):
+        before = x0 if "state" in x0 else None  # what a search found is but a point
+        start = start_of(x0)
     penalty = penalties.resolve(penalty)
     method = methods.resolve(method) or method
     rule, full = resolve_method(method)
@@ -233,7 +235,8 @@ def minimize(
         seed=seed,
         check_finite=check_finite,
     )
-    penalty = penalties.fitted(penalty, model.data, model.problem.penalised, model.shape)
+    if penalty is not None:
+        penalty = penalties.fitted(penalty, model.data, model.problem.penalised, model.shape)
     n = model.rows
     reduction = reduction_of(method)
     if reduction and batch_size is None:
@@ -276,12 +279,17 @@ def minimize(
         if isinstance(shuffle, str) and shuffle == "stream":
             raise ValueError('shuffle="stream" hands out batches in pieces; this loss needs them whole: use "full"')
         order = "full" if shuffle is True else order
-    scale, row_size = scale_of(model.data, model.start.size) if rule._scaled else ([], 1.0)
+    more = dict(reduction)  # what few runs need to be told
+    if rule._scaled:
+        more["scale"], more["row_size"] = scale_of(model.data, model.start.size)
+    if before is not None:
+        more |= _going_on(rule, model, before)
     reporter = make_reporter(progress, max_epochs, n, model.start)
     watcher: Any = Watcher(callback, reporter) if callback is not None or reporter is not None else None
+    strong = 0.0
     # Gradients at kinks do not vanish: only of smooth losses do they bound the gap.
-    bends = model.loss is not None and model.loss.convex and model.loss.smooth
-    strong = penalties.strong_convexity(penalty, fit_intercept) if bends else 0.0
+    if penalty is not None and model.loss is not None and model.loss.convex and model.loss.smooth:
+        strong = penalties.strong_convexity(penalty, fit_intercept)
     watch = None if watches is None or strong > 0 else GapWatch(watches, model, penalty, tolerance, watcher)
     try:
         outcome, failure = model.problem.fit(
@@ -289,12 +297,8 @@ def minimize(
             rule=(rule._index, rule._values),
             penalty=None if penalty is None else penalty.terms,
             tempering=optim.tempering(rule),
-            scale=scale,
-            row_size=row_size,
             batch_size=size,
             epochs=max_epochs,
-            epochs_before=0 if before is None else before.epochs,
-            updates_before=0 if before is None else before.nit,
             stepping=steps.stepping,
             schedule=steps.schedule,
             step_tolerance=step_tolerance,
@@ -304,13 +308,12 @@ def minimize(
             exact_history=exact,
             keep_history=history is not False,
             threads=threads,
-            state=_state(rule, model, before),
             seed=seed,
             order=order,
             on_epoch=watch or watcher,
             held_out=model.held_out,
             patience=patience,
-            **reduction,
+            **more,
         )
     finally:
         if reporter is not None:
@@ -337,7 +340,7 @@ def _warned(result: Result) -> Result:
 def _order(shuffle: Any, model: Model) -> Any:
     """Return an order for the core: its name, a callable, or for stratified batches the class of every row."""
     order = resolve_order(shuffle, model.rows)
-    if not isinstance(order, str) or order != "stratified":
+    if order != "stratified":
         return order
     data, loss = model.data, model.loss
     classes = None if data is None or loss is None else class_positions(loss, data)
@@ -348,9 +351,10 @@ def _order(shuffle: Any, model: Model) -> Any:
     return np.ascontiguousarray(classes[data.at(slice(None))], dtype=np.uint32)
 
 
-def _state(rule: optim.Rule, model: Model, before: Result | None) -> NDArray[Any]:
-    """Return what the rule has kept from the run that this one goes on from, or nothing."""
+def _going_on(rule: optim.Rule, model: Model, before: Result) -> dict[str, Any]:
+    """Return what the core's loop is told of the run that this one goes on from: what the rule has kept, too."""
+    told = {"epochs_before": before.epochs, "updates_before": before.nit}
     size = rule._state_numbers + rule._live_vectors * model.start.size
-    if before is not None and type(before.method) is type(rule) and before.state.size == size:
-        return cast("NDArray[Any]", before.state)
-    return np.zeros(0)
+    if type(before.method) is type(rule) and before.state.size == size:
+        told["state"] = before.state
+    return told

@@ -33,17 +33,17 @@ def given_steps(step_size: Any, lr: float | None) -> Steps | None:
         step_size = lr
     if step_size is None:
         return None
+    if isinstance(step_size, (float, numbers.Real)):
+        step = float(step_size)
+        if isinstance(step_size, bool) or not 0 < step < math.inf:
+            raise ValueError(f"step_size must be positive and finite, not {step_size!r}")
+        return constant(step)
     if isinstance(step_size, str):
         if step_size.lower() != "auto":
             raise ValueError(f'step_size must be a number, "auto", a schedule or a callable, not {step_size!r}')
         return None
     if isinstance(step_size, schedules.Schedule):
         return Steps("schedule", (step_size._index, step_size._values))
-    if isinstance(step_size, (float, numbers.Real)):
-        step = float(step_size)
-        if isinstance(step_size, bool) or not 0 < step < math.inf:
-            raise ValueError(f"step_size must be positive and finite, not {step_size!r}")
-        return constant(step)
     if callable(step_size):
         return Steps("schedule", _numbers_of(step_size))
     raise TypeError(f'step_size must be a number, "auto", a schedule or a callable, not {step_size!r}')

@@ -286,9 +286,9 @@ class Rule(Member):
 
 def tempering(rule: Rule) -> tuple[float, float, float, bool]:
     """Return what is done beside a rule's arithmetic: the norm and size to clip to, and decay."""
-    norm = math.inf if rule.clip_norm is None else rule.clip_norm
-    value = math.inf if rule.clip_value is None else rule.clip_value
-    return norm, value, rule.weight_decay, rule.decoupled
+    norm = math.inf if rule._clip_norm is None else rule._clip_norm
+    value = math.inf if rule._clip_value is None else rule._clip_value
+    return norm, value, rule._weight_decay, rule._decoupled
 
 
 def _refuse_positional(rule: type[Rule], given: Any) -> NoReturn:

@@ -296,9 +296,9 @@ def fitted(penalty: Penalty | None, data: Any, penalised: int, shape: tuple[int,
     return penalty.on(shape if len(shape) == 2 else (penalised,))
 
 
-def strong_convexity(penalty: Penalty | None, fit_intercept: bool) -> float:
+def strong_convexity(penalty: Penalty, fit_intercept: bool) -> float:
     """Return by how much a smooth penalty makes the objective strongly convex, 0 where it does not."""
-    return 0.0 if penalty is None or not penalty.smooth or fit_intercept else penalty.strong_convexity
+    return penalty.strong_convexity if penalty.smooth and not fit_intercept else 0.0
 
 
 __all__ = ["Penalty", "available", "get", *(cls.__name__ for cls in _list._classes.values())]
