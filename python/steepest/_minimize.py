@@ -266,7 +266,7 @@ def minimize(
         max_epochs = 1000 if tolerance > 0 or step_tolerance >= 0 else 100 if full else 10
 
     asked = isinstance(step_size, str)
-    steps = given_steps(step_size, rule.lr)
+    steps = given_steps(step_size, rule._lr)
     step_given = steps is not None
     if steps is None and reduction and not asked:
         steps = reduced_steps(model.loss, model.data, penalty, fit_intercept, size)
