@@ -1,6 +1,8 @@
 """The loop: step-by-step agreement with the NumPy reference, orders, weights, seeds, going on from a result."""
 
 import math
+import subprocess
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -308,6 +310,26 @@ def test_the_seed_decides_every_bit(name: str, dtype: str) -> None:
         found = {st.minimize("log_loss", data, seed=seed, **options).x.tobytes() for seed in range(8)}
         assert len(found) == 8
         assert len({st.minimize("log_loss", data, **options).seed for _ in range(8)}) == 8
+
+
+def test_forked_children_draw_seeds_of_their_own() -> None:
+    program = """
+import os, random
+import steepest as st
+def draw():
+    random.seed(0)  # the user's generator has no say
+    return st.minimize("mse", [1.0, 2.0], epochs=1).seed
+draw()
+for _ in range(3):
+    child = os.fork()
+    if child == 0:
+        print(draw(), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+print(draw(), draw())
+"""
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=120)
+    assert len(set(run.stdout.split())) == 5, run.stderr
 
 
 @pytest.mark.parametrize("name", FITS)
