@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -279,23 +280,28 @@ def minimize(
         if isinstance(shuffle, str) and shuffle == "stream":
             raise ValueError('shuffle="stream" hands out batches in pieces; this loss needs them whole: use "full"')
         order = "full" if shuffle is True else order
-    more = dict(reduction)  # what few runs need to be told
+    more = dict(reduction)  # what the core is told of few runs
     if rule._scaled:
         more["scale"], more["row_size"] = scale_of(model.data, model.start.size)
     if before is not None:
         more |= _going_on(rule, model, before)
     reporter = make_reporter(progress, max_epochs, n, model.start)
     watcher: Any = Watcher(callback, reporter) if callback is not None or reporter is not None else None
-    strong = 0.0
-    # Gradients at kinks do not vanish: only of smooth losses do they bound the gap.
-    if penalty is not None and model.loss is not None and model.loss.convex and model.loss.smooth:
-        strong = penalties.strong_convexity(penalty, fit_intercept)
-    watch = None if watches is None or strong > 0 else GapWatch(watches, model, penalty, tolerance, watcher)
+    watch = None
+    if penalty is not None:
+        # Gradients at kinks do not vanish: only of smooth losses do they bound the gap.
+        bends = model.loss is not None and model.loss.convex and model.loss.smooth
+        strong = penalties.strong_convexity(penalty, fit_intercept) if bends else 0.0
+        if watches is not None and strong <= 0:
+            watch = GapWatch(watches, model, penalty, tolerance, watcher)
+        more |= {"penalty": penalty.terms, "strong_convexity": strong, "bounded": watch is not None}
+    if model.held_out is not None:
+        more |= {"held_out": model.held_out, "patience": patience}
+    fit = partial(model.problem.fit, **more) if more else model.problem.fit
     try:
-        outcome, failure = model.problem.fit(
+        outcome, failure = fit(
             model.start,
             rule=(rule._index, rule._values),
-            penalty=None if penalty is None else penalty.terms,
             tempering=optim.tempering(rule),
             batch_size=size,
             epochs=max_epochs,
@@ -303,17 +309,12 @@ def minimize(
             schedule=steps.schedule,
             step_tolerance=step_tolerance,
             tolerance=tolerance,
-            strong_convexity=strong,
-            bounded=watch is not None,
             exact_history=exact,
             keep_history=history is not False,
             threads=threads,
             seed=seed,
             order=order,
             on_epoch=watch or watcher,
-            held_out=model.held_out,
-            patience=patience,
-            **more,
         )
     finally:
         if reporter is not None:
