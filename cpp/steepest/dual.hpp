@@ -73,6 +73,12 @@ STEEPEST_INLINE Dual<V> exp(Dual<V> a) {
 }
 
 template <class V>
+STEEPEST_INLINE Dual<V> exp_of_nonpositive(Dual<V> a) {
+  const V e = exp_of_nonpositive(a.value);
+  return {e, e * a.change};
+}
+
+template <class V>
 STEEPEST_INLINE Dual<V> exp_of_product(double factor, Dual<V> a) {
   const V e = exp_of_product(factor, a.value);
   return {e, e * (V(factor) * a.change)};
@@ -92,6 +98,11 @@ STEEPEST_INLINE Dual<V> log(Dual<V> a) {
 template <class V>
 STEEPEST_INLINE Dual<V> log1p(Dual<V> a) {
   return {log1p(a.value), a.change / (a.value + V(1.0))};
+}
+
+template <class V>
+STEEPEST_INLINE Dual<V> log1p_up_to_one(Dual<V> a) {
+  return {log1p_up_to_one(a.value), a.change / (a.value + V(1.0))};
 }
 
 }  // namespace ops

@@ -174,8 +174,8 @@ struct LogLoss {
   static constexpr std::array<Param, 0> params{};
   template <class V>
   STEEPEST_INLINE ValueGradient<V> operator()(V y, V z) const {
-    const V zero(0.0), one(1.0), margin = y * z, e = ops::exp(-ops::abs(margin));
-    const V value = ops::max(-margin, zero) + ops::log1p(e);
+    const V zero(0.0), one(1.0), margin = y * z, e = ops::exp_of_nonpositive(-ops::abs(margin));
+    const V value = ops::max(-margin, zero) + ops::log1p_up_to_one(e);
     return {value, -y * (ops::select(margin > zero, e, one) / (e + one))};
   }
 };

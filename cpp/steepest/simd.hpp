@@ -6,6 +6,7 @@
 // is inlined by force: a symbol compiled for one level must never be picked by the linker for another.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -328,6 +329,18 @@ STEEPEST_INLINE V exp(V x) {
   return ((p + V(1.0)) * power_of_two(half)) * power_of_two(k - half);
 }
 
+/// e^x for x <= 0, to 2 ulp, in half of the steps: 2^k times 2^`lift` stays normal however small it is, and one product with a
+/// constant brings gradual underflow.
+template <class V>
+STEEPEST_INLINE V exp_of_nonpositive(V x) {
+  using T = typename V::Scalar;
+  constexpr double lowest = sizeof(T) == 8 ? -800.0 : -110.0, lift = sizeof(T) == 8 ? 200.0 : 40.0;
+  constexpr double unlift = sizeof(T) == 8 ? 0x1p-200 : 0x1p-40;
+  const auto [k, p] = reduce_exponential(max(V(lowest), x));
+  const V scale = power_of_two(k + V(lift));
+  return (p * scale + scale) * V(unlift);
+}
+
 /// e^(a x), to 2 ulp also where a x is large: the product is formed from halves of a and x, the upper of which multiply
 /// without rounding.
 template <class V>
@@ -427,6 +440,31 @@ STEEPEST_INLINE V log1p(V x) {
   const V special = select(x == -one, -infinity, select(x == infinity, infinity, V(__builtin_nan(""))));
   const V regular = select(abs(x) < V(F::smallest_normal), x, result);
   return select(u > zero, select(x < infinity, regular, special), special);
+}
+
+/// log(1 + x) for 0 <= x <= 1, to 2 ulp: x and x times the polynomial in x - 1/2 that is nearest to log(1 + x) / x - 1, its even
+/// and odd powers side by side.
+template <class V>
+STEEPEST_INLINE V log1p_up_to_one(V x) {
+  constexpr auto coefficients = [] {
+    if constexpr (sizeof(typename V::Scalar) == 8)
+      return std::array{-0.189069783783671235,    -0.288527099099323889,     0.132609753754202907,
+                        -0.0676886433109661559,   0.0366118545231570246,     -0.020548811918989134,
+                        0.011833792109702011,     -0.00694539497921325914,   0.00413617912088300494,
+                        -0.00249184112125172006,  0.0015153828357649261,     -0.000928858179225568748,
+                        0.000573065310303075053,  -0.000354815850668763193,  0.000221074891904607736,
+                        -0.000142117027995514028, 0.0000897312314578998462,  -0.0000447943475677128637,
+                        0.0000275268360417598669, -0.0000383911532548231886, 0.0000250401835018282732};
+    else
+      return std::array{-0.18906978,     -0.2885271105,  0.13260900389,    -0.067687698742, 0.036635473779,
+                        -0.020570295066, 0.011576144395, -0.0067499132453, 0.0052533623562, -0.0032440256501};
+  }();
+  constexpr int degree = int(coefficients.size()) - 1, even = degree / 2 * 2, odd = (degree - 1) / 2 * 2 + 1;
+  const V t = x - V(0.5), square = t * t;
+  V evens(coefficients[even]), odds(coefficients[odd]);
+  unrolled<even / 2>([&]<int K>() { evens = evens * square + V(coefficients[even - 2 - 2 * K]); });
+  unrolled<odd / 2>([&]<int K>() { odds = odds * square + V(coefficients[odd - 2 - 2 * K]); });
+  return x * (odds * t + evens) + x;
 }
 
 /// Writes the sums over the lanes of four registers side by side: halves onto halves, the last of them for all four at once.

@@ -67,14 +67,14 @@ STEEPEST_INLINE V whole_power(V a, int k) {
 /// 1 / (1 + e^-x) without overflow.
 template <class V>
 STEEPEST_INLINE V sigmoid(V x) {
-  const V one(1.0), e = ops::exp(-ops::abs(x));
+  const V one(1.0), e = ops::exp_of_nonpositive(-ops::abs(x));
   return select(x < V(0.0), e, one) / (e + one);
 }
 
 /// log(1 + e^x) without overflow.
 template <class V>
 STEEPEST_INLINE V softplus(V x) {
-  return ops::log1p(ops::exp(-ops::abs(x))) + select(x < V(0.0), V(0.0), x);
+  return ops::log1p_up_to_one(ops::exp_of_nonpositive(-ops::abs(x))) + select(x < V(0.0), V(0.0), x);
 }
 
 template <class V>
