@@ -23,6 +23,9 @@ constexpr Index most_shares = 16, least_share_rows = 16;
 constexpr Index longest_packed = 1024;
 constexpr Index scattered_bytes(Index row_bytes) { return 2 * (row_bytes + 128); }
 
+/// Data of so many bytes stay in a cache: to ask for rows ahead of time would only cost time.
+constexpr Index always_cached = 4 << 20;
+
 struct alignas(cache_line) Value {
   double value;
 };
@@ -148,10 +151,13 @@ bool DenseSum<T>::bend(const Segment& segment, const T* x, const T* direction, T
 
 template <class T>
 double DenseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const {
+  const bool cached = data_.rows.rows * row_bytes_ <= always_cached;
   double total = 0;
-  for (Index from = 0; from < segment.count; from += chunk_rows_)
-    total += evaluate(brought(segment.part(from, std::min(chunk_rows_, segment.count - from)), scratch, cut_.widens), x,
-                      gradient, scratch);
+  for (Index from = 0; from < segment.count; from += chunk_rows_) {
+    Segment part = segment.part(from, std::min(chunk_rows_, segment.count - from));
+    if (cached) part.ahead = 0;
+    total += evaluate(brought(part, scratch, cut_.widens), x, gradient, scratch);
+  }
   return total;
 }
 
@@ -322,8 +328,9 @@ double PointwiseSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Sc
                                      : rows.row_major() || rows.constant()
                                          ? std::pair(kernels_.rows.predict, kernels_.rows.accumulate)
                                          : std::pair(kernels_.rows.predict_columns, kernels_.rows.accumulate_columns);
-  predict(rows, visible, x, intercept, z);
+  // First, so that they are where registers load them from by the time these do.
   const T* y = targets ? targets : along(data_.y, given, scratch.y);
+  predict(rows, visible, x, intercept, z);
   double total = 0;
   if (direction_) {
     scratch.direction.resize(std::size_t(chunk_rows_));

@@ -20,7 +20,6 @@ struct RowReader {
   RowReader(const DenseRows<T>& rows, const Segment& segment)
       : first(rows.data + segment.begin * rows.row_stride), offset(segment.offset), stride(rows.row_stride) {}
 
-  STEEPEST_INLINE static constexpr bool gathers() { return Gathered; }
   STEEPEST_INLINE const T* operator()(Index i) const { return first + (Gathered ? Index(offset[i]) : i) * stride; }
 };
 
@@ -42,11 +41,11 @@ STEEPEST_INLINE void prefetch_row(const T* row, Index features) {
 
 /// Asks for the rows behind those of a segment, evenly over both passes through it, one for every two rows: the second pass
 /// reads from the cache, and would leave the memory idle.
-template <class Reader>
+template <int Lines, class Reader>
 class Lookout {
  public:
   STEEPEST_INLINE Lookout(const Reader& row, Index features, const Segment& segment)
-      : row_(row), features_(features), half_((segment.count + 1) / 2),
+      : row_(row), last_(features - 1), half_((segment.count + 1) / 2),
         far_((prefetch_rows + segment.count - 1) / (segment.count ? segment.count : 1) * segment.count),
         reachable_(segment.count + segment.ahead), segment_(segment) {}
 
@@ -55,11 +54,15 @@ class Lookout {
 
  private:
   STEEPEST_INLINE void ask(Index i) const {
-    if (i < reachable_) prefetch_row(row_(segment_.soon(i)), features_);
+    if (i >= reachable_) return;
+    const auto* row = row_(segment_.soon(i));
+    // A plain loop: a lambda that does nothing but this has no effect in a compiler's eyes, and calls of it are left out.
+    for (int k = 0; k < Lines; ++k) __builtin_prefetch(row + k * (64 / Index(sizeof(*row))), 0, 2);
+    __builtin_prefetch(row + last_, 0, 2);  // a row may begin anywhere in a line
   }
 
   const Reader& row_;
-  Index features_, half_, far_, reachable_;
+  Index last_, half_, far_, reachable_;
   const Segment& segment_;
 };
 
@@ -69,49 +72,58 @@ STEEPEST_INLINE Index asked_for(const Segment& segment) {
 }
 
 /// Asks for rows behind those of a segment between the steps of other work, evenly: asked for in bursts, lines fill the
-/// buffers for lines on their way, and the work waits. Two neighbouring lines of each of 16 rows in turn: so the hardware's
+/// buffers for lines on their way, and the work waits. Four neighbouring lines of each of 16 rows in turn: so the hardware's
 /// prefetcher, which follows every row, has the time to run ahead in it.
-template <class T>
+template <class S>
 class Requests {
  public:
-  /// Rows `from` to `to` behind the segment, within so many steps, none of which asks twice.
-  STEEPEST_INLINE Requests(const DenseRows<T>& rows, const Segment& segment, Index from, Index to, Index steps)
-      : data_(rows.data + segment.begin * rows.row_stride), segment_(segment), row_(segment.count + from),
-        end_(segment.count + to), features_(rows.features), stride_(rows.row_stride),
-        asks_((to - from) * ((features_ + pair - 1) / pair)), steps_(steps) {
+  /// The rows `from` to `to` behind the segment, of so many numbers from `first` on, within so many steps.
+  STEEPEST_INLINE Requests(const S* first, Index stride, Index features, const Segment& segment, Index from, Index to,
+                           Index steps)
+      : first_(first), segment_(segment), next_(segment.count + from), end_(segment.count + to), stride_(stride),
+        runs_((features + run - 1) / run), rest_(features - 1 - (runs_ - 1) * run), asks_((to - from) * runs_),
+        steps_(steps) {
     begin_rows();
   }
 
   STEEPEST_INLINE void step() {
-    due_ += asks_;
-    if (due_ < steps_) return;
-    due_ -= steps_;
-    const Index soon = segment_.soon(row_);
-    const T* line = data_ + (segment_.offset ? Index(segment_.offset[soon]) : soon) * stride_ + column_;
-    __builtin_prefetch(line, 0, 2);
-    __builtin_prefetch(line + pair / 2, 0, 2);
-    if (++row_ < stop_) return;
-    column_ += pair;
-    if (column_ < features_)
-      row_ = start_;
-    else
-      begin_rows();
+    for (due_ += asks_; due_ >= steps_; due_ -= steps_) ask();
   }
 
  private:
-  static constexpr Index pair = 128 / Index(sizeof(T)), side_by_side = 16;
+  static constexpr Index run = 256 / Index(sizeof(S)), side_by_side = 16;
 
-  STEEPEST_INLINE void begin_rows() {
-    column_ = 0;
-    start_ = row_;
-    stop_ = end_ - row_ < side_by_side ? end_ : row_ + side_by_side;
-    if (row_ == end_) asks_ = 0;
+  STEEPEST_INLINE void ask() {
+    const S* line = row_[at_];
+    for (Index k = 0; k < run; k += 64 / Index(sizeof(S))) __builtin_prefetch(line + k, 0, 2);
+    // A row may begin anywhere in a line, and so reach into one more.
+    if (runs_left_ == 1) __builtin_prefetch(line + rest_, 0, 2);
+    row_[at_] = line + run;
+    if (++at_ < rows_) return;
+    at_ = 0;
+    if (--runs_left_ == 0) begin_rows();
   }
 
-  const T* data_;
+  [[gnu::noinline]] void begin_rows() {
+    rows_ = end_ - next_ < side_by_side ? end_ - next_ : side_by_side;
+    if (rows_ == 0) asks_ = 0;
+    for (Index k = 0; k < rows_; ++k, ++next_) {
+      const Index soon = segment_.soon(next_);
+      row_[k] = first_ + (segment_.offset ? Index(segment_.offset[soon]) : soon) * stride_;
+    }
+    runs_left_ = runs_;
+  }
+
+  const S* first_;
   const Segment& segment_;
-  Index row_, end_, features_, stride_, asks_, steps_;
-  Index due_ = 0, column_ = 0, start_ = 0, stop_ = 0;
+  Index next_, end_, stride_, runs_, rest_, asks_, steps_;
+  Index due_ = 0, at_ = 0, rows_ = 0, runs_left_ = 0;
+  const S* row_[side_by_side];
+};
+
+/// Where no rows are to be asked for.
+struct NoRequests {
+  STEEPEST_INLINE void step() {}
 };
 
 /// As many offsets as T fit a register.

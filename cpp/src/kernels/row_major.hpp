@@ -41,11 +41,18 @@ STEEPEST_INLINE Vector<T> part_of(const S* row, Index last) {
     return load_first_as<T>(row + K * lanes<T>, last);
 }
 
+/// What asks for rows of so many registers of T, however they are stored.
+template <int Registers, class T, class Reader>
+STEEPEST_INLINE auto lookout_of(const Reader& row, Index d, const Segment& segment) {
+  constexpr int lines = (Registers * lanes<T> * int(sizeof(*row(0))) + 63) / 64;
+  return Lookout<lines, Reader>(row, d, segment);
+}
+
 template <int Registers, class T, class Reader>
 void predict_narrow(const Reader& row, Index d, const Segment& segment, const T* coef, T intercept, T* z) {
   constexpr int N = lanes<T>;
   const Index last = d - (Registers - 1) * N, n = segment.count;
-  const Lookout lookout(row, d, segment);
+  const auto lookout = lookout_of<Registers, T>(row, d, segment);
   Vector<T> w[Registers];
   unrolled<Registers>([&]<int K>() { w[K] = part_of<K, Registers, T>(coef, last); });
   const auto product = [&](Index i) STEEPEST_INLINE_LAMBDA {
@@ -62,19 +69,41 @@ void predict_narrow(const Reader& row, Index d, const Segment& segment, const T*
   for (; i < n; ++i) z[i] = product(i).sum() + intercept;
 }
 
-template <class T, class Reader>
-void predict_wide(const Reader& row, Index d, const Segment& segment, const T* coef, T intercept, T* z) {
+/// Wide rows that meet each register of coefficients, or of the gradient, together; those left over come one by one.
+constexpr Index wide_predicted = 4, wide_accumulated = 8;
+
+template <Index Group>
+constexpr Index steps_of(Index rows) {
+  return rows / Group + rows % Group;
+}
+
+/// Walks a segment of wide rows in so many steps, and asks between them for half of the rows behind it: both passes do, for the
+/// second one reads from the cache and would leave the memory idle. What asks takes registers, and is left out where nothing
+/// is to be asked for.
+template <class Reader, class Pass>
+STEEPEST_INLINE void with_requests(const Reader& row, Index d, const Segment& segment, bool second, Index steps,
+                                   const Pass& pass) {
+  using S = std::remove_cvref_t<decltype(*row.first)>;
+  const Index all = asked_for(segment), half = (all + 1) / 2;
+  if (all == 0) {
+    NoRequests none;
+    return pass(none);
+  }
+  Requests<S> requests(row.first, row.stride, d, segment, second ? half : 0, second ? all : half, steps);
+  pass(requests);
+}
+
+template <class T, class Reader, class Requests>
+void predict_wide(const Reader& row, Index d, Index n, const T* coef, T intercept, Requests& requests, T* z) {
   constexpr int N = lanes<T>;
-  constexpr Index group = 4;
-  const Index whole = d / N * N, n = segment.count, reachable = n + segment.ahead;
+  constexpr Index group = wide_predicted;
+  const Index whole = d / N * N;
   Index i = 0;
   for (; i + group <= n; i += group) {
-    if (row.gathers())
-      for (Index k = 0; k < group; ++k)
-        if (i + group + k < reachable) prefetch_row(row(segment.soon(i + group + k)), d);
     const auto *x0 = row(i), *x1 = row(i + 1), *x2 = row(i + 2), *x3 = row(i + 3);
     Vector<T> s0(0.0), s1(0.0), s2(0.0), s3(0.0);
     for (Index j = 0; j < whole; j += N) {
+      requests.step();
       const auto w = Vector<T>::load(coef + j);
       s0 = w * load_as<T>(x0 + j) + s0;
       s1 = w * load_as<T>(x1 + j) + s1;
@@ -96,7 +125,10 @@ void predict_wide(const Reader& row, Index d, const Segment& segment, const T* c
   for (; i < n; ++i) {
     const auto* x = row(i);
     Vector<T> s(0.0);
-    for (Index j = 0; j < whole; j += N) s = Vector<T>::load(coef + j) * load_as<T>(x + j) + s;
+    for (Index j = 0; j < whole; j += N) {
+      requests.step();
+      s = Vector<T>::load(coef + j) * load_as<T>(x + j) + s;
+    }
     if (whole < d) s = Vector<T>::load_first(coef + whole, d - whole) * load_first_as<T>(x + whole, d - whole) + s;
     z[i] = s.sum() + intercept;
   }
@@ -115,7 +147,8 @@ STEEPEST_INLINE void predict_rows(const Reader& row, Index d, const Segment& seg
   case 4:
     return predict_narrow<4>(row, d, segment, coef, intercept, z);
   default:
-    return predict_wide(row, d, segment, coef, intercept, z);
+    return with_requests(row, d, segment, false, steps_of<wide_predicted>(segment.count) * (d / lanes<T>),
+                         [&](auto& requests) { predict_wide(row, d, segment.count, coef, intercept, requests, z); });
   }
 }
 
@@ -123,7 +156,7 @@ template <int Registers, class T, class Reader>
 void accumulate_narrow(const Reader& row, Index d, const Segment& segment, const T* slope, T* gradient) {
   constexpr int N = lanes<T>;
   const Index last = d - (Registers - 1) * N, n = segment.count;
-  const Lookout lookout(row, d, segment);
+  const auto lookout = lookout_of<Registers, T>(row, d, segment);
   Vector<T> even[Registers], odd[Registers];  // two chains hide the latency of the multiply-add
   unrolled<Registers>([&]<int K>() { even[K] = odd[K] = Vector<T>(0.0); });
   const auto add_row = [&](Index i, Vector<T>* sum) STEEPEST_INLINE_LAMBDA {
@@ -143,8 +176,9 @@ void accumulate_narrow(const Reader& row, Index d, const Segment& segment, const
 }
 
 /// gradient += sum of `Rows` rows times their slopes: one load and store of the gradient for all of them.
-template <int Rows, class T, class Reader>
-STEEPEST_INLINE void accumulate_group(const Reader& row, Index i, Index d, const T* slope, T* gradient) {
+template <int Rows, class T, class Reader, class Requests>
+STEEPEST_INLINE void accumulate_group(const Reader& row, Index i, Index d, const T* slope, Requests& requests,
+                                      T* gradient) {
   constexpr int N = lanes<T>;
   const Index whole = d / N * N;
   decltype(row(0)) x[Rows];
@@ -154,6 +188,7 @@ STEEPEST_INLINE void accumulate_group(const Reader& row, Index i, Index d, const
     s[K] = Vector<T>(slope[i + K]);
   });
   for (Index j = 0; j < whole; j += N) {
+    requests.step();
     Vector<T> sum(0.0);
     unrolled<Rows>([&]<int K>() { sum = s[K] * load_as<T>(x[K] + j) + sum; });
     add_to(gradient + j, sum);
@@ -165,11 +200,12 @@ STEEPEST_INLINE void accumulate_group(const Reader& row, Index i, Index d, const
   }
 }
 
-template <class T, class Reader>
-void accumulate_wide(const Reader& row, Index d, const Segment& segment, const T* slope, T* gradient) {
+template <class T, class Reader, class Requests>
+void accumulate_wide(const Reader& row, Index d, Index n, const T* slope, Requests& requests, T* gradient) {
+  constexpr Index group = wide_accumulated;
   Index i = 0;
-  for (; i + 8 <= segment.count; i += 8) accumulate_group<8>(row, i, d, slope, gradient);
-  for (; i < segment.count; ++i) accumulate_group<1>(row, i, d, slope, gradient);
+  for (; i + group <= n; i += group) accumulate_group<group>(row, i, d, slope, requests, gradient);
+  for (; i < n; ++i) accumulate_group<1>(row, i, d, slope, requests, gradient);
 }
 
 template <class T, class Reader>
@@ -184,7 +220,8 @@ STEEPEST_INLINE void accumulate_rows(const Reader& row, Index d, const Segment& 
   case 4:
     return accumulate_narrow<4>(row, d, segment, slope, gradient);
   default:
-    return accumulate_wide(row, d, segment, slope, gradient);
+    return with_requests(row, d, segment, true, steps_of<wide_accumulated>(segment.count) * (d / lanes<T>),
+                         [&](auto& requests) { accumulate_wide(row, d, segment.count, slope, requests, gradient); });
   }
 }
 

@@ -115,7 +115,8 @@ void predict(const DenseRows<T>& rows, const Segment& segment, Index classes, co
   Index groups = 0;
   in_groups(classes, at_once, [&](Index, Index cached) { groups += groups_of(cached, predict_classes); });
   constexpr Index step = 2 * lanes<T>;
-  Requests<T> requests(rows, segment, 0, asked_for_early(segment, classes),
+  Requests<T> requests(rows.data + segment.begin * rows.row_stride, rows.row_stride, d, segment, 0,
+                       asked_for_early(segment, classes),
                        (n + tile_rows - 1) / tile_rows * groups * ((d + step - 1) / step));
   in_groups(classes, at_once, [&](Index first, Index cached) {
     const T* w = coef + first * d;
@@ -211,7 +212,8 @@ void accumulate(const DenseRows<T>& rows, const Segment& segment, Index classes,
                 const ScoreLayout& layout, const Adding<T>& into, Index stride, T* gradient) {
   constexpr Index N = lanes<T>;
   const Index d = rows.features, tiles = d / (2 * N) + d % (2 * N) / N + (d % N != 0);
-  Requests<T> requests(rows, segment, asked_for_early(segment, classes), asked_for(segment),
+  Requests<T> requests(rows.data + segment.begin * rows.row_stride, rows.row_stride, d, segment,
+                       asked_for_early(segment, classes), asked_for(segment),
                        segment.count * tiles * groups_of(classes, accumulate_classes));
   const T* row[block_rows];
   T packed[block_rows * accumulate_classes];
