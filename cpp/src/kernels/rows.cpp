@@ -142,27 +142,28 @@ void pack(const DenseRows<T>& rows, const Segment& segment, T* packed) {
 template <class T>
 void gather(const T* from, const Segment& segment, T* to) {
   constexpr int N = lanes<T>;
+  constexpr Index distance = 2 * prefetch_rows;
   from += segment.begin;
-  const Index far = segment.count + segment.ahead - 2 * prefetch_rows;
-  const auto look_ahead = [&](Index i) STEEPEST_INLINE_LAMBDA {
-    if (i < far) __builtin_prefetch(from + segment.offset[segment.soon(i + 2 * prefetch_rows)], 0, 2);
-  };
-  Index i = 0;
-  while (i < segment.count) {
-    if (i + N <= segment.count && consecutive<T>(segment.offset + i)) {
-      look_ahead(i);
-      Vector<T>::load(from + segment.offset[i]).store(to + i);
-      i += N;
-      continue;
+  const std::uint32_t* offset = segment.offset;
+  const Index n = segment.count, far = n + segment.ahead - distance - N;
+  for (Index i = 0; i < n;) {
+    const Index stop = i + N < n ? i + N : n, half = i + N / 2 - 1;
+    const bool runs = half < n && offset[half] == offset[i] + (N / 2 - 1);
+    if (i < far)
+      for (Index k = 0; k < (runs ? 1 : N); ++k)
+        __builtin_prefetch(from + offset[segment.soon(i + distance + k)], 0, 2);
+    if (!runs) {
+      for (; i < stop; ++i) to[i] = from[offset[i]];
+    } else if (i + N <= n && consecutive<T>(offset + i)) {
+      Vector<T>::load(from + offset[i]).store(to + i);
+      i = stop;
+    } else {
+      // Runs rarely begin where a register does: after the rest of one, the next is copied whole again.
+      do {
+        to[i] = from[offset[i]];
+        ++i;
+      } while (i < stop && offset[i] == offset[i - 1] + 1);
     }
-    // Runs rarely begin where a register does: after the rest of one, the next is copied whole again.
-    const Index stop = i + N < segment.count ? i + N : segment.count;
-    const bool runs = i + 1 < stop && segment.offset[i + 1] == segment.offset[i] + 1;
-    do {
-      look_ahead(i);
-      to[i] = from[segment.offset[i]];
-      ++i;
-    } while (i < stop && !(runs && segment.offset[i] != segment.offset[i - 1] + 1));
   }
 }
 
