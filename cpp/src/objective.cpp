@@ -67,6 +67,12 @@ Index DenseSum<T>::shares_of(const Segment& segment) const {
 }
 
 template <class T>
+bool DenseSum<T>::undivided(Index batch_size) const {
+  const Segment scattered{.count = batch_size, .scattered = true}, in_runs{.count = batch_size};
+  return shares_of(scattered) == 1 && shares_of(in_runs) == 1;
+}
+
+template <class T>
 double DenseSum<T>::add(const Segment& segment, const T* x, T* gradient) {
   if (!data_.scaling) return in_shares(segment, x, gradient);
   const double total = in_shares(segment, folding_.fold(x), folding_.folded_gradient());
@@ -151,19 +157,17 @@ bool DenseSum<T>::bend(const Segment& segment, const T* x, const T* direction, T
 
 template <class T>
 double DenseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const {
-  const bool cached = data_.rows.rows * row_bytes_ <= always_cached;
   double total = 0;
-  for (Index from = 0; from < segment.count; from += chunk_rows_) {
-    Segment part = segment.part(from, std::min(chunk_rows_, segment.count - from));
-    if (cached) part.ahead = 0;
-    total += evaluate(brought(part, scratch, cut_.widens), x, gradient, scratch);
-  }
+  for (Index from = 0; from < segment.count; from += chunk_rows_)
+    total += evaluate(brought(segment.part(from, std::min(chunk_rows_, segment.count - from)), scratch, cut_.widens), x,
+                      gradient, scratch);
   return total;
 }
 
 template <class T>
-auto DenseSum<T>::brought(const Segment& given, Scratch& scratch, bool widens) const -> Chunk {
+auto DenseSum<T>::brought(Segment given, Scratch& scratch, bool widens) const -> Chunk {
   const DenseRows<T>& rows = data_.rows;
+  if (rows.rows * row_bytes_ <= always_cached) given.ahead = 0;
   const bool by_columns = rows.column_major() && !rows.row_major() && !cut_.packs_columns;
   const bool in_registers = widens && rows.row_major() && kernels_.widening.predict;
   const bool in_place = rows.narrow() ? in_registers : rows.constant() || rows.row_major() || by_columns;
@@ -247,33 +251,72 @@ void PointwiseSum<T>::reserve(Scratch& s) const {
   for (auto* buffer : {&s.y, &s.weight, &s.prediction, &s.slope}) buffer->resize(std::size_t(chunk_rows_));
 }
 
+/// Batches that go by in less time than what happens between two of them would take elsewhere.
 template <class T>
 bool PointwiseSum<T>::descends(Index batch_size) const {
-  if (data_.rows.constant()) return batch_size <= chunk_rows_;
-  return batch_size == 1 && data_.rows.row_major() && !data_.scaling;
+  if (data_.scaling) return false;
+  if (data_.rows.constant() || batch_size > 1) return batch_size <= chunk_rows_ && this->undivided(batch_size);
+  return data_.rows.row_major();
 }
 
 template <class T>
 Index PointwiseSum<T>::descend(const Segment& segment, Index batch_size, const T* step, const Restraint& held, T* x,
                                double& objectives) {
   if (data_.rows.constant()) return descend_constant(segment, batch_size, step, held, x, objectives);
-  SingleRows<T> single{data_.y, data_.weight, step, x, data_.intercept, data_.mean_weight, held};
-  double met = 0;
-  if (!data_.rows.narrow()) {
-    met = loss_.descend(params_.data(), data_.rows, segment, single);
-  } else {
-    Scratch& scratch = this->scratch();
-    for (Index from = 0; from < segment.count; from += chunk_rows_) {
-      const Segment part = segment.part(from, std::min(chunk_rows_, segment.count - from));
-      const Chunk chunk = this->brought(part, scratch, false);
-      single.y = along(data_.y, chunk.given, scratch.y);
-      single.weight = chunk.weight;
-      single.step = step + from;
-      met += loss_.descend(params_.data(), chunk.rows, chunk.visible, single);
-    }
-  }
+  if (batch_size > 1) return descend_in_batches(segment, batch_size, step, held, x, objectives);
+  const double met = descend_by_rows(segment, step, held, x);
   objectives += met;
   return std::isfinite(met) ? segment.count : 0;
+}
+
+template <class T>
+double PointwiseSum<T>::descend_by_rows(const Segment& segment, const T* step, const Restraint& held, T* x) {
+  SingleRows<T> single{data_.y, data_.weight, step, x, data_.intercept, data_.mean_weight, held};
+  if (!data_.rows.narrow()) return loss_.descend(params_.data(), data_.rows, segment, single);
+  double met = 0;
+  Scratch& scratch = this->scratch();
+  for (Index from = 0; from < segment.count; from += chunk_rows_) {
+    const Segment part = segment.part(from, std::min(chunk_rows_, segment.count - from));
+    const Chunk chunk = this->brought(part, scratch, false);
+    single.y = along(data_.y, chunk.given, scratch.y);
+    single.weight = chunk.weight;
+    single.step = step + from;
+    met += loss_.descend(params_.data(), chunk.rows, chunk.visible, single);
+  }
+  return met;
+}
+
+/// Rows are brought for many batches at once, unless a team packs them batch by batch.
+template <class T>
+Index PointwiseSum<T>::descend_in_batches(const Segment& segment, Index batch_size, const T* step,
+                                          const Restraint& held, T* x, double& objectives) {
+  const Index d = data_.rows.features, k = d + data_.intercept;
+  const Index at_once = segment.scattered ? batch_size : chunk_rows_ / batch_size * batch_size;
+  Scratch& scratch = this->scratch();
+  scratch.gradient.resize(std::size_t(k));
+  T* gradient = scratch.gradient.data();
+  for (Index from = 0; from < segment.count; from += at_once) {
+    const Segment part = segment.part(from, std::min(at_once, segment.count - from));
+    const auto ready = this->packed(part);
+    const Chunk chunk = ready ? *ready : this->brought(part, scratch, true);
+    const T* y = chunk.y ? chunk.y : along(data_.y, chunk.given, scratch.y);
+    for (Index at = 0; at < part.count; at += batch_size, ++step) {
+      const Index rows = std::min(batch_size, part.count - at);
+      std::fill_n(gradient, k, T(0));
+      const Chunk batch{chunk.rows, chunk.visible.part(at, rows), chunk.given.part(at, rows),
+                        chunk.weight ? chunk.weight + at : nullptr, y + at};
+      const double total = evaluate(batch, x, gradient, scratch);
+      if (!std::isfinite(total)) {
+        objectives += total;
+        return from + at;
+      }
+      const ElasticStep down{double(*step), double(rows) * data_.mean_weight, held.l1, held.l2};
+      const double penalty = kernels_.rows.descend(down, gradient, d, x);
+      if (data_.intercept) x[d] -= T(held.intercept_pace * down.length / down.divisor) * gradient[d];
+      objectives += total / data_.mean_weight + double(rows) * penalty;
+    }
+  }
+  return segment.count;
 }
 
 /// One parameter that many rows share: it stays in a register, and a batch costs no more than its targets.

@@ -18,6 +18,11 @@
 
 namespace steepest {
 
+/// A step down a gradient under an elastic penalty: its length, what the gradient is divided by, the penalty's strengths.
+struct ElasticStep {
+  double length, divisor, l1 = 0, l2 = 0;
+};
+
 template <class T>
 struct RowKernels {
   /// z = X coef + intercept for the rows of a segment, C order.
@@ -31,6 +36,8 @@ struct RowKernels {
   void (*pack)(const DenseRows<T>&, const Segment&, T* packed);
   /// to[i] = from[row i of the segment], for segments with offsets.
   void (*gather)(const T* from, const Segment&, T* to);
+  /// x goes the step, and is soft-thresholded. Returns the penalty of x as it was.
+  double (*descend)(const ElasticStep&, const T* gradient, std::int64_t count, T* x);
   /// to += from.
   void (*add)(const T* from, std::int64_t count, T* to);
   T (*sum)(const T* numbers, std::int64_t count);

@@ -107,7 +107,7 @@ class DenseSum : public RowSum<T> {
 
  protected:
   struct Scratch {
-    std::vector<T> y, weight, prediction, slope, packed, direction, change;
+    std::vector<T> y, weight, prediction, slope, packed, direction, change, gradient;
   };
 
   /// What is evaluated at once.
@@ -120,10 +120,12 @@ class DenseSum : public RowSum<T> {
   };
 
   /// Rows near enough to be read twice, of a segment no longer than a chunk; narrow ones only where kernels widen them.
-  Chunk brought(const Segment& given, Scratch& scratch, bool widens) const;
+  Chunk brought(Segment given, Scratch& scratch, bool widens) const;
   /// Scattered rows that the team has packed ahead; nothing where they are to be fetched in place.
   std::optional<Chunk> packed(const Segment& given);
   Scratch& scratch() { return scratch_[0]; }
+  /// Whether batches of so many rows are cut into no shares, in whatever order they come.
+  bool undivided(std::int64_t batch_size) const;
 
   struct Cut {
     std::int64_t chunk_bytes;     ///< of rows and scratch in a chunk
@@ -193,6 +195,9 @@ class PointwiseSum final : public DenseSum<T> {
   LossSums constant_sums(const Segment& batch, T at);
   std::int64_t descend_constant(const Segment& segment, std::int64_t batch_size, const T* step, const Restraint& held,
                                 T* x, double& objectives);
+  std::int64_t descend_in_batches(const Segment& segment, std::int64_t batch_size, const T* step, const Restraint& held,
+                                  T* x, double& objectives);
+  double descend_by_rows(const Segment& segment, const T* step, const Restraint& held, T* x);
   double evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const override;
   void reserve(Scratch& scratch) const override;
   const T* along(const T* numbers, const Segment& given, std::vector<T>& room) const;

@@ -186,14 +186,33 @@ bool finite(const T* numbers, Index count) {
 }
 
 template <class T>
+double descend(const ElasticStep& step, const T* gradient, Index count, T* x) {
+  constexpr int N = lanes<T>;
+  const Vector<T> along(step.length / step.divisor), decay(step.length * step.l2), threshold(step.length * step.l1);
+  Vector<T> squares(0.0), sizes(0.0);
+  // What the penalty takes joins the gradient first: one minus a small share of x would be one.
+  const auto moved = [&](Vector<T> before, Vector<T> down) STEEPEST_INLINE_LAMBDA {
+    squares = before * before + squares;
+    sizes = ops::abs(before) + sizes;
+    const Vector<T> after = before - (along * down + decay * before);
+    return after - ops::max(ops::min(after, threshold), -threshold);
+  };
+  Index j = 0;
+  for (; j + N <= count; j += N) moved(Vector<T>::load(x + j), Vector<T>::load(gradient + j)).store(x + j);
+  if (const Index rest = count - j; rest > 0)
+    moved(Vector<T>::load_first(x + j, rest), Vector<T>::load_first(gradient + j, rest)).store_first(x + j, rest);
+  return step.l1 * double(sizes.sum()) + 0.5 * step.l2 * double(squares.sum());
+}
+
+template <class T>
 void add(const T* from, Index count, T* to) {
   for (Index i = 0; i < count; ++i) to[i] += from[i];
 }
 
 template <class T>
-constexpr RowKernels<T> row_kernels{
-    &predict<T>, &accumulate<T>, &predict_columns<T>, &accumulate_columns<T>, &pack<T>, &gather<T>,
-    &add<T>,     &sum<T>,        &finite<T>};
+constexpr RowKernels<T> row_kernels{&predict<T>, &accumulate<T>, &predict_columns<T>, &accumulate_columns<T>,
+                                    &pack<T>,    &gather<T>,     &descend<T>,         &add<T>,
+                                    &sum<T>,     &finite<T>};
 
 }  // namespace
 
