@@ -249,6 +249,8 @@ struct LossLoops {
     return met.total + total;
   }
 
+  static constexpr Index single_rows_ahead = 3;
+
   static double descend_in_memory(const Loss& loss, const DenseRows<T>& rows, const Segment& segment,
                                   const SingleRows<T>& d) {
     const Index features = rows.features, whole = features / N * N, rest = features - whole;
@@ -259,12 +261,16 @@ struct LossLoops {
     for (Index i = 0; i < segment.count; ++i) {
       const Index row = segment[i];
       const T* x = rows.data + row * rows.row_stride;
-      const bool more = segment.offset && i + 1 < segment.count + segment.ahead;
-      const T* next = more ? rows.data + segment[i + 1] * rows.row_stride : x;
+      // Asked for evenly over both loops, and some rows ahead: the second loop reads from the cache.
+      const bool more = segment.offset && i + single_rows_ahead < segment.count + segment.ahead;
+      const T* next = more ? rows.data + segment[i + single_rows_ahead] * rows.row_stride : x;
+      const auto ask = [&] {
+        if (more) __builtin_prefetch(next, 0, 2), next += N;
+      };
       V even(0.0), odd(0.0);
       Index j = 0;
       for (; j + 2 * N <= whole; j += 2 * N) {
-        if (more) __builtin_prefetch(next + j, 0, 2), __builtin_prefetch(next + j + N, 0, 2);
+        ask();
         even = V::load(w + j) * V::load(x + j) + even;
         odd = V::load(w + j + N) * V::load(x + j + N) + odd;
       }
@@ -279,7 +285,14 @@ struct LossLoops {
         sizes = ops::abs(before) + sizes;
         return soft_threshold(kept * before - move * along, threshold);
       };
-      for (j = 0; j < whole; j += N) moved(V::load(w + j), V::load(x + j)).store(w + j);
+      for (j = 0; j + 2 * N <= whole; j += 2 * N) {
+        ask();
+        moved(V::load(w + j), V::load(x + j)).store(w + j);
+        moved(V::load(w + j + N), V::load(x + j + N)).store(w + j + N);
+      }
+      ask();
+      if (j < whole) moved(V::load(w + j), V::load(x + j)).store(w + j);
+      ask();  // a row may begin anywhere in a line
       if (rest) moved(V::load_first(w + whole, rest), V::load_first(x + whole, rest)).store_first(w + whole, rest);
       total += 0.5 * d.held.l2 * double(squares.sum()) + d.held.l1 * double(sizes.sum());
       if (d.intercept) w[features] -= pace * move_along;
