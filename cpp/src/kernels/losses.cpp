@@ -164,6 +164,11 @@ struct LossLoops {
 
     Met(const Loss& given, const SingleRows<T>& rows) : loss(given), d(rows) {}
 
+    /// Asks for what goes with a row that will be met.
+    STEEPEST_INLINE void ask(Index row) const {
+      __builtin_prefetch(d.y + row, 0, 2);
+      if (d.weight) __builtin_prefetch(d.weight + row, 0, 2);
+    }
     /// How far the step of a row goes along it.
     STEEPEST_INLINE T step(Index i, Index row, T prediction) {
       using One = Simd<T, 1>;
@@ -187,6 +192,9 @@ struct LossLoops {
   };
 
   STEEPEST_INLINE static V soft_threshold(V w, V threshold) { return w - ops::max(ops::min(w, threshold), -threshold); }
+
+  /// How many rows ahead single ones are asked for, narrow and wide.
+  static constexpr Index narrow_ahead = 12, wide_ahead = 3;
 
   /// One row waits for the step of the row before. What of its prediction does not depend on that step is computed while
   /// the step is: (w - move x) . next = w . next - move (x . next), so the sums over lanes leave the chain. A soft threshold
@@ -213,9 +221,12 @@ struct LossLoops {
     if (segment.count) load(rows.data + segment[0] * rows.row_stride, x);
     T z = segment.count ? dot(w, x) + intercept : T(0);
     for (Index i = 0; i < segment.count; ++i) {
-      if (segment.offset && i + 16 < segment.count + segment.ahead) {
-        const T* soon = rows.data + segment[i + 16] * rows.row_stride;
-        for (int k = 0; k < Registers; ++k) __builtin_prefetch(soon + k * N);
+      if (segment.offset && i + narrow_ahead < segment.count + segment.ahead) {
+        const Index soon = segment[i + narrow_ahead];
+        const T* row = rows.data + soon * rows.row_stride;
+        for (int k = 0; k < Registers; ++k) __builtin_prefetch(row + k * N);
+        __builtin_prefetch(row + rows.features - 1);  // a row may begin anywhere in a line
+        met.ask(soon);
       }
       load(rows.data + segment[i + 1 < segment.count ? i + 1 : i] * rows.row_stride, next);
       const T kept_of_w = T(met.kept(i));
@@ -249,8 +260,6 @@ struct LossLoops {
     return met.total + total;
   }
 
-  static constexpr Index single_rows_ahead = 3;
-
   static double descend_in_memory(const Loss& loss, const DenseRows<T>& rows, const Segment& segment,
                                   const SingleRows<T>& d) {
     const Index features = rows.features, whole = features / N * N, rest = features - whole;
@@ -262,8 +271,10 @@ struct LossLoops {
       const Index row = segment[i];
       const T* x = rows.data + row * rows.row_stride;
       // Asked for evenly over both loops, and some rows ahead: the second loop reads from the cache.
-      const bool more = segment.offset && i + single_rows_ahead < segment.count + segment.ahead;
-      const T* next = more ? rows.data + segment[i + single_rows_ahead] * rows.row_stride : x;
+      const bool more = segment.offset && i + wide_ahead < segment.count + segment.ahead;
+      const Index soon = more ? segment[i + wide_ahead] : row;
+      const T* next = rows.data + soon * rows.row_stride;
+      if (more) met.ask(soon);
       const auto ask = [&] {
         if (more) __builtin_prefetch(next, 0, 2), next += N;
       };
