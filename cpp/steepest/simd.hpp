@@ -443,12 +443,12 @@ STEEPEST_INLINE V log1p(V x) {
 }
 
 /// log(1 + x) for 0 <= x <= 1, to 2 ulp: x and x times the polynomial in x - 1/2 that is nearest to log(1 + x) / x - 1, its even
-/// and odd powers side by side.
+/// and odd powers side by side. Its first coefficient is such that log(2) comes out as it should.
 template <class V>
 STEEPEST_INLINE V log1p_up_to_one(V x) {
   constexpr auto coefficients = [] {
     if constexpr (sizeof(typename V::Scalar) == 8)
-      return std::array{-0.189069783783671235,    -0.288527099099323889,     0.132609753754202907,
+      return std::array{-0.18906978378367126,     -0.288527099099323889,     0.132609753754202907,
                         -0.0676886433109661559,   0.0366118545231570246,     -0.020548811918989134,
                         0.011833792109702011,     -0.00694539497921325914,   0.00413617912088300494,
                         -0.00249184112125172006,  0.0015153828357649261,     -0.000928858179225568748,
