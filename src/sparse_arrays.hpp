@@ -9,7 +9,10 @@
 #include "arrays.hpp"
 #include "steepest/sparse_rows.hpp"
 
-inline bool is_sparse(const pybind11::object& X) { return pybind11::hasattr(X, "indptr"); }
+/// NumPy's arrays and None are dense: to look in vain for an attribute makes an exception.
+inline bool is_sparse(const pybind11::object& X) {
+  return !X.is_none() && !pybind11::isinstance<pybind11::array>(X) && pybind11::hasattr(X, "indptr");
+}
 
 template <class T>
 steepest::SparseRows<T> sparse_rows(const pybind11::object& X, std::int64_t n) {
