@@ -64,13 +64,14 @@ Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, Nu
       mean_weight_(sum.mean_weight()), x_(feasible(std::move(x0))),
       descent_({options_.rule, options_.tempering, std::move(options_.scale), options_.row_size, options_.penalty},
                parameters_, sum.penalised()),
-      line_search_(options_.stepping == Stepping::line_search ? options_.schedule(0) : 0), distance_(x_),
-      epoch_(options_.epochs_before), updates_(options_.updates_before) {
+      line_search_(options_.stepping == Stepping::line_search ? options_.schedule(0) : 0),
+      distance_(options_.stepping == Stepping::distance ? x_ : Numbers<T>()), epoch_(options_.epochs_before),
+      updates_(options_.updates_before) {
   full_batch_ = options_.batch_size >= n_;
   updates_per_epoch_ = (n_ + options_.batch_size - 1) / options_.batch_size;
   gradient_.resize(std::size_t(parameters_));
   full_gradient_.resize(std::size_t(parameters_));
-  best_x_ = epoch_start_ = x_;
+  best_x_ = x_;
   descent_.restore(state, x_);
   const bool same_for_all =
       std::all_of(terms_.each.begin(), terms_.each.end(), [](const double* each) { return !each; });
@@ -235,7 +236,8 @@ double Fit<T>::evaluate_batch(Index rows) {
   if (full_batch_) {
     // All rows are all rows in any order: the sequential one is the fast one.
     last_segment_ = {0, nullptr, n_};
-    total = full_sum<T>(sum_, x_.data(), full_gradient_.data(), [this] { pacer_->worked(sum_.block_rows()); });
+    total =
+        full_sum<T>(sum_, x_.data(), full_gradient_.data(), partial_, [this] { pacer_->worked(sum_.block_rows()); });
     std::copy(full_gradient_.begin(), full_gradient_.end(), gradient_.begin());
   } else {
     scaled = sum_.begin_batch(scale);
@@ -388,7 +390,7 @@ double Fit<T>::evaluate_full(bool with_gradient) {
   sum_.draw(false, 0);
   const auto poll = [this] { pacer_->worked(sum_.block_rows()); };
   const double objective =
-      objective_of(full_sum<T>(sum_, x_.data(), with_gradient ? full_gradient_.data() : nullptr, poll), n_);
+      objective_of(full_sum<T>(sum_, x_.data(), with_gradient ? full_gradient_.data() : nullptr, partial_, poll), n_);
   if (with_gradient) {
     const double scale = 1 / (double(n_) * mean_weight_);
     for (double& g : full_gradient_) g *= scale;

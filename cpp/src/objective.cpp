@@ -34,8 +34,8 @@ struct alignas(cache_line) Value {
 
 template <class T>
 DenseSum<T>::DenseSum(const RowData<T>& data, Index scores, const Cut& cut)
-    : kernels_(kernels_of<T>(kernels())), data_(data), ahead_(data.rows, data.y, data.weight, kernels_),
-      scores_(scores), width_(data.rows.constant() ? 1 : data.rows.features), cut_(cut), intercept_(data.intercept),
+    : kernels_(kernels_of<T>(kernels())), data_(data), scores_(scores),
+      width_(data.rows.constant() ? 1 : data.rows.features), cut_(cut), intercept_(data.intercept),
       row_bytes_(width_ * Index(sizeof(T))) {
   if (data.scaling) {
     folding_ = Folding<T>(data.scaling, width_, scores, intercept_);
@@ -51,8 +51,9 @@ DenseSum<T>::DenseSum(const RowData<T>& data, Index scores, const Cut& cut)
 
 template <class T>
 void DenseSum<T>::use(Team* team) {
-  if (team_) ahead_.stop(*team_);
+  if (team_) ahead_->stop(*team_);
   team_ = team;
+  if (team && !ahead_) ahead_ = std::make_unique<PackedAhead<T>>(data_.rows, data_.y, data_.weight, kernels_);
   scratch_.resize(std::size_t(team ? team->threads() : 1));
   for (Scratch& scratch : scratch_) reserve(scratch);
 }
@@ -205,7 +206,7 @@ bool DenseSum<T>::packs_ahead(const Segment& segment) const {
 template <class T>
 auto DenseSum<T>::packed(const Segment& given) -> std::optional<Chunk> {
   if (!team_ || !packs_ahead(given)) return {};
-  const auto packed = ahead_.find(given, *team_);
+  const auto packed = ahead_->find(given, *team_);
   if (!packed) return {};
   const Index d = data_.rows.features;
   const DenseRows<T> rows =
@@ -391,10 +392,13 @@ double PointwiseSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Sc
 }
 
 template <class T>
-double full_sum(RowSum<T>& sum, const T* x, double* gradient, const std::function<void()>& poll) {
+double full_sum(RowSum<T>& sum, const T* x, double* gradient, std::vector<T>& partial,
+                const std::function<void()>& poll) {
   const Index n = sum.rows(), k = sum.parameters(), block_rows = sum.block_rows();
-  std::vector<T> partial(std::size_t(gradient ? k : 0));
-  if (gradient) std::fill_n(gradient, k, 0.0);
+  if (gradient) {
+    partial.resize(std::size_t(k));
+    std::fill_n(gradient, k, 0.0);
+  }
   double total = 0;
   for (Index from = 0; from < n; from += block_rows) {
     const Segment block = Segment{0, nullptr, n}.part(from, std::min(block_rows, n - from));
@@ -455,8 +459,8 @@ template class DenseSum<float>;
 template class DenseSum<double>;
 template class PointwiseSum<float>;
 template class PointwiseSum<double>;
-template double full_sum(RowSum<float>&, const float*, double*, const std::function<void()>&);
-template double full_sum(RowSum<double>&, const double*, double*, const std::function<void()>&);
+template double full_sum(RowSum<float>&, const float*, double*, std::vector<float>&, const std::function<void()>&);
+template double full_sum(RowSum<double>&, const double*, double*, std::vector<double>&, const std::function<void()>&);
 template bool full_bend(RowSum<float>&, const float*, const float*, double*, const std::function<void()>&);
 template bool full_bend(RowSum<double>&, const double*, const double*, double*, const std::function<void()>&);
 

@@ -60,7 +60,7 @@ class SvrgSum final : public ReducedSum<T> {
     const double coin = double(coins_[thrown_++] >> 11) * 0x1p-53;
     if (anchor_.empty() || coin < double(segment.count) * rate_) {
       anchor_.assign(x, x + sum_.parameters());
-      full_sum<T>(sum_, x, total_.data(), poll_);
+      full_sum<T>(sum_, x, total_.data(), own_, poll_);
     }
     std::fill(own_.begin(), own_.end(), T(0));
     sum_.add(segment, anchor_.data(), own_.data());

@@ -49,7 +49,7 @@ void Descent<T>::start(const Numbers<T>& x) {
   numbers_.assign(std::size_t(spec_.state_numbers), 0);
   vectors_.assign(std::size_t(spec_.state_vectors) * x.size(), T(0));
   for (int i = 0; i < spec_.from_start; ++i) std::copy(x.begin(), x.end(), vectors_.begin() + i * parameters_);
-  live_ = x;
+  if (reports_another()) live_ = x;
 }
 
 template <class T>

@@ -151,6 +151,7 @@ class Fit {
   LineSearch<T> line_search_;
   DistanceSteps<T> distance_;
   std::vector<double> full_gradient_;
+  std::vector<T> partial_;  // of sums over all rows
   std::vector<Epoch> history_;
   std::unique_ptr<Pacer> pacer_;
   std::unique_ptr<Team> team_;

@@ -147,8 +147,8 @@ class DenseSum : public RowSum<T> {
   virtual void reserve(Scratch& scratch) const = 0;
 
   const KernelsOf<T>& kernels_;
-  RowData<T> data_;  ///< the intercept is that of the folded parameters
-  PackedAhead<T> ahead_;
+  RowData<T> data_;                        ///< the intercept is that of the folded parameters
+  std::unique_ptr<PackedAhead<T>> ahead_;  ///< where there has been a team
   std::int64_t scores_, width_, chunk_rows_;
   /// Replaces slopes, class by class `stride` apart, by what they have changed by since they were noted.
   void exchange_slopes(const Segment& given, std::int64_t stride, T* slope) const;
@@ -248,8 +248,16 @@ class ScoresSum final : public DenseSum<T> {
 
 /// The sum over all rows in sequence and its gradient, block by block: blocks are summed in double and in the same order
 /// whatever else changes, so that a long float sum stays accurate. `gradient` may be null. Calls `poll` between blocks.
+/// `partial` becomes room for the gradient of a block, which those keep who sum time and again.
 template <class T>
-double full_sum(RowSum<T>& sum, const T* x, double* gradient, const std::function<void()>& poll);
+double full_sum(RowSum<T>& sum, const T* x, double* gradient, std::vector<T>& partial,
+                const std::function<void()>& poll);
+
+template <class T>
+double full_sum(RowSum<T>& sum, const T* x, double* gradient, const std::function<void()>& poll) {
+  std::vector<T> partial;
+  return full_sum(sum, x, gradient, partial, poll);
+}
 
 /// The Hessian of that sum times a direction, in the same way; false where the sum cannot say.
 template <class T>
