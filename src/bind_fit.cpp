@@ -400,26 +400,24 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
 /// Whether all numbers of an array of one or two axes are, with finite(first, count) for those side by side.
 template <class Finite>
 bool all_finite(const py::array& array, const Finite& finite) {
-  const py::buffer_info info(const_cast<void*>(array.data()), array.itemsize(), "", array.ndim(),
-                             {array.shape(), array.shape() + array.ndim()},
-                             {array.strides(), array.strides() + array.ndim()});
-  const auto item = Index(info.itemsize);
+  const auto* first = static_cast<const char*>(array.data());
+  const Index item = array.itemsize();
   // Along the axis whose numbers lie side by side, as far as memory is contiguous.
-  Index outer = 1, inner = 1, outer_stride = 0, inner_stride = item;
-  if (info.ndim == 1) {
-    inner = info.shape[0], inner_stride = info.strides[0];
-  } else {
-    const int fast = info.strides[0] == item && info.strides[1] != item ? 0 : 1;
-    inner = info.shape[fast], inner_stride = info.strides[fast];
-    outer = info.shape[1 - fast], outer_stride = info.strides[1 - fast];
+  Index outer = 1, inner = array.shape(0), outer_stride = 0, inner_stride = array.strides(0);
+  if (array.ndim() == 2) {
+    const int fast = array.strides(0) == item && array.strides(1) != item ? 0 : 1;
+    inner = array.shape(fast), inner_stride = array.strides(fast);
+    outer = array.shape(1 - fast), outer_stride = array.strides(1 - fast);
     if (inner_stride == item && outer_stride == inner * item) inner *= std::exchange(outer, 1);
   }
+  constexpr Index few = 1024, block = Index(1) << 16;
+  // Few numbers take less time than to let others go on meanwhile.
+  if (outer == 1 && inner <= few && inner_stride == item) return finite(first, inner);
   py::gil_scoped_release release;
   const auto poll = patient_poll();
-  constexpr Index block = Index(1) << 16;
   Index seen = 0;
   for (Index i = 0; i < outer; ++i) {
-    const char* line = static_cast<const char*>(info.ptr) + i * outer_stride;
+    const char* line = first + i * outer_stride;
     for (Index from = 0; from < inner; from += block) {
       const Index count = std::min(block, inner - from);
       if (inner_stride == item) {
@@ -458,9 +456,10 @@ bool finite_numbers(const py::array& array) {
     };
   };
   if (array.ndim() != 1 && array.ndim() != 2) throw py::value_error("one axis or two are looked through");
-  if (array.dtype().equal(py::dtype::of<float>())) return all_finite(array, of(all.f32.rows));
-  if (array.dtype().equal(py::dtype::of<double>())) return all_finite(array, of(all.f64.rows));
-  const Storage storage = storage_of(array.dtype());
+  const py::dtype dtype = array.dtype();
+  if (dtype.equal(py::dtype::of<double>())) return all_finite(array, of(all.f64.rows));
+  if (dtype.equal(py::dtype::of<float>())) return all_finite(array, of(all.f32.rows));
+  const Storage storage = storage_of(dtype);
   if (storage == Storage::same) throw py::type_error("numbers of this dtype are not read in place");
   if (storage != Storage::f16 && storage != Storage::bf16) return true;
   return all_finite(array,
