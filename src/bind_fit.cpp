@@ -210,8 +210,10 @@ class Problem {
   std::shared_ptr<std::mutex> mutex_ = std::make_shared<std::mutex>();
 };
 
+/// None is the order of the rows themselves.
 std::unique_ptr<Order> make_order(const py::object& order, Index rows, std::uint64_t seed, Index row_bytes,
                                   Index batch_size, bool column_major) {
+  if (order.is_none()) return order_in_sequence(rows);
   if (py::isinstance<py::str>(order)) {
     const auto name = py::cast<std::string>(order);
     // All rows are all rows in any order, and the loop reads them in sequence.
@@ -237,16 +239,24 @@ std::unique_ptr<Order> make_order(const py::object& order, Index rows, std::uint
   });
 }
 
-std::function<double(double)> make_schedule(const py::object& schedule, Index epochs) {
+using Member = std::pair<std::size_t, std::vector<double>>;  // of a list, with its parameters
+
+/// A schedule of the list, or a callable.
+void set_schedule(FitOptions& options, const py::object& schedule) {
   if (py::isinstance<py::tuple>(schedule)) {
-    const auto [index, params] = py::cast<std::pair<std::size_t, std::vector<double>>>(schedule);
-    const auto at = schedule_specs()[index].at;
-    return [at, params = params, epochs](double t) { return at(params.data(), t, double(epochs)); };
+    auto [index, params] = py::cast<Member>(schedule);
+    const ScheduleSpec& spec = schedule_specs()[index];
+    options.steady = spec.name == "constant";
+    options.schedule = [at = spec.at, params = std::move(params),
+                        epochs = double(options.epochs_before + options.epochs)](double t) {
+      return at(params.data(), t, epochs);
+    };
+  } else {
+    options.schedule = [schedule](double t) {
+      py::gil_scoped_acquire acquire;
+      return py::cast<double>(schedule(t));
+    };
   }
-  return [schedule](double t) {
-    py::gil_scoped_acquire acquire;
-    return py::cast<double>(schedule(t));
-  };
 }
 
 Stepping stepping_of(const std::string& name) {
@@ -277,67 +287,62 @@ const char* name_of(Status status) {
 
 template <class T, class Allocator>
 py::array_t<T> copy_of(const std::vector<T, Allocator>& numbers) {
-  return py::array_t<T>(Index(numbers.size()), numbers.data());
+  py::array_t<T> copy(Index(numbers.size()));
+  std::copy(numbers.begin(), numbers.end(), copy.mutable_data());
+  return copy;
 }
 
+/// A number of every epoch.
 template <class T>
-py::dict outcome(const Fit<T>& fit) {
-  py::dict d;
-  d["x"] = copy_of(fit.x());
-  d["state"] = copy_of(fit.state());
-  d["fun"] = fit.objective();
-  d["jac"] = copy_of(fit.gradient());
-  d["gap"] = fit.gap();
-  d["status"] = name_of(fit.status());
-  d["what_stopped"] = fit.what_stopped();
-  d["epochs"] = fit.epochs();
-  d["best_epoch"] = fit.best_epoch();
-  d["nit"] = fit.updates();
-  d["nfev"] = fit.evaluations();
-  const auto& epochs = fit.history();
-  py::array_t<double> history({Index(6), Index(epochs.size())});
-  auto cell = history.mutable_unchecked<2>();
-  for (Index i = 0; i < Index(epochs.size()); ++i) {
-    const Epoch& e = epochs[std::size_t(i)];
-    const double row[] = {double(e.number), e.running_objective, e.objective, e.step_size, e.seconds, e.validation};
-    for (Index k = 0; k < 6; ++k) cell(k, i) = row[k];
-  }
-  d["history"] = history;
-  return d;
+py::array_t<T> column_of(const std::vector<Epoch>& history, T Epoch::* number) {
+  py::array_t<T> column(Index(history.size()));
+  std::transform(history.begin(), history.end(), column.mutable_data(), [&](const Epoch& e) { return e.*number; });
+  return column;
 }
 
-using Member = std::pair<std::size_t, std::vector<double>>;  // of a list, with its parameters
+/// What a run reached, as the package names it: in the order of its Outcome, the history in that of its columns.
+template <class T>
+py::tuple outcome(const Fit<T>& fit) {
+  const std::vector<Epoch>& history = fit.history();
+  return py::make_tuple(
+      copy_of(fit.x()), copy_of(fit.state()), fit.objective(), copy_of(fit.gradient()), fit.gap(),
+      name_of(fit.status()), fit.what_stopped(), fit.epochs(), fit.best_epoch(), fit.updates(), fit.evaluations(),
+      py::make_tuple(column_of(history, &Epoch::number), column_of(history, &Epoch::running_objective),
+                     column_of(history, &Epoch::objective), column_of(history, &Epoch::step_size),
+                     column_of(history, &Epoch::seconds), column_of(history, &Epoch::validation)));
+}
 
 FitOptions fit_options(Options& given) {
   FitOptions options;
+  // What every run says, in the package's order, ...
   auto [rule, rule_params] = given.take<Member>("rule");
   options.rule = {rule, std::move(rule_params)};
-  options.penalty = given.take<std::optional<PenaltyChoice>>("penalty", {});
   const auto [clip_norm, clip_value, weight_decay, decoupled] =
       given.take<std::tuple<double, double, double, bool>>("tempering", {infinity, infinity, 0.0, false});
   options.tempering = {clip_norm, clip_value, weight_decay, decoupled};
-  options.scale = given.take("scale", std::move(options.scale));
-  options.row_size = given.take("row_size", options.row_size);
   options.batch_size = given.take<Index>("batch_size");
   options.epochs = given.take<Index>("epochs");
-  options.epochs_before = given.take("epochs_before", options.epochs_before);
-  options.updates_before = given.take("updates_before", options.updates_before);
   options.stepping = stepping_of(given.take<std::string>("stepping", "schedule"));
   const auto schedule = given.take<py::object>("schedule");
-  options.schedule = make_schedule(schedule, options.epochs_before + options.epochs);
-  options.steady = py::isinstance<py::tuple>(schedule) &&
-                   schedule_specs()[py::cast<std::size_t>(schedule[py::int_(0)])].name == "constant";
   options.step_tolerance = given.take("step_tolerance", options.step_tolerance);
   options.tolerance = given.take("tolerance", options.tolerance);
-  options.strong_convexity = given.take("strong_convexity", options.strong_convexity);
-  options.bounded = given.take("bounded", options.bounded);
   options.exact_history = given.take("exact_history", options.exact_history);
   options.keep_history = given.take("keep_history", options.keep_history);
   options.threads = given.take("threads", options.threads);
+  options.seed = given.take("seed", options.seed);
+  // ... and what few do.
+  options.penalty = given.take<std::optional<PenaltyChoice>>("penalty", {});
+  options.scale = given.take("scale", std::move(options.scale));
+  options.row_size = given.take("row_size", options.row_size);
+  options.epochs_before = given.take("epochs_before", options.epochs_before);
+  options.updates_before = given.take("updates_before", options.updates_before);
+  options.strong_convexity = given.take("strong_convexity", options.strong_convexity);
+  options.bounded = given.take("bounded", options.bounded);
   options.judged = given.take("judged", options.judged);
   options.held.slope_limit = given.take("slope_limit", options.held.slope_limit);
   options.held.least_kept = given.take("least_kept", options.held.least_kept);
   options.held.intercept_pace = given.take("intercept_pace", options.held.intercept_pace);
+  set_schedule(options, schedule);
   options.poll = &check_signals;
   return options;
 }
@@ -346,13 +351,13 @@ FitOptions fit_options(Options& given) {
 template <class T>
 py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
   Options given(std::move(keywords));
-  FitOptions options = fit_options(given);
-  const auto state = given.take<Contiguous<double>>("state", Contiguous<double>(0));
-  const auto seed = given.take<std::uint64_t>("seed", 0);
-  options.seed = seed;
-  auto order = make_order(given.take<py::object>("order", py::str("sequence")), problem.sum().rows(), seed,
-                          problem.row_bytes(), options.batch_size, problem.column_major());
+  const auto named_order = given.take<py::object>("order", py::none());
   const auto on_epoch = given.take<py::object>("on_epoch", py::none());
+  FitOptions options = fit_options(given);
+  const auto seed = options.seed;
+  auto order = make_order(named_order, problem.sum().rows(), seed, problem.row_bytes(), options.batch_size,
+                          problem.column_major());
+  const auto state = given.take<std::optional<Contiguous<double>>>("state", {});
   const auto held_out = given.take<py::object>("held_out", py::none());
   const auto patience = given.take<Index>("patience", 0);
   const auto reduction = given.take<std::string>("reduction", "");
@@ -373,7 +378,7 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
     };
   Fit<T> fit(reduced ? *reduced : problem.sum(), std::move(order), std::move(options),
              Numbers<T>(x0.data(), x0.data() + x0.size()),
-             std::vector<double>(state.data(), state.data() + state.size()));
+             state ? std::vector<double>(state->data(), state->data() + state->size()) : std::vector<double>());
   running = &fit;
   if (!held_out.is_none()) fit.hold_out(py::cast<Problem<T>&>(held_out).sum(), patience);
 

@@ -20,6 +20,7 @@ class Options {
       if (!text) throw pybind11::error_already_set();
       entries_.push_back({{text, std::size_t(length)}, value});
     }
+    left_ = entries_.size();
   }
 
   /// The value of a keyword, which must be there.
@@ -48,14 +49,19 @@ class Options {
     bool taken = false;
   };
 
-  /// A borrowed value, or null. Keywords are mostly taken as they were given, one after the other: a call of a few
-  /// microseconds would feel a look into the dictionary for each, which makes a Python string of its name.
+  /// A borrowed value, or null. Keywords are mostly taken as they were given, one after the other, and those that few runs
+  /// need last, when all are taken: a call of a few microseconds would feel a look into the dictionary for each, which
+  /// makes a Python string of its name.
   pybind11::handle find(std::string_view name) {
+    if (left_ == 0) return {};
     for (std::size_t seen = 0; seen < entries_.size(); ++seen, ++next_) {
       if (next_ == entries_.size()) next_ = 0;
-      if (entries_[next_].name != name) continue;
-      entries_[next_].taken = true;
-      return entries_[next_++].value;
+      Entry& entry = entries_[next_];
+      if (entry.taken || entry.name != name) continue;
+      entry.taken = true;
+      --left_;
+      ++next_;
+      return entry.value;
     }
     return {};
   }
@@ -72,5 +78,5 @@ class Options {
 
   pybind11::kwargs given_;
   std::vector<Entry> entries_;
-  std::size_t next_ = 0;
+  std::size_t next_ = 0, left_ = 0;
 };

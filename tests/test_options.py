@@ -8,6 +8,7 @@ import pytest
 
 import steepest as st
 from steepest import _core
+from steepest._outcome import Outcome
 
 
 def fit(**changed: Any) -> Any:
@@ -18,8 +19,8 @@ def fit(**changed: Any) -> Any:
 
 
 def test_the_core_takes_its_options_by_name() -> None:
-    assert fit()[0]["epochs"] == 1
-    assert fit(epochs=3)[0]["epochs"] == 3
+    assert Outcome(*fit()[0]).epochs == 1
+    assert Outcome(*fit(epochs=3)[0]).epochs == 3
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 import steepest
 from steepest import _core, reference
 from steepest._callbacks import PythonLoss
+from steepest._outcome import Outcome
 from steepest._outside import evaluate, is_outside, outside_problem, reraise
 
 SGD = next(i for i, rule in enumerate(_core.registry()["rules"]) if rule["name"] == "sgd")
@@ -62,10 +63,11 @@ def fit(
 ) -> tuple[Any, Any]:
     size = min(batch_size, problem.rows)
     start = np.ravel(x0).astype(float)
-    return problem.fit(
+    reached, failure = problem.fit(
         start, order=order, seed=seed, rule=(SGD, []), schedule=lambda t: step, batch_size=size, epochs=epochs,
         on_epoch=on_epoch,
     )  # fmt: skip
+    return Outcome(*reached), failure
 
 
 def reference_fit(value: Any, gradient: Any, data: Any, x: Any, orders: Any, step: float, batch_size: int) -> list[Any]:
@@ -225,8 +227,8 @@ class TestPythonRows:
         )
         assert failure is None
         expected = reference_fit(value, gradient, data, x0, orders, 0.05, batch_size)
-        assert outcome["nit"] == len(expected) == epochs * -(-n // batch_size)
-        np.testing.assert_allclose(outcome["x"], np.ravel(expected[-1]), rtol=1e-12, atol=1e-13)
+        assert outcome.nit == len(expected) == epochs * -(-n // batch_size)
+        np.testing.assert_allclose(outcome.x, np.ravel(expected[-1]), rtol=1e-12, atol=1e-13)
         np.testing.assert_allclose(path[: len(expected)], [x0, *expected[:-1]], rtol=1e-12, atol=1e-13)
 
     def test_batches_hold_the_rows_of_the_order(self) -> None:
@@ -304,7 +306,7 @@ class TestPythonRows:
         outcome, failure = fit(problem, np.zeros(3), batch_size=5, epochs=2)
         expected, _ = fit(plain, np.zeros(3), batch_size=5, epochs=2)
         assert failure is None
-        np.testing.assert_array_equal(outcome["x"], expected["x"])
+        np.testing.assert_array_equal(outcome.x, expected.x)
         assert len(kept) >= 6
         assert len({theta.ctypes.data for theta in kept}) == len(kept)
 
@@ -337,10 +339,10 @@ class TestExceptions:
         assert calls == after + 1
         assert owner.exception is error
         # What the updates before it reached is not lost.
-        updates = outcome["nit"]
+        updates = outcome.nit
         assert updates <= after
         path = reference_fit(mse, grad_mse, data, 0.0, [np.arange(12)], 0.1, 2)
-        np.testing.assert_allclose(outcome["x"], [path[updates - 1] if updates else 0.0], rtol=1e-12)
+        np.testing.assert_allclose(outcome.x, [path[updates - 1] if updates else 0.0], rtol=1e-12)
         with pytest.raises(type(error)) as caught:
             reraise(owner)
         assert caught.value is error
@@ -423,7 +425,7 @@ class TestExceptions:
         problem, owner = outside_problem((lambda theta, batch: bad, grad_mse), np.arange(3.0), 0.0)
         outcome, failure = fit(problem, 0.0)
         assert failure is None
-        assert outcome["status"] == "diverged"
+        assert outcome.status == "diverged"
         assert owner.exception is None
 
 

@@ -21,6 +21,7 @@ import steepest
 from compiling import compile_library
 from steepest import _core
 from steepest._callbacks import SIGNATURE, PointerLoss, function_pointer, is_function_pointer
+from steepest._outcome import Outcome
 from steepest._outside import evaluate, is_outside, outside_problem
 
 SGD = next(i for i, rule in enumerate(_core.registry()["rules"]) if rule["name"] == "sgd")
@@ -165,12 +166,12 @@ def gradient_at(theta: Any, X: Any, y: Any) -> Any:
 
 
 def fit(problem: Any, x0: Any, order: Any, step: float, batch_size: int, epochs: int) -> Any:
-    outcome, failure = problem.fit(
+    reached, failure = problem.fit(
         np.ravel(x0).astype(float), order=order, rule=(SGD, []), schedule=lambda t: step,
         batch_size=min(batch_size, problem.rows), epochs=epochs,
     )  # fmt: skip
     assert failure is None
-    return outcome
+    return Outcome(*reached)
 
 
 class TestValues:
@@ -223,8 +224,8 @@ class TestValues:
         for start in [*range(0, rows, size)] * 2:
             batch = order[start : start + size]
             expected = expected - 1e-6 * gradient_at(expected, wide[batch], targets[batch])
-        assert outcome["nit"] == 2 * -(-rows // size)
-        np.testing.assert_allclose(outcome["x"], expected, rtol=1e-9, atol=1e-12)
+        assert outcome.nit == 2 * -(-rows // size)
+        np.testing.assert_allclose(outcome.x, expected, rtol=1e-9, atol=1e-12)
 
     @pytest.mark.parametrize("k", [1, 3])
     @pytest.mark.parametrize("order", ["sequence", "full"])
@@ -236,7 +237,7 @@ class TestValues:
         assert value == pytest.approx(((y - 0.5) ** 2).sum(axis=1).mean(), rel=1e-12)
         np.testing.assert_allclose(gradient, 2 * (0.5 - y.mean(axis=0)), rtol=1e-11)
         outcome = fit(problem, np.zeros(k), order, 0.25, 5000, epochs=60)
-        np.testing.assert_allclose(outcome["x"], y.mean(axis=0), rtol=1e-9)
+        np.testing.assert_allclose(outcome.x, y.mean(axis=0), rtol=1e-9)
 
     def test_gradients_may_be_set_or_added_to(self, functions: Any) -> None:
         seen, loss = seen_by(functions.least_squares)

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from steepest import L2, _core, losses
+from steepest._outcome import Outcome
 
 
 def run(X: NDArray[Any], y: NDArray[Any], step: float, **options: Any) -> NDArray[Any]:
@@ -15,9 +16,9 @@ def run(X: NDArray[Any], y: NDArray[Any], step: float, **options: Any) -> NDArra
     problem = kind(losses.get("squared_error")._index, [], X, y, None, True, 1.0, 0)
     x0 = np.zeros(X.shape[1] + 1, dtype=X.dtype)
     common = {"rule": (0, []), "schedule": (0, (step,)), "batch_size": 1, "epochs": 1}
-    outcome, failure = problem.fit(x0, **common, **options)
+    reached, failure = problem.fit(x0, **common, **options)
     assert failure is None
-    return np.asarray(outcome["x"])
+    return np.asarray(Outcome(*reached).x)
 
 
 def reference(

@@ -25,7 +25,7 @@ from steepest._arguments import (
 from steepest._class_weights import class_positions
 from steepest._gap import GapWatch, add_gap, make_dual
 from steepest._model import Model, make_model, start_of
-from steepest._outcome import make_result, raise_failure
+from steepest._outcome import Outcome, make_result, raise_failure
 from steepest._progress import Watcher, make_reporter
 from steepest._reduction import reduced_batch_size, reduced_steps, reduction_of
 from steepest._results import ConvergenceWarning, Result, Status
@@ -299,8 +299,10 @@ def minimize(
         more |= {"held_out": model.held_out, "patience": patience}
     fit = partial(model.problem.fit, **more) if more else model.problem.fit
     try:
-        outcome, failure = fit(
+        reached, failure = fit(
             model.start,
+            order=order,
+            on_epoch=watch or watcher,
             rule=(rule._index, rule._values),
             tempering=optim.tempering(rule),
             batch_size=size,
@@ -313,16 +315,15 @@ def minimize(
             keep_history=history is not False,
             threads=threads,
             seed=seed,
-            order=order,
-            on_epoch=watch or watcher,
         )
     finally:
         if reporter is not None:
             reporter.close()
+    outcome = Outcome._make(reached)
     if failure is not None:
-        outcome["status"] = Status.interrupted.name
+        outcome = outcome._replace(status=Status.interrupted.name)
     elif watch is not None and watch.met:
-        outcome["status"] = Status.converged.name
+        outcome = outcome._replace(status=Status.converged.name)
     limited = tolerance > 0 or step_tolerance >= 0
     result = make_result(outcome, model, rule, seed, history is not False, limited, patience, step_given, penalty)
     if before is not None:

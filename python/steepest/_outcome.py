@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,30 @@ MESSAGES = {
     "{best}, whose parameters x are.",
     Status.interrupted: "Interrupted: x is what was reached, fun the running objective.",
 }
+HISTORY = ("epoch", "running_objective", "objective", "step_size", "seconds", "validation")
 BY_NAME = {status.name: status for status in Status}
 ENDED_EARLY = (Status.converged, Status.no_progress, Status.stopped, Status.early_stopped)
 
 
+class Outcome(NamedTuple):
+    """What a loop reached, in the order in which the core says it."""
+
+    x: NDArray[Any]
+    state: NDArray[Any]
+    fun: float
+    jac: NDArray[np.float64]
+    gap: float
+    status: str
+    what_stopped: str
+    epochs: int
+    best_epoch: int
+    nit: int
+    nfev: int
+    history: tuple[NDArray[Any], ...]  # a column for each of HISTORY
+
+
 def make_result(
-    outcome: dict[str, Any],
+    outcome: Outcome,
     model: Model,
     method: Any,
     seed: int,
@@ -42,12 +60,12 @@ def make_result(
     penalty: Penalty | None = None,
 ) -> Result:
     """Return the result of a run, with advice where it went wrong."""
-    status, x, gap = BY_NAME[outcome["status"]], outcome["x"], outcome["gap"]
-    fun, jac, columns = outcome["fun"], outcome["jac"], outcome["history"]
+    x, state, fun, jac, gap, status_name, _, epochs, best_epoch, nit, nfev, columns = outcome
+    status = BY_NAME[status_name]
     success, message = status in ENDED_EARLY, MESSAGES[status]
     if success:
         if status is Status.early_stopped:
-            message = message.format(patience=patience, best=outcome["best_epoch"])
+            message = message.format(patience=patience, best=best_epoch)
     elif status is Status.ran_all_epochs:
         success = not limited
         if limited:
@@ -55,7 +73,7 @@ def make_result(
     elif status is Status.diverged:
         message = _divergence(outcome, model, method, step_given, penalty)
     else:
-        fun, jac = columns[1][-1] if columns.size else math.nan, np.full_like(jac, math.nan)
+        fun, jac = columns[1][-1] if columns[1].size else math.nan, np.full_like(jac, math.nan)
     data = model.data
     scores, width = (0, 1) if data is None else (data.scores, data.width)
     coef, intercept = views_of(x, model.features, scores, width)
@@ -68,20 +86,20 @@ def make_result(
         jac=jac,
         coef=coef,
         intercept=intercept,
-        nit=outcome["nit"],
-        nfev=outcome["nfev"],
-        epochs=outcome["epochs"],
-        best_epoch=outcome["best_epoch"] if model.held_out is not None else None,
+        nit=nit,
+        nfev=nfev,
+        epochs=epochs,
+        best_epoch=best_epoch if model.held_out is not None else None,
         success=success,
         status=status,
         message=message,
-        history=_history(columns) if keep_history else None,
+        history=History(zip(HISTORY, columns, strict=True)) if keep_history else None,
         seed=seed,
         method=method,
         constant=data is not None and data.X is None,
         classes=None if data is None else data.classes,
         gap=gap if math.isfinite(gap) else None,
-        state=outcome["state"],
+        state=state,
         normalization=model.normalization,
     )
     if model.traced is not None and model.traced.layout.nested:
@@ -91,23 +109,11 @@ def make_result(
     return result
 
 
-def _history(columns: NDArray[np.float64]) -> History:
-    """Return what the core kept of the epochs, a row of numbers for each name."""
-    return History(
-        epoch=columns[0].astype(np.int64),
-        running_objective=columns[1],
-        objective=columns[2],
-        step_size=columns[3],
-        seconds=columns[4],
-        validation=columns[5],
-    )
-
-
-def _divergence(outcome: dict[str, Any], model: Model, method: Any, step_given: bool, penalty: Penalty | None) -> str:
+def _divergence(outcome: Outcome, model: Model, method: Any, step_given: bool, penalty: Penalty | None) -> str:
     """Return what is said of a run whose objective left what is finite."""
-    if outcome["nit"] == 0:
+    if outcome.nit == 0:
         return "The objective is not finite at the start: the numbers in the data or x0 are too large."
-    what = outcome["what_stopped"] or "the objective grew without bound"
+    what = outcome.what_stopped or "the objective grew without bound"
     return MESSAGES[Status.diverged].format(
         what=what[0].lower() + what[1:],
         reached="" if isinstance(method, SciPyMethod) else "; x is the best of the epochs' ends",

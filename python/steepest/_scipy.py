@@ -19,7 +19,7 @@ from steepest import penalties
 from steepest._data import require_finite_rows
 from steepest._gap_penalties import Bounded, Elastic, conjugate_of, scipy_takes
 from steepest._model import Model
-from steepest._outcome import make_result, raise_failure
+from steepest._outcome import Outcome, make_result, raise_failure
 from steepest._outside import evaluate
 from steepest._precondition import Plain, Split, View, rounded
 from steepest._progress import Watcher, make_reporter
@@ -84,7 +84,7 @@ def minimize_by_scipy(
             reporter.close()
     outcome = run.outcome(before)
     if failure is not None:
-        outcome["status"] = Status.interrupted.name
+        outcome = outcome._replace(status=Status.interrupted.name)
     asked = limits.iterations is not None and limits.tolerance == 0 and limits.step_tolerance < 0
     result = make_result(outcome, model, method, seed, keep_history, not asked, limits.patience)
     if message is not None and result.status is not Status.diverged:
@@ -395,20 +395,21 @@ class _Run:
         elif found.status != 1:
             self._status = Status.no_progress
 
-    def outcome(self, before: Result | None) -> dict[str, Any]:
+    def outcome(self, before: Result | None) -> Outcome:
         """Return what was reached, as the core tells it of its loop."""
         epochs, updates, evaluations = (0, 0, 0) if before is None else (before.epochs, before.nit, before.nfev)
-        return {
-            "x": self.x.astype(self._smooth.dtype),
-            "state": np.zeros(0, dtype=self._smooth.dtype),
-            "fun": self._fun,
-            "jac": self._jac,
-            "gap": math.inf,
-            "status": self._status.name,
-            "what_stopped": "The objective was no finite number where the search ended",
-            "epochs": epochs + len(self._rows),
-            "best_epoch": epochs + self._best_epoch,
-            "nit": updates + len(self._rows),
-            "nfev": evaluations + self._evaluations,
-            "history": np.array(self._rows, dtype=np.float64).reshape(-1, 6).T,
-        }
+        columns = np.array(self._rows, dtype=np.float64).reshape(-1, 6).T
+        return Outcome(
+            x=self.x.astype(self._smooth.dtype),
+            state=np.zeros(0, dtype=self._smooth.dtype),
+            fun=self._fun,
+            jac=self._jac,
+            gap=math.inf,
+            status=self._status.name,
+            what_stopped="The objective was no finite number where the search ended",
+            epochs=epochs + len(self._rows),
+            best_epoch=epochs + self._best_epoch,
+            nit=updates + len(self._rows),
+            nfev=evaluations + self._evaluations,
+            history=(columns[0].astype(np.int64), *columns[1:]),
+        )

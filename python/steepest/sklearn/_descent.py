@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from steepest import losses, optim, penalties, schedules
 from steepest._arguments import resolve_order
 from steepest._data import Data
+from steepest._outcome import Outcome
 from steepest._results import Interrupted, Result, Status
 from steepest._sizes import scale_of
 from steepest._sparse import SparseRows
@@ -162,7 +163,7 @@ def descend(
     x, done, step = start, 0, plan.eta0
     state: dict[str, Any] = {}
     while True:
-        outcome, failure = problem.fit(
+        reached, failure = problem.fit(
             x,
             order=resolve_order(plan.shuffle, rows),
             seed=seed,
@@ -186,9 +187,10 @@ def descend(
             intercept_pace=SPARSE_INTERCEPT_PACE if isinstance(data.X, SparseRows) else 1.0,
             **state,
         )
-        x, done = outcome["x"], outcome["epochs"]
-        state = {"state": outcome["state"]}
-        overflow = outcome["status"] == "diverged" or not np.isfinite(x).all()
+        outcome = Outcome._make(reached)
+        x, done = outcome.x, outcome.epochs
+        state = {"state": outcome.state}
+        overflow = outcome.status == "diverged" or not np.isfinite(x).all()
         lower = plain and plan.learning_rate == "adaptive" and patience.exhausted and step > LEAST_STEP
         if failure is not None or overflow or not lower or done >= plan.max_iter:
             break
@@ -197,8 +199,8 @@ def descend(
     if not averaging:
         return Reached(x, done, mean, overflow, failure)
     # The rule reports the mean of this run; where it descends comes second in its state, behind the count of updates.
-    live = outcome["state"][1 : 1 + x.size].astype(x.dtype)
-    old, new = max(0.0, t - plan.average), max(0.0, outcome["nit"] - late)
+    live = outcome.state[1 : 1 + x.size].astype(x.dtype)
+    old, new = max(0.0, t - plan.average), max(0.0, outcome.nit - late)
     if mean is not None and old + new > 0:
         x = ((old * mean + new * x) / (old + new)).astype(x.dtype)
     return Reached(live, done, x, overflow, failure)
