@@ -15,6 +15,9 @@ using Clock = std::chrono::steady_clock;
 constexpr Index worth_threads = Index(1) << 20;
 constexpr int most_threads = 16;  // as many as the shares that a segment is cut into
 
+/// A kilobyte of history, which allocators keep at hand.
+constexpr Index few_epochs = 1024 / Index(sizeof(Epoch));
+
 /// An objective this many times the scale of the data at the start has left for good.
 constexpr double explosion = 1e6;
 
@@ -81,7 +84,7 @@ Fit<T>::Fit(RowSum<T>& sum, std::unique_ptr<Order> order, FitOptions options, Nu
             rule_specs()[options_.rule.index].name == "sgd" && !options_.tempering.any() &&
             sum_.descends(options_.batch_size);
   choose_lazy_descent();
-  history_.reserve(std::size_t(std::min<Index>(options_.epochs, 64)));
+  history_.reserve(std::size_t(std::min<Index>(options_.epochs, few_epochs)));
 }
 
 /// The start: where a constraint forbids it, the nearest point that it allows.
