@@ -26,7 +26,6 @@ MESSAGES = {
     "{best}, whose parameters x are.",
     Status.interrupted: "Interrupted: x is what was reached, fun the running objective.",
 }
-HISTORY = ("epoch", "running_objective", "objective", "step_size", "seconds", "validation")
 BY_NAME = {status.name: status for status in Status}
 ENDED_EARLY = (Status.converged, Status.no_progress, Status.stopped, Status.early_stopped)
 
@@ -45,7 +44,7 @@ class Outcome(NamedTuple):
     best_epoch: int
     nit: int
     nfev: int
-    history: tuple[NDArray[Any], ...]  # a column for each of HISTORY
+    history: tuple[NDArray[Any], ...]  # a column for each array of a History
 
 
 def make_result(
@@ -93,7 +92,7 @@ def make_result(
         success=success,
         status=status,
         message=message,
-        history=History(zip(HISTORY, columns, strict=True)) if keep_history else None,
+        history=_history(*columns) if keep_history else None,
         seed=seed,
         method=method,
         constant=data is not None and data.X is None,
@@ -107,6 +106,25 @@ def make_result(
     if data is not None and data.names is not None:
         result["feature_names"] = data.names
     return result
+
+
+def _history(
+    epoch: NDArray[np.int64],
+    running_objective: NDArray[np.float64],
+    objective: NDArray[np.float64],
+    step_size: NDArray[np.float64],
+    seconds: NDArray[np.float64],
+    validation: NDArray[np.float64],
+) -> History:
+    """Return the columns of the core by their names."""
+    return History(
+        epoch=epoch,
+        running_objective=running_objective,
+        objective=objective,
+        step_size=step_size,
+        seconds=seconds,
+        validation=validation,
+    )
 
 
 def _divergence(outcome: Outcome, model: Model, method: Any, step_given: bool, penalty: Penalty | None) -> str:
