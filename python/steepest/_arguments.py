@@ -23,7 +23,8 @@ ORDERS: dict[bool | str, str] = {True: "stream", False: "sequence"}
 ORDERS |= {name: name for name in ("full", "stream", "once", "stratified")}
 PLAIN = optim.get("sgd")
 
-# Begins with the system's entropy, in every process: a child of a fork would draw what its parent does.
+# Begins with the system's entropy, and does so again in a forked child, which would draw what its parent does. Threads
+# draw no seed twice: a draw is one step of the interpreter.
 _seeds = random.Random()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_seeds.seed)

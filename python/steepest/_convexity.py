@@ -86,7 +86,7 @@ def is_convex(
     bounds : (low, high)
         The box to look in: numbers for every parameter alike, or arrays in the shape of theta.
     seed : int, optional
-        The same seed tries the same chords; drawn from the system's entropy by default.
+        The same seed tries the same chords; drawn at random by default.
     n : int
         Evaluations of the loss over all rows, at least 9; a few more confirm a violation, which ends the search.
     tolerance : float, optional

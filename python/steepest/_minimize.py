@@ -150,7 +150,7 @@ def minimize(
         Columns that share a mean and a deviation, such as the pixels of an image: the number of each column's group, or
         lists of columns, the others standing alone.
     seed : int, optional
-        Decides the order of rows; drawn from the system's entropy by default. ``result.seed`` tells it.
+        Decides the order of rows; drawn at random by default. ``result.seed`` tells it.
     n_threads : int, optional
         Threads at the most; the result does not depend on it.
     callback : callable, optional

@@ -91,7 +91,7 @@ def sweep(
     x0 : array_like or Result, optional
         Start of every candidate, zeros by default. Callables need it unless theta is a number.
     seed : int, optional
-        Decides the order of rows, the same for all candidates; drawn from the system's entropy by default.
+        Decides the order of rows, the same for all candidates; drawn at random by default.
     progress : bool, "bar" or "lines"
         True shows a bar in a terminal, lines elsewhere.
 

@@ -130,7 +130,7 @@ def random(
     scale : float
         Points are ``x0 + scale * standard normal``.
     seed : int, optional
-        The same seed draws the same points; drawn from the system's entropy by default. ``result.seed`` tells it.
+        The same seed draws the same points; drawn at random by default. ``result.seed`` tells it.
     x0 : array_like or Result, optional
         Centre of the draws, zeros by default. For callables its shape is that of theta, a number by default.
 
@@ -189,7 +189,7 @@ def local(
     step_scale : float
         Every step tried is ``step_scale * standard normal``.
     seed : int, optional
-        The same seed takes the same steps; drawn from the system's entropy by default. ``result.seed`` tells it.
+        The same seed takes the same steps; drawn at random by default. ``result.seed`` tells it.
     x0 : array_like or Result, optional
         Centre of the start, zeros by default. For callables its shape is that of theta, a number by default.
 
