@@ -67,6 +67,7 @@ class Problem {
     if (scores && y_.size() != rows * (row_loss_specs()[loss].target == Target::labels ? 1 : scores))
       throw std::invalid_argument("y must have a label per row, or as many targets as there are scores");
     if (is_sparse(X_)) {
+      layout_ = Layout::sparse;
       SparseData<T> data{sparse_rows<T>(X_, rows), y_.data(), weights, intercept, mean_weight, {}};
       data.scaling = scaling_of<T>(scaling_[0], scaling_[1], data.rows.features);
       sum_ = std::make_unique<SparseSum<T>>(loss, std::move(params), data, scores);
@@ -74,7 +75,7 @@ class Problem {
     }
     RowData<T> data{dense_rows<T>(X_, rows), y_.data(), weights, intercept, mean_weight, {}};
     data.scaling = scaling_of<T>(scaling_[0], scaling_[1], data.rows.features);
-    column_major_ = data.rows.column_major() && !data.rows.row_major();
+    if (data.rows.column_major() && !data.rows.row_major()) layout_ = Layout::columns;
     if (scores)
       sum_ = std::make_unique<ScoresSum<T>>(loss, std::move(params), data, scores);
     else
@@ -87,7 +88,7 @@ class Problem {
   /// Some rows of another problem, which stays alive.
   Problem(py::object whole, Contiguous<std::uint32_t> rows, double mean_weight) : X_(std::move(whole)) {
     auto& problem = py::cast<Problem&>(X_);
-    column_major_ = problem.column_major_;
+    layout_ = problem.layout_;
     threads = problem.threads;
     mutex_ = problem.mutex_;
     sum_ = subset_sum<T>(*problem.sum_, {rows.data(), rows.data() + rows.size()}, mean_weight);
@@ -110,7 +111,7 @@ class Problem {
   struct Stopped {};
 
   RowSum<T>& sum() { return *sum_; }
-  bool column_major() const { return column_major_; }
+  Layout layout() const { return layout_; }
   Index row_bytes() const { return std::max<Index>(sum_->row_bytes(), 1); }
 
   double value(Contiguous<T> x) {
@@ -204,7 +205,7 @@ class Problem {
   Contiguous<T> y_;
   py::object weight_;
   py::tuple scaling_;
-  bool column_major_ = false;
+  Layout layout_ = Layout::rows;
   std::unique_ptr<RowSum<T>> sum_;
   // A sum has scratch memory: one evaluation at a time.
   std::shared_ptr<std::mutex> mutex_ = std::make_shared<std::mutex>();
@@ -212,7 +213,7 @@ class Problem {
 
 /// None is the order of the rows themselves.
 std::unique_ptr<Order> make_order(const py::object& order, Index rows, std::uint64_t seed, Index row_bytes,
-                                  Index batch_size, bool column_major) {
+                                  Index batch_size, Layout layout) {
   if (order.is_none()) return order_in_sequence(rows);
   if (py::isinstance<py::str>(order)) {
     const auto name = py::cast<std::string>(order);
@@ -221,7 +222,7 @@ std::unique_ptr<Order> make_order(const py::object& order, Index rows, std::uint
     if (name == "sequence" || (drawn && batch_size >= rows)) return order_in_sequence(rows);
     if (name == "full") return order_full(rows, seed, false);
     if (name == "stream") {
-      const Streaming streaming = streaming_for(rows, row_bytes, batch_size, column_major);
+      const Streaming streaming = streaming_for(rows, row_bytes, batch_size, layout);
       return streaming.streams ? order_stream(rows, seed, streaming) : order_full(rows, seed, false);
     }
     if (name == "once") return order_full(rows, seed, true);
@@ -355,8 +356,8 @@ py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
   const auto on_epoch = given.take<py::object>("on_epoch", py::none());
   FitOptions options = fit_options(given);
   const auto seed = options.seed;
-  auto order = make_order(named_order, problem.sum().rows(), seed, problem.row_bytes(), options.batch_size,
-                          problem.column_major());
+  auto order =
+      make_order(named_order, problem.sum().rows(), seed, problem.row_bytes(), options.batch_size, problem.layout());
   const auto state = given.take<std::optional<Contiguous<double>>>("state", {});
   const auto held_out = given.take<py::object>("held_out", py::none());
   const auto patience = given.take<Index>("patience", 0);

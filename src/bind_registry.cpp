@@ -165,8 +165,11 @@ py::array_t<double> penalty_prox(const PenaltyChoice& penalty, Contiguous<double
 
 /// The rows of one epoch in the streaming order, batch by batch as the loop asks for them.
 py::array_t<std::uint32_t> stream_order(std::int64_t n, std::int64_t row_bytes, std::int64_t batch_size,
-                                        bool column_major, std::uint64_t seed, std::uint64_t epoch) {
-  const Streaming streaming = streaming_for(n, row_bytes, batch_size, column_major);
+                                        const std::string& layout, std::uint64_t seed, std::uint64_t epoch) {
+  const Streaming streaming = streaming_for(n, row_bytes, batch_size,
+                                            layout == "columns"  ? Layout::columns
+                                            : layout == "sparse" ? Layout::sparse
+                                                                 : Layout::rows);
   const auto order = streaming.streams ? order_stream(n, seed, streaming) : order_full(n, seed, false);
   py::array_t<std::uint32_t> rows(n);
   std::uint32_t* to = rows.mutable_data();

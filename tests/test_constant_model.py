@@ -75,7 +75,7 @@ def test_the_way_of_all_losses_is_that_of_a_feature_of_ones(name: str, shuffle: 
 @pytest.mark.parametrize("n", [2_100_000, 2_097_153])
 def test_streams_give_their_turns_whole(n: int) -> None:
     """The rows of a turn are a register, so that turns must begin where registers do: all but the last few."""
-    order = _core.stream_order(n, 4, 256, False, 1, 2).astype(np.int64)
+    order = _core.stream_order(n, 4, 256, "rows", 1, 2).astype(np.int64)
     turns = order[: n // 16 * 16].reshape(-1, 16)
     apart = (np.diff(turns) != 1).any(axis=1)
     assert apart.sum() <= 1 + 16

@@ -20,39 +20,43 @@ STREAMED = [  # rows and their bytes: beyond the eight megabytes below which str
     (2_675, 3136),
     (17, 1_000_000),
 ]
+LAYOUTS = ["rows", "columns", "sparse"]
 
 
-def stream(n: int, row_bytes: int, batch_size: int, seed: int = 0, epoch: int = 0, columns: bool = False) -> np.ndarray:
-    return _core.stream_order(n, row_bytes, batch_size, columns, seed, epoch)
+def stream(n: int, row_bytes: int, batch_size: int, seed: int = 0, epoch: int = 0, layout: str = "rows") -> np.ndarray:
+    return _core.stream_order(n, row_bytes, batch_size, layout, seed, epoch)
 
 
-@pytest.mark.parametrize("columns", [False, True])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("batch_size", [1, 7, 32, 100, 256, 4096, 100_000])
 @pytest.mark.parametrize(("n", "row_bytes"), STREAMED)
-def test_a8_streaming_visits_every_row_once(n: int, row_bytes: int, batch_size: int, columns: bool) -> None:
+def test_a8_streaming_visits_every_row_once(n: int, row_bytes: int, batch_size: int, layout: str) -> None:
     batch_size = min(batch_size, n)
     first, second, other = (
-        stream(n, row_bytes, batch_size, seed, epoch, columns) for seed, epoch in [(1, 0), (1, 1), (2, 0)]
+        stream(n, row_bytes, batch_size, seed, epoch, layout) for seed, epoch in [(1, 0), (1, 1), (2, 0)]
     )
     for order in (first, second, other):
         assert np.array_equal(np.sort(order), np.arange(n))
-    assert np.array_equal(first, stream(n, row_bytes, batch_size, 1, 0, columns))
+    assert np.array_equal(first, stream(n, row_bytes, batch_size, 1, 0, layout))
     assert not np.array_equal(first, second)
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize("columns", [False, True])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("batch_size", [16, 32, 64, 256, 1000, 4096])
 @pytest.mark.parametrize(("n", "row_bytes"), [case for case in STREAMED if case[0] > 2000])
-def test_each_batch_comes_from_at_least_eight_places(n: int, row_bytes: int, batch_size: int, columns: bool) -> None:
+def test_each_batch_comes_from_at_least_eight_places(n: int, row_bytes: int, batch_size: int, layout: str) -> None:
     """A place is a stretch of the data, told from the next by a gap."""
-    order = stream(n, row_bytes, min(batch_size, n), 5, 3, columns).astype(np.int64)
-    fewest = n
-    for start in range(0, n - batch_size + 1, batch_size):
-        batch = np.sort(order[start : start + batch_size])
-        gaps = np.diff(batch)
-        fewest = min(fewest, 1 + int((gaps > 4).sum()))
-    assert fewest >= 8
+    order = stream(n, row_bytes, min(batch_size, n), 5, 3, layout).astype(np.int64)
+    places = np.array(
+        [
+            1 + (np.diff(np.sort(order[start : start + batch_size])) > 4).sum()
+            for start in range(0, n - batch_size + 1, batch_size)
+        ]
+    )
+    # Sparse rows come from eight, of which two may happen to lie side by side.
+    assert places.min(initial=n) >= (6 if layout == "sparse" else 8)
+    assert (places < 8).sum() <= 0.05 * len(places)
 
 
 def test_streaming_mixes_rows_that_lie_far_apart() -> None:

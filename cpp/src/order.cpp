@@ -106,10 +106,9 @@ class Given final : public Permuted {
 class Stream final : public Order {
  public:
   Stream(Index rows, std::uint64_t seed, Streaming streaming) : rows_(rows), seed_(seed), plan_(streaming) {
-    // Every group of blocks that are walked side by side is complete, and all blocks are equally long but for one turn:
-    // no batch at the end of an epoch comes from fewer places than the others.
+    // Every group of blocks that are walked side by side is complete, and all blocks are equally long but for one turn.
     groups_ = (rows + plan_.streams * plan_.block_rows - 1) / (plan_.streams * plan_.block_rows);
-    blocks_.resize(std::size_t(groups_ * plan_.streams));
+    drawn_.resize(std::size_t(groups_ * plan_.streams));
     at_.resize(std::size_t(plan_.streams));
     end_.resize(std::size_t(plan_.streams));
     row_.resize(std::size_t(plan_.streams));
@@ -120,9 +119,8 @@ class Stream final : public Order {
 
   void start(std::uint64_t epoch) override {
     const CounterGenerator random = generator_of(seed_, epoch);
-    shuffle({mix(random.key + 1)}, Index(blocks_.size()), blocks_.data());
-    // The block that holds what is left of the last turn comes last: behind it, turns and batches would begin apart.
-    if (rows_ % plan_.turn) std::swap(*std::max_element(blocks_.begin(), blocks_.end()), blocks_.back());
+    shuffle({mix(random.key + 1)}, Index(drawn_.size()), drawn_.data());
+    group_blocks();
     phase_ = Index((static_cast<unsigned __int128>(random[0]) * std::uint64_t(rows_)) >> 64);
     group_ = made_ = given_ = first_ = 0;
     live_ = 0;
@@ -138,6 +136,31 @@ class Stream final : public Order {
 
  private:
   static constexpr Index window_rows = 4096;
+
+  Index first_of(Index block) const {
+    const Index blocks = Index(drawn_.size());
+    return block < blocks ? block * rows_ / blocks / plan_.turn * plan_.turn : rows_;
+  }
+
+  /// Walks blocks together that are equally long, so that every round of turns is complete: a batch comes from as many places
+  /// where groups change, and at the end of an epoch, as elsewhere. The last group takes what is left over, and last of all
+  /// the block that holds the rest of a turn: behind it, turns and batches would begin apart.
+  void group_blocks() {
+    const Index blocks = Index(drawn_.size()), least = rows_ / (blocks * plan_.turn) * plan_.turn;
+    const bool rest = rows_ % plan_.turn != 0;
+    std::vector<std::uint32_t> alike[2];
+    blocks_.clear();
+    for (const std::uint32_t b : drawn_) {
+      if (rest && b == blocks - 1) continue;
+      std::vector<std::uint32_t>& those = alike[first_of(b + 1) - first_of(b) > least];
+      those.push_back(b);
+      if (Index(those.size()) < plan_.streams) continue;
+      blocks_.insert(blocks_.end(), those.begin(), those.end());
+      those.clear();
+    }
+    for (const auto& those : alike) blocks_.insert(blocks_.end(), those.begin(), those.end());
+    if (rest) blocks_.push_back(std::uint32_t(blocks - 1));
+  }
 
   /// Moves what is left to the front and fills the rest of the window.
   void refill() {
@@ -185,14 +208,10 @@ class Stream final : public Order {
   }
 
   void open_group() {
-    const Index blocks = Index(blocks_.size());
-    const auto first_of = [&](Index b) {
-      return phase_ + (b < blocks ? b * rows_ / blocks / plan_.turn * plan_.turn : rows_);
-    };
     for (Index s = 0; s < plan_.streams; ++s) {
       const Index b = blocks_[std::size_t(group_ * plan_.streams + s)];
-      at_[std::size_t(s)] = first_of(b);
-      end_[std::size_t(s)] = first_of(b + 1);
+      at_[std::size_t(s)] = phase_ + first_of(b);
+      end_[std::size_t(s)] = phase_ + first_of(b + 1);
       // A block that begins behind the end begins at the front; only one that straddles the end needs care row by row.
       if (at_[std::size_t(s)] >= rows_) at_[std::size_t(s)] -= rows_, end_[std::size_t(s)] -= rows_;
     }
@@ -206,7 +225,7 @@ class Stream final : public Order {
   Index made_ = 0, first_ = 0,
         given_ = 0;  // the window holds rows first_ to made_; given_ of the epoch have entered it
   Index lookahead_;
-  std::vector<std::uint32_t> blocks_, window_, row_;
+  std::vector<std::uint32_t> drawn_, blocks_, window_, row_;  // blocks as they were drawn, and as they are walked
   std::vector<Index> at_, end_;
 };
 
@@ -277,19 +296,22 @@ std::unique_ptr<Order> order_stream(Index rows, std::uint64_t seed, Streaming st
   return std::make_unique<Stream>(rows, seed, streaming);
 }
 
-Streaming streaming_for(Index rows, Index row_bytes, Index batch_size, bool column_major) {
-  constexpr Index streams = 16;               // as many as the prefetchers of common processors follow
+Streaming streaming_for(Index rows, Index row_bytes, Index batch_size, Layout layout) {
+  constexpr Index followed = 16;              // as many places as the prefetchers of common processors follow
   constexpr Index least_groups = 512;         // more blocks mean less weight for each place of the data
   constexpr Index largest_block = 64 * 1024;  // longer ones are hardly faster
   constexpr Index smallest_block = 4 * 1024;  // a page, which is what a prefetcher follows
   constexpr Index turn_bytes = 64;            // a line
+  constexpr Index sparse_turn_bytes = 2560;   // of sparse rows, with lines of two arrays to begin and to end with
   constexpr Index cached = 8 * 1024 * 1024;   // data of this size shuffles well enough in the caches
   if (rows * row_bytes <= cached) return {0, 1, 1, batch_size};
-  const Index block = std::clamp(rows * row_bytes / (streams * least_groups), smallest_block, largest_block);
-  // Rows of F order lie side by side in every column: the longer the run, the better.
+  const Index streams = layout == Layout::sparse ? followed / 2 : followed;  // each is two places of memory, or one
+  const Index block = std::clamp(rows * row_bytes / (followed * least_groups), smallest_block, largest_block);
   const Index longest = std::max<Index>(1, batch_size / streams);
+  const Index whole_lines = layout == Layout::sparse ? sparse_turn_bytes : turn_bytes;
+  // Rows of F order lie side by side in every column: the longer the run, the better.
   const Index turn =
-      column_major ? std::min<Index>(longest, 64) : std::clamp<Index>(turn_bytes / row_bytes, 1, longest);
+      layout == Layout::columns ? std::min<Index>(longest, 64) : std::clamp<Index>(whole_lines / row_bytes, 1, longest);
   return {streams, turn, std::max<Index>(turn, block / row_bytes), batch_size};
 }
 

@@ -65,11 +65,13 @@ std::unique_ptr<Order> order_full(std::int64_t rows, std::uint64_t seed, bool on
 /// Every epoch cuts the rows anew into blocks, at a random offset, and visits the blocks in a random order, `streams` of them
 /// side by side: `turn` rows of each in turn. So a batch of b rows comes from min(streams, b / turn) places of the data.
 struct Streaming {
-  std::int64_t streams = 16, turn = 1, block_rows = 1, batch_size = 1;
+  std::int64_t streams = 1, turn = 1, block_rows = 1, batch_size = 1;
 };
 std::unique_ptr<Order> order_stream(std::int64_t rows, std::uint64_t seed, Streaming streaming);
+/// How the numbers of rows lie: row after row, column after column, or as sparse rows, in one array and their columns in another.
+enum class Layout { rows, columns, sparse };
 /// What suits rows of this many bytes in batches of this size; streams = 0 where a full shuffle costs no more.
-Streaming streaming_for(std::int64_t rows, std::int64_t row_bytes, std::int64_t batch_size, bool column_major);
+Streaming streaming_for(std::int64_t rows, std::int64_t row_bytes, std::int64_t batch_size, Layout layout);
 /// Asks for a permutation of all rows at the start of every epoch; the answer is used as it is, so it must have been checked.
 std::unique_ptr<Order> order_given(std::function<std::vector<std::uint32_t>(std::uint64_t)> give);
 
