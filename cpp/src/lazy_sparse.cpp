@@ -30,6 +30,10 @@ constexpr double least_passed = std::numeric_limits<double>::min();
 /// Of the sum of thresholds: so many for the first of them, and so many at most, after which every second is left out.
 constexpr double marks_of_first = 4, most_marks = 1 << 16;
 
+/// A batch of so many bytes, read once for each score, is predicted by several threads. One of them then moves coefficients
+/// that are in the caches of all: smaller batches lose more by that than they gain.
+constexpr double least_shared_bytes = 5 << 18;
+
 /// Coefficients that are looked through several times while they are in the nearest cache.
 constexpr Index looked_through = 2048;
 
@@ -205,9 +209,15 @@ class LazySparse final : public LazyDescent<T> {
     penalties_ -= held_.l1 * found.overdrawn + 0.5 * held_.l2 * found.overdrawn_squares;
   }
 
+  /// How many parts a batch is predicted in. Each prediction depends on its row alone.
+  Index parts_of(Index rows) const {
+    const double bytes = double(rows) * double(sum_.row_bytes_) * double(sum_.vectors_);
+    return bytes < least_shared_bytes ? 1 : sum_.parts_of(rows);
+  }
+
   void predict(const Segment& batch, Index stride) {
     const SparseRows<T>& rows = sum_.data_.rows;
-    const Index parts = !sum_.team_ ? 1 : sum_.parts_of(batch.count);
+    const Index parts = sum_.team_ ? parts_of(batch.count) : 1;
     for (Index k = 0; k < sum_.vectors_; ++k) {
       const T* coef = x_ + k * features_;
       const double* reach = reach_.data() + (thresholds() ? k * features_ : 0);
