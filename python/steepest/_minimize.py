@@ -125,10 +125,10 @@ def minimize(
     shuffle : bool, "stream", "full", "once", "stratified", array_like or callable
         Order of the rows, anew every epoch. True and "stream" draw each batch from 16 random places of the data, or 8
         of sparse data, at close to the speed of a sequential read; data that fits the caches is shuffled fully. "full"
-        is uniform over all orders. "stratified" is too, within each class, and gives every batch its share of every class,
-        rounded down or up (C3); "full" and "stream" do so on average. "once" keeps the first full shuffle; False goes
-        in sequence; an index array of the rows that are trained on is used every epoch; a callable is asked with the
-        epoch's number.
+        is uniform over all orders. "stratified" is too, within each class, and gives every batch its share of every
+        class, rounded down or up (C3); "full" and "stream" do so on average. "once" keeps the first full shuffle; False
+        goes in sequence; an index array of the rows that are trained on is used every epoch; a callable is asked with
+        the epoch's number.
     sample_weight : array_like, shape (n,), optional
         Weights of the rows.
     rows : array_like or slice, optional

@@ -70,7 +70,7 @@ STEEPEST_INLINE Index descend_rows(const SparseReader<T, I>& reader, const Segme
     const Index at = segment[i];
     const auto row = reader(at);
     const T y = d.y[at], weight = d.weight ? T(double(d.weight[at]) / d.mean_weight) : T(1);
-    const T z = T(scale) * reader.dot_by_loads(row, coef, reader.ahead(segment, i)) + (d.intercept ? *intercept : T(0));
+    const T z = T(scale) * reader.dot(row, coef, reader.ahead(segment, i)) + (d.intercept ? *intercept : T(0));
     if (half_l2 > 0) penalties += half_l2 * scale * scale * squares;
     number = z - z == T(0);
     if (number) {

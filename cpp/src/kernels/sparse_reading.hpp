@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "reading.hpp"
-#include "steepest/simd_gather.hpp"
 #include "widening.hpp"
 
 namespace steepest::STEEPEST_LEVEL {
@@ -23,7 +22,7 @@ struct Unsigned<std::int64_t> {
 
 /// Rows ahead whose beginnings and entries are asked for: these need what those bring. Coefficients are not asked for: the
 /// processor has as many on their way from far caches as it can have anyhow, and most of a batch's are near.
-constexpr Index start_ahead = 64, entries_ahead = 32;
+constexpr Index start_ahead = 96, entries_ahead = 48;
 
 /// Entries of a row that are asked for: what follows comes by itself.
 constexpr Index most_asked = 256;
@@ -133,41 +132,11 @@ struct SparseReader {
     }
   }
 
-  /// The sum of the row's numbers times `seen` of their coefficients; asks for what is ahead meanwhile.
+  /// The sum of the row's numbers times `seen` of their coefficients; asks for what is ahead meanwhile. One load after another:
+  /// a gather of a register of coefficients takes longer, from near caches and far ones, and does not see what the row before
+  /// has just moved until the cache does.
   template <class C, class Seen>
   STEEPEST_INLINE C dot(Row row, const C* coef, Ahead ahead, const Seen& seen) const {
-#if defined(__AVX512VL__)
-    constexpr int N = gathered<C, I>;
-    using V = Simd<C, N>;
-    V sum(0.0);
-    unsigned beyond = 0;
-    runs(row, [&](Index from, Index to, const T* numbers) {
-      const auto add = [&](Index k, Index count) {
-        for (int asked = 0; asked < N; asked += ahead.step) ahead.ask();
-        const auto number = Simd<T, N>::load_first(numbers + (k - from), count);
-        const V at = seen(gather(coef, const_cast<const I*>(index) + k, count, I(last), beyond));
-        sum = sum + V(__builtin_convertvector(number.v, typename V::Native)) * at;
-      };
-      Index k = from;
-      for (; k + N <= to; k += N) add(k, N);
-      if (k < to) add(k, to - k);
-    });
-    ahead.ask_for_all();
-    return unless(beyond, sum.sum());
-#else
-    return dot_by_loads(row, coef, ahead, seen);
-#endif
-  }
-
-  template <class C>
-  STEEPEST_INLINE C dot(Row row, const C* coef, Ahead ahead) const {
-    return dot(row, coef, ahead, [](auto as_it_is) { return as_it_is; });
-  }
-
-  /// The same with one load after another. These are given what stores before them have not yet written; gathers wait for
-  /// the cache, for longer than they save where the row before has just moved the same coefficients.
-  template <class C, class Seen>
-  STEEPEST_INLINE C dot_by_loads(Row row, const C* coef, Ahead ahead, const Seen& seen) const {
     constexpr int N = entries_at_once<C>;
     using V = Simd<C, N>;
     V even(0.0), odd(0.0);
@@ -195,8 +164,8 @@ struct SparseReader {
   }
 
   template <class C>
-  STEEPEST_INLINE C dot_by_loads(Row row, const C* coef, Ahead ahead) const {
-    return dot_by_loads(row, coef, ahead, [](auto as_it_is) { return as_it_is; });
+  STEEPEST_INLINE C dot(Row row, const C* coef, Ahead ahead) const {
+    return dot(row, coef, ahead, [](auto as_it_is) { return as_it_is; });
   }
 
   /// Calls step(w, move, lane) for the coefficient and s times the number of each entry of a row; lanes are those that sums
