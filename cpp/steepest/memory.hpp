@@ -19,7 +19,7 @@ template <class T>
 struct HugePages {
   using value_type = T;
   static constexpr std::size_t page = std::size_t(2) << 20;
-  static constexpr std::size_t line = 64;
+  static constexpr std::size_t line = 64, few = 1024;
 
   HugePages() = default;
   template <class U>
@@ -36,6 +36,7 @@ struct HugePages {
       return static_cast<T*>(memory);
     }
 #endif
+    if (bytes > few) return static_cast<T*>(::operator new(bytes, std::align_val_t{line}));
     // Aligned here: the system's aligned pieces are cut out of larger ones, four times as slow where numbers are few. The
     // place before the numbers remembers where the piece begins.
     void* piece = ::operator new(bytes + line);
@@ -47,6 +48,7 @@ struct HugePages {
 #if defined(__linux__)
     if (count * sizeof(T) >= page) return std::free(memory);
 #endif
+    if (count * sizeof(T) > few) return ::operator delete(memory, std::align_val_t{line});
     ::operator delete(reinterpret_cast<void**>(memory)[-1]);
   }
 
