@@ -355,8 +355,8 @@ def test_a_search_that_leaves_the_numbers_claims_no_growth(bad: float) -> None:
 def test_a_line_search_that_fails_is_told_in_plain_words(loss: str, dtype: Any, why: str) -> None:
     X, y = data(dtype=dtype)
     failed = []
-    for seed in range(40):  # which starts lead there hangs on the last bits
-        x0 = np.random.default_rng(seed).normal(size=X.shape[1]).astype(dtype)
+    random = (np.random.default_rng(seed).normal(size=X.shape[1]).astype(dtype) for seed in range(40))
+    for x0 in (None, *random):  # which starts lead there hangs on the last bits
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", st.ConvergenceWarning)
             result = st.minimize(loss, (X, y), method="L-BFGS-B", tol=1e-12, epochs=2000, x0=x0)
