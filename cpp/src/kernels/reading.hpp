@@ -34,7 +34,7 @@ constexpr Index prefetch_run_rows = 512;
 template <class T>
 STEEPEST_INLINE void prefetch_row(const T* row, Index features) {
   const char* byte = reinterpret_cast<const char*>(row);
-  const Index bytes = features * Index(sizeof(T)) < 1024 ? features * Index(sizeof(T)) : 1024;
+  const Index bytes = features * Index(sizeof(T));
   for (Index at = 0; at < bytes; at += 64) __builtin_prefetch(byte + at, 0, 2);
   __builtin_prefetch(byte + bytes - 1, 0, 2);  // a row may begin anywhere in a line
 }

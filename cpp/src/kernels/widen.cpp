@@ -43,8 +43,10 @@ void widen_rows(const DenseRows<T>& rows, const Segment& segment, T* to) {
   const Index n = segment.count, d = rows.features, reachable = n + segment.ahead;
   const StoredReader<S> row(rows, segment);
   if (!row.gathers() && rows.row_stride == d) return widen_line(row(0), n * d, to);
+  constexpr Index ahead_bytes = 32 * 1024;
+  const Index fit = ahead_bytes / (d * Index(sizeof(S))), far = fit < 1 ? 1 : fit < prefetch_rows ? fit : prefetch_rows;
   for (Index i = 0; i < n; ++i) {
-    if (row.gathers() && i + prefetch_rows < reachable) prefetch_row(row(segment.soon(i + prefetch_rows)), d);
+    if (row.gathers() && i + far < reachable) prefetch_row(row(segment.soon(i + far)), d);
     widen_line(row(i), d, to + i * d);
   }
 }
