@@ -88,6 +88,23 @@ def test_the_batch_that_meets_no_number_is_named(batch_size: int) -> None:
         )
 
 
+def test_a_step_too_long_is_not_blamed_on_rows_behind_it() -> None:
+    X, y, _ = data(3, np.float64)
+    X[-1, 1] = np.nan
+    with pytest.warns(st.ConvergenceWarning, match="in batch [0-9] of epoch 0.*A smaller step_size"):
+        result = st.minimize(
+            "mse", (X, y), method="sgd", step_size=1e40, batch_size=10, epochs=2, shuffle=False, check_finite=False
+        )
+    assert result.nfev == result.nit + 2  # the batch that failed, and the best point at the end
+
+
+def test_an_infinite_penalty_ends_the_run_in_its_batch() -> None:
+    X, y, _ = data(20, np.float64)
+    options: dict[str, Any] = {"penalty": st.L2(1.0), "step_size": 1e9, "batch_size": 16, "shuffle": False}
+    with pytest.warns(st.ConvergenceWarning, match="in batch 1[0-9] of epoch 0"):
+        st.minimize("hinge", (X, y), method="sgd", **options)
+
+
 @pytest.mark.parametrize("shuffle", ["stream", "full", "once", False])
 def test_the_same_bits_for_any_number_of_threads(shuffle: Any) -> None:
     source = np.random.default_rng(0)

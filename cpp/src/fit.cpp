@@ -220,8 +220,11 @@ bool Fit<T>::run_epoch_by_sum() {
     const Index updates = went == segment.count ? batches : went / batch_size;
     batch_ += updates;
     updates_ += updates;
-    evaluations_ += updates;
-    if (went < segment.count) return met(running, segment);
+    const bool through = went == segment.count;
+    evaluations_ += updates + !through;
+    // Of single rows only their segment is known.
+    if (!through)
+      return met(running, batch_size == 1 ? segment : segment.part(went, std::min(batch_size, segment.count - went)));
     done += segment.count;
     pacer_->worked(segment.count);
   }

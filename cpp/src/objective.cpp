@@ -293,7 +293,7 @@ double PointwiseSum<T>::descend_by_rows(const Segment& segment, const T* step, c
   return met;
 }
 
-/// Rows are brought for many batches at once, unless a team packs them batch by batch.
+/// Rows are brought for many batches at once; scattered ones, which a team may pack, batch by batch.
 template <class T>
 Index PointwiseSum<T>::descend_in_batches(const Segment& segment, Index batch_size, const T* step,
                                           const Restraint& held, T* x, double& objectives) {
@@ -310,8 +310,10 @@ Index PointwiseSum<T>::descend_in_batches(const Segment& segment, Index batch_si
     for (Index at = 0; at < part.count; at += batch_size, ++step) {
       const Index rows = std::min(batch_size, part.count - at);
       std::fill_n(gradient, k, T(0));
-      const Chunk batch{chunk.rows, chunk.visible.part(at, rows), chunk.given.part(at, rows),
-                        chunk.weight ? chunk.weight + at : nullptr, y + at};
+      Segment visible = chunk.visible.part(at, rows);
+      if (chunk.visible.ahead == 0) visible.ahead = 0;  // the chunk is in a cache, or the last one
+      const Chunk batch{chunk.rows, visible, chunk.given.part(at, rows), chunk.weight ? chunk.weight + at : nullptr,
+                        y + at};
       const double total = evaluate(batch, x, gradient, scratch);
       if (!std::isfinite(total)) {
         objectives += total;
@@ -320,7 +322,9 @@ Index PointwiseSum<T>::descend_in_batches(const Segment& segment, Index batch_si
       const ElasticStep down{double(*step), double(rows) * data_.mean_weight, held.l1, held.l2};
       const double penalty = kernels_.rows.descend(down, gradient, d, x);
       if (data_.intercept) x[d] -= T(held.intercept_pace * down.length / down.divisor) * gradient[d];
-      objectives += total / data_.mean_weight + double(rows) * penalty;
+      const double met = total / data_.mean_weight + double(rows) * penalty;
+      objectives += met;
+      if (!std::isfinite(met)) return from + at;
     }
   }
   return segment.count;
