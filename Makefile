@@ -45,7 +45,7 @@ test-peers: $(VENV)/.peers ## Compare with PyTorch, JAX and optax (large downloa
 # A sanitizer must be loaded before Python, hence LD_PRELOAD. Peaks of memory are not those of a plain run.
 SANITIZED := $(VENV)/sanitized
 SANITIZED_TESTS := $(addprefix tests/test_,$(addsuffix .py,autodiff bad_input compile_and_draw minimize narrow nn \
-	nn_bad_input objective ops order outside penalties_of_all_kinds reduction row_losses rows rules_eager scaled sparse \
+	nn_bad_input objective ops order outside penalties_of_all_kinds reduction row_losses rows rules_eager scaled small_batches sparse \
 	sparse_lazy stratified threads traced))
 
 test-sanitized: $(VENV)/.installed ## Run tests of the core under the sanitizers for addresses and undefined behaviour (GCC on Linux)

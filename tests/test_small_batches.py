@@ -113,3 +113,24 @@ def test_the_same_bits_for_any_number_of_threads(shuffle: Any) -> None:
     options: dict[str, Any] = {"method": "sgd", "step_size": 0.1, "batch_size": 32, "epochs": 2, "shuffle": shuffle}
     one, two = (st.minimize("log_loss", (X, y), seed=1, n_threads=n, **options).x for n in (1, 2))
     assert np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("batch_size", [1, 10])
+def test_a_schedule_that_stops_the_run_loses_no_update(batch_size: int) -> None:
+    X, y, _ = data(5, np.float64)
+    options: dict[str, Any] = {"method": "sgd", "batch_size": batch_size, "shuffle": False, "epochs": 1}
+    calls = 0
+
+    def steps(time: float) -> float:
+        nonlocal calls
+        calls += 1
+        if calls > 30:
+            raise KeyboardInterrupt
+        return 0.1
+
+    with pytest.raises(st.Interrupted) as interrupted:
+        st.minimize("log_loss", (X, y), step_size=steps, **options)
+    first = slice(0, 30 * batch_size)
+    expected = st.minimize("log_loss", (X[first], y[first]), step_size=0.1, **options)
+    assert interrupted.value.result.nit == expected.nit == 30
+    np.testing.assert_allclose(interrupted.value.result.x, expected.x)

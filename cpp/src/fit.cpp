@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <utility>
 
 namespace steepest {
@@ -211,11 +212,20 @@ bool Fit<T>::run_epoch_by_sum() {
   batch_ = 0;
   if (options_.steady) std::fill(steps_.begin(), steps_.end(), T(step_ = next_step(double(epoch_), 0)));
   for (Index done = 0; done < n_;) {
-    const Segment segment = next_rows(std::min(batches_at_once * batch_size, n_ - done));
-    const Index batches = (segment.count + batch_size - 1) / batch_size;
-    for (Index i = 0; i < batches && !options_.steady; ++i)
-      steps_[std::size_t(i)] =
-          T(step_ = next_step(double(epoch_) + double(batch_ + i) / double(updates_per_epoch_), 0));
+    Segment segment = next_rows(std::min(batches_at_once * batch_size, n_ - done));
+    Index batches = (segment.count + batch_size - 1) / batch_size;
+    // A schedule that stops the run leaves the updates that it has given steps for.
+    std::exception_ptr stopped;
+    for (Index i = 0; i < batches && !options_.steady; ++i) {
+      try {
+        steps_[std::size_t(i)] =
+            T(step_ = next_step(double(epoch_) + double(batch_ + i) / double(updates_per_epoch_), 0));
+      } catch (...) {
+        stopped = std::current_exception();
+        segment = segment.part(0, i * batch_size);
+        batches = i;
+      }
+    }
     const Index went = sum_.descend(segment, batch_size, steps_.data(), options_.held, x_.data(), running);
     const Index updates = went == segment.count ? batches : went / batch_size;
     batch_ += updates;
@@ -225,6 +235,7 @@ bool Fit<T>::run_epoch_by_sum() {
     // Of single rows only their segment is known.
     if (!through)
       return met(running, batch_size == 1 ? segment : segment.part(went, std::min(batch_size, segment.count - went)));
+    if (stopped) std::rethrow_exception(stopped);
     done += segment.count;
     pacer_->worked(segment.count);
   }
