@@ -105,16 +105,6 @@ def test_an_infinite_penalty_ends_the_run_in_its_batch() -> None:
         st.minimize("hinge", (X, y), method="sgd", **options)
 
 
-@pytest.mark.parametrize("shuffle", ["stream", "full", "once", False])
-def test_the_same_bits_for_any_number_of_threads(shuffle: Any) -> None:
-    source = np.random.default_rng(0)
-    X = source.normal(size=(90_000, 28)).astype(np.float32)
-    y = np.where(X[:, 0] > 0, 1, -1).astype(np.float32)
-    options: dict[str, Any] = {"method": "sgd", "step_size": 0.1, "batch_size": 32, "epochs": 2, "shuffle": shuffle}
-    one, two = (st.minimize("log_loss", (X, y), seed=1, n_threads=n, **options).x for n in (1, 2))
-    assert np.array_equal(one, two)
-
-
 @pytest.mark.parametrize("batch_size", [1, 10])
 def test_a_schedule_that_stops_the_run_loses_no_update(batch_size: int) -> None:
     X, y, _ = data(5, np.float64)
