@@ -202,7 +202,7 @@ def test_a_signal_handlers_exception_reaches_the_caller(outside: bool) -> None:
 def test_a_signal_handler_that_returns_does_no_harm() -> None:
     rung: list[int] = []
     before = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
-    signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+    signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
     X, y = st.data.logistic(20_000, 10, seed=0)
     try:
         result = st.minimize("log_loss", (X, y), method="sgd", batch_size=16, epochs=100, seed=0)

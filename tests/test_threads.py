@@ -34,7 +34,7 @@ def test_threadpoolctl_may_say_less() -> None:
         assert _threads.default_threads() == 1
 
 
-@pytest.mark.parametrize("batch_size", [7, 32, 300, 5000, 40_000])
+@pytest.mark.parametrize("batch_size", [7, 32, 300, 700, 5000, 40_000])
 @pytest.mark.parametrize("layout", ["C", "F", "strided"])
 @pytest.mark.parametrize("shuffle", ["stream", "full", False])
 def test_the_bits_do_not_depend_on_threads(batch_size: int, layout: str, shuffle: str | bool) -> None:
@@ -51,6 +51,8 @@ def test_the_bits_do_not_depend_on_threads(batch_size: int, layout: str, shuffle
             epochs=2,
             shuffle=shuffle,
             seed=3,
+            fit_intercept=batch_size % 2 == 0,
+            penalty=st.ElasticNet(1e-4) if layout == "C" else None,
             n_threads=threads,
         )
         for threads in (1, 2, 3, 8)

@@ -12,12 +12,16 @@ namespace {
 
 using Index = std::int64_t;
 
-constexpr Index most_chunk_rows = 2048, least_chunk_rows = 16;
+constexpr Index most_chunk_rows = RowSum<float>::most_descended, least_chunk_rows = 16;
 
 /// A share is worth a handshake between threads, some hundred nanoseconds on an idle machine and more on a busy one, where
 /// its rows take as long as so many bytes in sequence.
 constexpr Index share_bytes = 12 * 1024;
 constexpr Index most_shares = 16, least_share_rows = 16;
+
+/// One score a row is so little work that a team is worth its handshakes from so many bytes on; less is one thread's, share by
+/// share.
+constexpr Index pointwise_team_bytes = 40 * 1024;
 
 /// A row that may lie anywhere takes as long as so many bytes in sequence: each of its lines is waited for, and its target.
 constexpr Index longest_packed = 1024;
@@ -45,7 +49,8 @@ DenseSum<T>::DenseSum(const RowData<T>& data, Index scores, const Cut& cut)
     data_.intercept = true;
   }
   chunk_rows_ = std::clamp(cut.chunk_bytes / (row_bytes_ + cut.scratch_bytes), least_chunk_rows, most_chunk_rows);
-  chunk_rows_ -= chunk_rows_ % least_chunk_rows;  // whole registers
+  // Whole blocks of the kernels that go by blocks, and whole registers.
+  chunk_rows_ -= chunk_rows_ % (chunk_rows_ < RowKernels<T>::block_rows ? least_chunk_rows : RowKernels<T>::block_rows);
   chunk_rows_ = std::max<Index>(1, std::min(chunk_rows_, data.rows.rows));
   const Index k = scores * (width_ + data_.intercept);
   partial_size_ = k + 2 * Index(cache_line / sizeof(T));  // two lines apart wherever the first begins
@@ -64,10 +69,19 @@ void DenseSum<T>::use(Team* team) {
 template <class T>
 Index DenseSum<T>::shares_of(const Segment& segment) const {
   if (packs_ahead(segment)) return 1;
-  const Index row_cost = segment.scattered ? scattered_bytes(row_bytes_) : row_bytes_;
   const Index most = std::min(most_shares, segment.count / std::max(cut_.share_rows, least_share_rows));
-  const auto shares = std::uint64_t(std::min(segment.count * row_cost / share_bytes, most));
+  const auto shares = std::uint64_t(std::min(cost(segment) / share_bytes, most));
   return std::max<Index>(1, Index(std::bit_floor(shares)));
+}
+
+template <class T>
+Index DenseSum<T>::cost(const Segment& segment) const {
+  return segment.count * (segment.scattered ? scattered_bytes(row_bytes_) : row_bytes_);
+}
+
+template <class T>
+Team* DenseSum<T>::team_for(const Segment& segment) const {
+  return cost(segment) < cut_.team_bytes ? nullptr : team_;
 }
 
 template <class T>
@@ -103,6 +117,7 @@ double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient) {
   if (!straight && Index(partial_.size()) < shares * partial_size_)
     partial_.resize(std::size_t(shares * partial_size_));
   std::array<Value, most_shares> values;
+  Team* const team = team_for(segment);
   const auto own_share = [&](std::uint32_t i, int thread) {
     const Index from = segment.count * i / shares, to = segment.count * (i + 1) / shares;
     T* own = gradient;
@@ -110,10 +125,10 @@ double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient) {
       own = partial_.data() + Index(i) * partial_size_;
       std::fill_n(own, k, T(0));
     }
-    const Segment rows = team_ ? segment.share(from, to - from) : segment.part(from, to - from);
+    const Segment rows = team ? segment.share(from, to - from) : segment.part(from, to - from);
     values[i].value = walk(rows, x, own, scratch_[std::size_t(thread)]);
   };
-  share(team_, std::uint32_t(shares), own_share);
+  share(team, std::uint32_t(shares), own_share);
   double total = values[0].value;
   for (Index i = 1; i < shares; ++i) {
     total += values[std::size_t(i)].value;
@@ -169,9 +184,15 @@ double DenseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scratc
 }
 
 template <class T>
-auto DenseSum<T>::brought(Segment given, Scratch& scratch, bool widens) const -> Chunk {
+Segment DenseSum<T>::asking(Segment given) const {
+  if (data_.rows.rows * row_bytes_ <= always_cached) given.ahead = 0;
+  return given;
+}
+
+template <class T>
+auto DenseSum<T>::brought(const Segment& rows_given, Scratch& scratch, bool widens) const -> Chunk {
   const DenseRows<T>& rows = data_.rows;
-  if (rows.rows * row_bytes_ <= always_cached) given.ahead = 0;
+  const Segment given = asking(rows_given);
   const bool by_columns = rows.column_major() && !rows.row_major() && !cut_.packs_columns;
   const bool in_registers = widens && rows.row_major() && kernels_.widening.predict;
   const bool in_place = rows.narrow() ? in_registers : rows.constant() || rows.row_major() || by_columns;
@@ -245,7 +266,12 @@ std::string DenseSum<T>::complaint(const Segment& segment) const {
 template <class T>
 PointwiseSum<T>::PointwiseSum(std::size_t loss, std::vector<double> params, const RowData<T>& data)
     : DenseSum<T>(data, 1,
-                  {.chunk_bytes = 64 * 1024, .scratch_bytes = 0, .share_rows = 1, .packs_ahead = true, .widens = true}),
+                  {.chunk_bytes = 64 * 1024,
+                   .scratch_bytes = 0,
+                   .share_rows = 1,
+                   .team_bytes = pointwise_team_bytes,
+                   .packs_ahead = true,
+                   .widens = true}),
       loss_(kernels_.losses[loss]), change_(kernels_.curvature.losses[loss]), params_(std::move(params)) {
   this->use(nullptr);
 }
@@ -259,6 +285,7 @@ void PointwiseSum<T>::reserve(Scratch& s) const {
 template <class T>
 bool PointwiseSum<T>::descends(Index batch_size) const {
   if (data_.scaling) return false;
+  if (fit_registers(data_.rows)) return batch_size <= this->most_descended;
   if (data_.rows.constant() || batch_size > 1) return batch_size <= chunk_rows_ && this->undivided(batch_size);
   return data_.rows.row_major();
 }
@@ -297,11 +324,9 @@ double PointwiseSum<T>::descend_by_rows(const Segment& segment, const T* step, c
 template <class T>
 Index PointwiseSum<T>::descend_in_batches(const Segment& segment, Index batch_size, const T* step,
                                           const Restraint& held, T* x, double& objectives) {
-  const Index d = data_.rows.features, k = d + data_.intercept;
+  if (fit_registers(data_.rows)) return descend_in_registers(segment, batch_size, step, held, x, objectives);
   const Index at_once = segment.scattered ? batch_size : chunk_rows_ / batch_size * batch_size;
   Scratch& scratch = this->scratch();
-  scratch.gradient.resize(std::size_t(k));
-  T* gradient = scratch.gradient.data();
   for (Index from = 0; from < segment.count; from += at_once) {
     const Segment part = segment.part(from, std::min(at_once, segment.count - from));
     const auto ready = this->packed(part);
@@ -309,25 +334,110 @@ Index PointwiseSum<T>::descend_in_batches(const Segment& segment, Index batch_si
     const T* y = chunk.y ? chunk.y : along(data_.y, chunk.given, scratch.y);
     for (Index at = 0; at < part.count; at += batch_size, ++step) {
       const Index rows = std::min(batch_size, part.count - at);
-      std::fill_n(gradient, k, T(0));
       Segment visible = chunk.visible.part(at, rows);
       if (chunk.visible.ahead == 0) visible.ahead = 0;  // the chunk is in a cache, or the last one
       const Chunk batch{chunk.rows, visible, chunk.given.part(at, rows), chunk.weight ? chunk.weight + at : nullptr,
                         y + at};
-      const double total = evaluate(batch, x, gradient, scratch);
-      if (!std::isfinite(total)) {
-        objectives += total;
+      T* gradient = cleared_gradient();
+      if (!descend_by(gradient, evaluate(batch, x, gradient, scratch), rows, *step, held, x, objectives))
         return from + at;
-      }
-      const ElasticStep down{double(*step), double(rows) * data_.mean_weight, held.l1, held.l2};
-      const double penalty = kernels_.rows.descend(down, gradient, d, x);
-      if (data_.intercept) x[d] -= T(held.intercept_pace * down.length / down.divisor) * gradient[d];
-      const double met = total / data_.mean_weight + double(rows) * penalty;
-      objectives += met;
-      if (!std::isfinite(met)) return from + at;
     }
   }
   return segment.count;
+}
+
+/// All batches are of one size but the last.
+template <class T>
+Index PointwiseSum<T>::descend_in_registers(const Segment& segment, Index batch_size, const T* step,
+                                            const Restraint& held, T* x, double& objectives) {
+  const Index rest = segment.count % batch_size, whole = segment.count - rest;
+  Index went = 0;
+  if (whole > 0) went = descend_alike(segment.part(0, whole), batch_size, step, held, x, objectives);
+  if (rest > 0 && went == whole)
+    went += descend_alike(segment.part(whole, rest), rest, step + whole / batch_size, held, x, objectives);
+  return went;
+}
+
+/// A team shares each batch, where they are large, or packs it, where its rows are scattered; else one kernel walks through
+/// all. Either way has the same bits.
+template <class T>
+Index PointwiseSum<T>::descend_alike(const Segment& segment, Index size, const T* step, const Restraint& held, T* x,
+                                     double& objectives) {
+  const Segment first = segment.part(0, size);
+  const Index shares = this->shares_of(first);
+  const bool shared = !kernels_in_place() || (shares > 1 && this->team_for(first));
+  const Index at_once = shared || (segment.scattered && this->team()) ? size : segment.count;
+  for (Index from = 0; from < segment.count; from += at_once, step += at_once / size) {
+    const Segment part = segment.part(from, at_once);
+    if (shared) {
+      T* gradient = cleared_gradient();
+      if (!descend_by(gradient, this->in_shares(part, x, gradient), size, *step, held, x, objectives)) return from;
+      continue;
+    }
+    const SmallBatches<T> batches{size, shares, step, data_.mean_weight, held};
+    const auto descend = [&](const DenseRows<T>& rows, const Segment& visible, const RowLosses<T>& losses) {
+      return (rows.narrow() ? kernels_.widening.descend_in_registers
+                            : kernels_.rows.descend_in_registers)(rows, visible, losses, batches, x, &objectives);
+    };
+    const auto ready = this->packed(part);
+    const Index went = ready ? descend(ready->rows, ready->visible, losses_of(ready->y, ready->weight))
+                             : descend(data_.rows, this->asking(part), losses_in_place(part));
+    if (went < at_once) return from + went;
+  }
+  return segment.count;
+}
+
+template <class T>
+T* PointwiseSum<T>::cleared_gradient() {
+  std::vector<T>& gradient = this->scratch().gradient;
+  gradient.assign(std::size_t(data_.rows.features + data_.intercept), T(0));
+  return gradient.data();
+}
+
+/// One step down the gradient of a batch; false where no number was met.
+template <class T>
+bool PointwiseSum<T>::descend_by(const T* gradient, double total, Index rows, T step, const Restraint& held, T* x,
+                                 double& objectives) {
+  double met = total / data_.mean_weight;
+  if (std::isfinite(total)) {
+    const ElasticStep down{double(step), double(rows) * data_.mean_weight, held.l1, held.l2, held.intercept_pace};
+    met += double(rows) * kernels_.rows.descend(down, gradient, data_.rows.features, data_.intercept, x);
+  }
+  objectives += met;
+  return std::isfinite(met);
+}
+
+template <class T>
+RowLosses<T> PointwiseSum<T>::losses_of(const T* y, const T* weight) const {
+  return {loss_, params_.data(), y, weight, data_.intercept};
+}
+
+template <class T>
+RowLosses<T> PointwiseSum<T>::losses_in_place(const Segment& segment) const {
+  return losses_of(data_.y + segment.begin, data_.weight ? data_.weight + segment.begin : nullptr);
+}
+
+template <class T>
+bool PointwiseSum<T>::fit_registers(const DenseRows<T>& rows) const {
+  return !rows.constant() && rows.row_major() && rows.features <= kernels_.rows.in_registers;
+}
+
+template <class T>
+bool PointwiseSum<T>::kernels_in_place() const {
+  return !data_.rows.narrow() || kernels_.widening.sum_in_registers;
+}
+
+template <class T>
+double PointwiseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const {
+  if (direction_ || noted_ || !fit_registers(data_.rows) || !kernels_in_place())
+    return DenseSum<T>::walk(segment, x, gradient, scratch);
+  const auto sum = data_.rows.narrow() ? kernels_.widening.sum_in_registers : kernels_.rows.sum_in_registers;
+  double total = 0;
+  for (Index from = 0; from < segment.count; from += chunk_rows_) {
+    const Segment part = segment.part(from, std::min(chunk_rows_, segment.count - from));
+    total += sum(data_.rows, this->asking(part), losses_in_place(part), x, gradient);
+  }
+  return total;
 }
 
 /// One parameter that many rows share: it stays in a register, and a batch costs no more than its targets.
@@ -376,14 +486,16 @@ double PointwiseSum<T>::evaluate(const Chunk& chunk, const T* x, T* gradient, Sc
     if (gradient) gradient[0] += T(sums.slope);
     return sums.value;
   }
+  // First, so that they are where registers load them from by the time these do.
+  const T* y = targets ? targets : along(data_.y, given, scratch.y);
+  if (!direction_ && !noted_ && !visible.offset && !rows.narrow() && fit_registers(rows))
+    return kernels_.rows.sum_in_registers(rows, visible, losses_of(y, weight), x, gradient);
   const T intercept = data_.intercept ? x[data_.rows.features] : T(0);
   T *z = scratch.prediction.data(), *slope = scratch.slope.data();
   const auto [predict, accumulate] = rows.narrow() ? std::pair(kernels_.widening.predict, kernels_.widening.accumulate)
                                      : rows.row_major() || rows.constant()
                                          ? std::pair(kernels_.rows.predict, kernels_.rows.accumulate)
                                          : std::pair(kernels_.rows.predict_columns, kernels_.rows.accumulate_columns);
-  // First, so that they are where registers load them from by the time these do.
-  const T* y = targets ? targets : along(data_.y, given, scratch.y);
   predict(rows, visible, x, intercept, z);
   double total = 0;
   if (direction_) {

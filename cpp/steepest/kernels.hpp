@@ -18,10 +18,16 @@
 
 namespace steepest {
 
-/// A step down a gradient under an elastic penalty: its length, what the gradient is divided by, the penalty's strengths.
+/// A step down a gradient under an elastic penalty: its length, what the gradient is divided by, the penalty's strengths, the
+/// factor of an intercept's step.
 struct ElasticStep {
-  double length, divisor, l1 = 0, l2 = 0;
+  double length, divisor, l1, l2, intercept_pace;
 };
+
+template <class T>
+struct RowLosses;
+template <class T>
+struct SmallBatches;
 
 template <class T>
 struct RowKernels {
@@ -36,8 +42,20 @@ struct RowKernels {
   void (*pack)(const DenseRows<T>&, const Segment&, T* packed);
   /// to[i] = from[row i of the segment], for segments with offsets.
   void (*gather)(const T* from, const Segment&, T* to);
-  /// x goes the step, and is soft-thresholded. Returns the penalty of x as it was.
-  double (*descend)(const ElasticStep&, const T* gradient, std::int64_t count, T* x);
+  /// x goes the step: so many coefficients, which are soft-thresholded, and an intercept if there is one. Returns the penalty of
+  /// x as it was.
+  double (*descend)(const ElasticStep&, const T* gradient, std::int64_t coefficients, bool intercept, T* x);
+  /// Rows of C order with at most so many features: the two functions below walk through such. The parameters x and the gradient
+  /// are coefficients, then the intercept if there is one.
+  std::int64_t in_registers;
+  /// They go by blocks of so many.
+  static constexpr std::int64_t block_rows = 64;
+  /// The sum of the losses over a segment; gradient += its gradient, unless that is null.
+  double (*sum_in_registers)(const DenseRows<T>&, const Segment&, const RowLosses<T>&, const T* x, T* gradient);
+  /// Plain descent by the batches of a segment, all of them whole. Adds their sums of objectives. Returns how many rows went by
+  /// before a batch that met no number, if one did.
+  std::int64_t (*descend_in_registers)(const DenseRows<T>&, const Segment&, const RowLosses<T>&, const SmallBatches<T>&,
+                                       T* x, double* objectives);
   /// to += from.
   void (*add)(const T* from, std::int64_t count, T* to);
   T (*sum)(const T* numbers, std::int64_t count);
@@ -51,6 +69,9 @@ struct WideningKernels {
   /// As those of RowKernels<T> for C order, widening in registers; null in double, which narrow rows rarely meet.
   void (*predict)(const DenseRows<T>&, const Segment&, const T* coef, T intercept, T* z);
   void (*accumulate)(const DenseRows<T>&, const Segment&, const T* slope, T* gradient);
+  double (*sum_in_registers)(const DenseRows<T>&, const Segment&, const RowLosses<T>&, const T* x, T* gradient);
+  std::int64_t (*descend_in_registers)(const DenseRows<T>&, const Segment&, const RowLosses<T>&, const SmallBatches<T>&,
+                                       T* x, double* objectives);
   /// Copies the rows of a segment, from any strides, into C order.
   void (*widen)(const DenseRows<T>&, const Segment&, T* packed);
   /// Copies the rows of a segment, from F order, into F order with columns this far apart.
@@ -107,6 +128,26 @@ struct LossKernels {
   double (*descend)(const double* params, const DenseRows<T>&, const Segment&, const SingleRows<T>&);
   /// Each row's value and slope.
   void (*pointwise)(const double* params, std::int64_t n, const T* y, const T* z, T* value, T* slope);
+};
+
+/// The losses of rows.
+template <class T>
+struct RowLosses {
+  const LossKernels<T>& loss;
+  const double* params;
+  const T* y;       ///< one for each row, as they lie: where a segment has offsets, its rows' are at these
+  const T* weight;  ///< likewise; may be null
+  bool intercept;
+};
+
+/// Plain descent by small batches, all of one size.
+template <class T>
+struct SmallBatches {
+  std::int64_t size;
+  std::int64_t shares;  ///< each is summed by itself, as threads would
+  const T* step;        ///< one for each batch
+  double mean_weight;
+  const Restraint& held;
 };
 
 /// Plain descent on the columns that a batch touches.

@@ -48,6 +48,8 @@ class RowSum {
   virtual void keep_scores(bool /*on*/) {}
   /// Whether this sum has a way of its own, descend(), for plain descent in batches of so many rows.
   virtual bool descends(std::int64_t /*batch_size*/) const { return false; }
+  /// Batches of more rows than that are none of descend()'s: its segments hold whole batches, which orders hand out up to here.
+  static constexpr std::int64_t most_descended = 2048;
   /// Plain descent of x in batches of so many rows over a segment, with a step for each batch. Adds to `objectives` the sum,
   /// row by row, of the objectives met; returns how many rows it went through before one that is no finite number.
   virtual std::int64_t descend(const Segment&, std::int64_t /*batch_size*/, const T* /*step*/, const Restraint&,
@@ -120,10 +122,18 @@ class DenseSum : public RowSum<T> {
   };
 
   /// Rows near enough to be read twice, of a segment no longer than a chunk; narrow ones only where kernels widen them.
-  Chunk brought(Segment given, Scratch& scratch, bool widens) const;
+  Chunk brought(const Segment& rows_given, Scratch& scratch, bool widens) const;
+  /// With nothing ahead where rows need not be asked for.
+  Segment asking(Segment given) const;
   /// Scattered rows that the team has packed ahead; nothing where they are to be fetched in place.
   std::optional<Chunk> packed(const Segment& given);
   Scratch& scratch() { return scratch_[0]; }
+  bool team() const { return team_ != nullptr; }
+  /// The sum over a segment and its gradient, if that is not null: share by share, by the team where that is worth it.
+  double in_shares(const Segment& segment, const T* x, T* gradient);
+  std::int64_t shares_of(const Segment& segment) const;
+  /// Who shares a segment: nobody, where it costs less than that is worth.
+  Team* team_for(const Segment& segment) const;
   /// Whether batches of so many rows are cut into no shares, in whatever order they come.
   bool undivided(std::int64_t batch_size) const;
 
@@ -131,6 +141,7 @@ class DenseSum : public RowSum<T> {
     std::int64_t chunk_bytes;     ///< of rows and scratch in a chunk
     std::int64_t scratch_bytes;   ///< per row
     std::int64_t share_rows;      ///< a share is at least as many rows
+    std::int64_t team_bytes = 0;  ///< of a batch, from which on a team shares it
     std::int64_t added_rows = 0;  ///< so many rows of a chunk change a gradient once
     std::int64_t targets = 1;     ///< per row
     bool packs_columns = false;   ///< F order is not read in place
@@ -143,6 +154,8 @@ class DenseSum : public RowSum<T> {
   /// The sum over a chunk; its gradient is added to `gradient` unless that is null. Where columns are scaled, parameters are
   /// folded ones, which always have intercepts.
   virtual double evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const = 0;
+  /// The sum over a segment of any length, chunk by chunk unless there is a better way.
+  virtual double walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const;
   /// Makes room for a chunk.
   virtual void reserve(Scratch& scratch) const = 0;
 
@@ -157,10 +170,9 @@ class DenseSum : public RowSum<T> {
   const T* direction_ = nullptr;  ///< what is asked for is not the gradient but how it changes along this; else null
 
  private:
-  double in_shares(const Segment& segment, const T* x, T* gradient);
-  double walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const;
-  std::int64_t shares_of(const Segment& segment) const;
   bool packs_ahead(const Segment& segment) const;
+  /// In bytes that take as long in sequence.
+  std::int64_t cost(const Segment& segment) const;
 
   Cut cut_;
   bool intercept_;  // that the parameters have
@@ -197,6 +209,20 @@ class PointwiseSum final : public DenseSum<T> {
                                 T* x, double& objectives);
   std::int64_t descend_in_batches(const Segment& segment, std::int64_t batch_size, const T* step, const Restraint& held,
                                   T* x, double& objectives);
+  std::int64_t descend_in_registers(const Segment& segment, std::int64_t batch_size, const T* step,
+                                    const Restraint& held, T* x, double& objectives);
+  std::int64_t descend_alike(const Segment& segment, std::int64_t size, const T* step, const Restraint& held, T* x,
+                             double& objectives);
+  T* cleared_gradient();
+  bool descend_by(const T* gradient, double total, std::int64_t rows, T step, const Restraint& held, T* x,
+                  double& objectives);
+  /// Whether rows are of C order and so narrow that parameters and gradient stay in registers.
+  bool fit_registers(const DenseRows<T>& rows) const;
+  /// Whether the kernels that do so read rows as they are stored; else they are widened first.
+  bool kernels_in_place() const;
+  RowLosses<T> losses_of(const T* y, const T* weight) const;
+  RowLosses<T> losses_in_place(const Segment& segment) const;
+  double walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const override;
   double descend_by_rows(const Segment& segment, const T* step, const Restraint& held, T* x);
   double evaluate(const Chunk& chunk, const T* x, T* gradient, Scratch& scratch) const override;
   void reserve(Scratch& scratch) const override;

@@ -50,7 +50,7 @@ struct Segment {
 
   std::int64_t operator[](std::int64_t i) const { return begin + (offset ? std::int64_t(offset[i]) : i); }
   /// Where among the offsets the row is that will be visited as number i; i may reach beyond the segment, to what is ahead.
-  std::int64_t soon(std::int64_t i) const {
+  [[gnu::always_inline]] std::int64_t soon(std::int64_t i) const {
     if (skip == 0 || i < left) return i;
     return i + (i - left < own ? skip : (1 + std::uint32_t(i - left) / std::uint32_t(own)) * skip);
   }

@@ -265,6 +265,12 @@ STEEPEST_INLINE V abs(V a) {
   return V::from_bits(a.bits() & (~Unsigned(0) >> 1));
 }
 
+/// a, moved towards zero by the threshold, but not beyond it.
+template <class V>
+STEEPEST_INLINE V soft_threshold(V a, V threshold) {
+  return a - max(min(a, threshold), -threshold);
+}
+
 /// -1, 0 or 1.
 template <class V>
 STEEPEST_INLINE V sign(V a) {

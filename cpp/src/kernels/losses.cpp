@@ -191,8 +191,6 @@ struct LossLoops {
     }
   };
 
-  STEEPEST_INLINE static V soft_threshold(V w, V threshold) { return w - ops::max(ops::min(w, threshold), -threshold); }
-
   /// How many rows ahead single ones are asked for, narrow and wide.
   static constexpr Index narrow_ahead = 12, wide_ahead = 3;
 
@@ -246,7 +244,7 @@ struct LossLoops {
       if (d.intercept) intercept -= pace * move_along;
       if constexpr (Thresholds) {
         const V threshold(double(d.step[i]) * d.held.l1);
-        for (int k = 0; k < Registers; ++k) w[k] = soft_threshold(w[k], threshold);
+        for (int k = 0; k < Registers; ++k) w[k] = ops::soft_threshold(w[k], threshold);
         z = dot(w, next) + intercept;
       } else {
         z = unmoved - move_along * along;
@@ -294,7 +292,7 @@ struct LossLoops {
       const auto moved = [&](V before, V along) {
         squares = before * before + squares;
         sizes = ops::abs(before) + sizes;
-        return soft_threshold(kept * before - move * along, threshold);
+        return ops::soft_threshold(kept * before - move * along, threshold);
       };
       for (j = 0; j + 2 * N <= whole; j += 2 * N) {
         ask();

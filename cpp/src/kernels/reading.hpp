@@ -20,7 +20,17 @@ struct RowReader {
   RowReader(const DenseRows<T>& rows, const Segment& segment)
       : first(rows.data + segment.begin * rows.row_stride), offset(segment.offset), stride(rows.row_stride) {}
 
+  STEEPEST_INLINE static constexpr bool gathers() { return Gathered; }
   STEEPEST_INLINE const T* operator()(Index i) const { return first + (Gathered ? Index(offset[i]) : i) * stride; }
+  /// The same rows from another on.
+  STEEPEST_INLINE RowReader from(Index i) const {
+    RowReader shifted = *this;
+    if constexpr (Gathered)
+      shifted.offset += i;
+    else
+      shifted.first += i * stride;
+    return shifted;
+  }
 };
 
 /// Rows wait for memory, not for arithmetic: ask for a row some rows before it is needed. The second-level cache
@@ -39,6 +49,14 @@ STEEPEST_INLINE void prefetch_row(const T* row, Index features) {
   __builtin_prefetch(byte + bytes - 1, 0, 2);  // a row may begin anywhere in a line
 }
 
+/// A row of so many lines.
+template <int Lines, class S>
+STEEPEST_INLINE void prefetch_lines(const S* row, Index last) {
+  // A plain loop: a lambda that does nothing but this has no effect in a compiler's eyes, and calls of it are left out.
+  for (int k = 0; k < Lines; ++k) __builtin_prefetch(row + k * (64 / Index(sizeof(S))), 0, 2);
+  __builtin_prefetch(row + last, 0, 2);  // a row may begin anywhere in a line
+}
+
 /// Asks for the rows behind those of a segment, evenly over both passes through it, one for every two rows: the second pass
 /// reads from the cache, and would leave the memory idle.
 template <int Lines, class Reader>
@@ -54,11 +72,7 @@ class Lookout {
 
  private:
   STEEPEST_INLINE void ask(Index i) const {
-    if (i >= reachable_) return;
-    const auto* row = row_(segment_.soon(i));
-    // A plain loop: a lambda that does nothing but this has no effect in a compiler's eyes, and calls of it are left out.
-    for (int k = 0; k < Lines; ++k) __builtin_prefetch(row + k * (64 / Index(sizeof(*row))), 0, 2);
-    __builtin_prefetch(row + last_, 0, 2);  // a row may begin anywhere in a line
+    if (i < reachable_) prefetch_lines<Lines>(row_(segment_.soon(i)), last_);
   }
 
   const Reader& row_;
@@ -150,6 +164,20 @@ STEEPEST_INLINE Vector<T> load_at(const T* from, const std::uint32_t* offset, bo
   Vector<T> result;
   for (int k = 0; k < N; ++k) result.v[k] = from[offset[k]];
   return result;
+}
+
+template <class T>
+T sum(const T* numbers, Index count) {
+  constexpr int N = lanes<T>;
+  Vector<T> even(0.0), odd(0.0);
+  Index i = 0;
+  for (; i + 2 * N <= count; i += 2 * N) {
+    even = even + Vector<T>::load(numbers + i);
+    odd = odd + Vector<T>::load(numbers + i + N);
+  }
+  T total = (even + odd).sum();
+  for (; i < count; ++i) total += numbers[i];
+  return total;
 }
 
 template <class T>

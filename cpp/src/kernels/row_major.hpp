@@ -48,18 +48,28 @@ STEEPEST_INLINE auto lookout_of(const Reader& row, Index d, const Segment& segme
   return Lookout<lines, Reader>(row, d, segment);
 }
 
-template <int Registers, class T, class Reader>
-void predict_narrow(const Reader& row, Index d, const Segment& segment, const T* coef, T intercept, T* z) {
+/// A row of coefficients, or of the gradient, in registers.
+template <int Registers, class T>
+struct Parts {
+  Vector<T> part[Registers];
+};
+
+template <int Registers, class T>
+STEEPEST_INLINE Parts<Registers, T> parts_of(const T* numbers, Index last) {
+  Parts<Registers, T> all;
+  unrolled<Registers>([&]<int K>() { all.part[K] = part_of<K, Registers, T>(numbers, last); });
+  return all;
+}
+
+template <int Registers, class T, class Reader, class Lookout>
+STEEPEST_INLINE void predict_parts(const Reader& row, Index n, Index last, const Parts<Registers, T>& w, T intercept,
+                                   const Lookout& lookout, T* z) {
   constexpr int N = lanes<T>;
-  const Index last = d - (Registers - 1) * N, n = segment.count;
-  const auto lookout = lookout_of<Registers, T>(row, d, segment);
-  Vector<T> w[Registers];
-  unrolled<Registers>([&]<int K>() { w[K] = part_of<K, Registers, T>(coef, last); });
   const auto product = [&](Index i) STEEPEST_INLINE_LAMBDA {
     if (i % 2 == 0) lookout.first_pass(i);
     const auto* x = row(i);
     Vector<T> sum(0.0);
-    unrolled<Registers>([&]<int K>() { sum = w[K] * part_of<K, Registers, T>(x, last) + sum; });
+    unrolled<Registers>([&]<int K>() { sum = w.part[K] * part_of<K, Registers, T>(x, last) + sum; });
     return sum;
   };
   Index i = 0;
@@ -67,6 +77,13 @@ void predict_narrow(const Reader& row, Index d, const Segment& segment, const T*
     (ops::sums<Vector<T>>([&](int k) STEEPEST_INLINE_LAMBDA { return product(i + k); }) + Vector<T>(intercept))
         .store(z + i);
   for (; i < n; ++i) z[i] = product(i).sum() + intercept;
+}
+
+template <int Registers, class T, class Reader>
+void predict_narrow(const Reader& row, Index d, const Segment& segment, const T* coef, T intercept, T* z) {
+  const Index last = d - (Registers - 1) * lanes<T>;
+  predict_parts(row, segment.count, last, parts_of<Registers>(coef, last), intercept,
+                lookout_of<Registers, T>(row, d, segment), z);
 }
 
 /// Wide rows that meet each register of coefficients, or of the gradient, together; those left over come one by one.
@@ -152,11 +169,10 @@ STEEPEST_INLINE void predict_rows(const Reader& row, Index d, const Segment& seg
   }
 }
 
-template <int Registers, class T, class Reader>
-void accumulate_narrow(const Reader& row, Index d, const Segment& segment, const T* slope, T* gradient) {
-  constexpr int N = lanes<T>;
-  const Index last = d - (Registers - 1) * N, n = segment.count;
-  const auto lookout = lookout_of<Registers, T>(row, d, segment);
+/// The sum of rows times their slopes, part by part to `take<K>`.
+template <int Registers, class T, class Reader, class Lookout, class Take>
+STEEPEST_INLINE void accumulate_parts(const Reader& row, Index n, Index last, const T* slope, const Lookout& lookout,
+                                      const Take& take) {
   Vector<T> even[Registers], odd[Registers];  // two chains hide the latency of the multiply-add
   unrolled<Registers>([&]<int K>() { even[K] = odd[K] = Vector<T>(0.0); });
   const auto add_row = [&](Index i, Vector<T>* sum) STEEPEST_INLINE_LAMBDA {
@@ -171,8 +187,19 @@ void accumulate_narrow(const Reader& row, Index d, const Segment& segment, const
     add_row(i + 1, odd);
   }
   if (i < n) add_row(i, even);
-  unrolled<Registers - 1>([&]<int K>() { add_to(gradient + K * N, even[K] + odd[K]); });
-  add_to_first(gradient + (Registers - 1) * N, last, even[Registers - 1] + odd[Registers - 1]);
+  unrolled<Registers>([&]<int K>() { take.template operator()<K>(even[K] + odd[K]); });
+}
+
+template <int Registers, class T, class Reader>
+void accumulate_narrow(const Reader& row, Index d, const Segment& segment, const T* slope, T* gradient) {
+  const Index last = d - (Registers - 1) * lanes<T>;
+  accumulate_parts<Registers>(row, segment.count, last, slope, lookout_of<Registers, T>(row, d, segment),
+                              [&]<int K>(Vector<T> sum) STEEPEST_INLINE_LAMBDA {
+                                if constexpr (K < Registers - 1)
+                                  add_to(gradient + K * lanes<T>, sum);
+                                else
+                                  add_to_first(gradient + K * lanes<T>, last, sum);
+                              });
 }
 
 /// gradient += sum of `Rows` rows times their slopes: one load and store of the gradient for all of them.

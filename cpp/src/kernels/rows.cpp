@@ -1,4 +1,5 @@
 // Dense rows in place: the sums of C order (row_major.hpp) for wide numbers, and those of F order.
+#include "in_registers.hpp"
 #include "row_major.hpp"
 
 namespace steepest::STEEPEST_LEVEL {
@@ -14,20 +15,6 @@ void predict(const DenseRows<T>& rows, const Segment& segment, const T* coef, T 
   } else {
     predict_rows(RowReader<T, false>(rows, segment), d, segment, coef, intercept, z);
   }
-}
-
-template <class T>
-T sum(const T* numbers, Index count) {
-  constexpr int N = lanes<T>;
-  Vector<T> even(0.0), odd(0.0);
-  Index i = 0;
-  for (; i + 2 * N <= count; i += 2 * N) {
-    even = even + Vector<T>::load(numbers + i);
-    odd = odd + Vector<T>::load(numbers + i + N);
-  }
-  T total = (even + odd).sum();
-  for (; i < count; ++i) total += numbers[i];
-  return total;
 }
 
 template <class T>
@@ -186,22 +173,31 @@ bool finite(const T* numbers, Index count) {
 }
 
 template <class T>
-double descend(const ElasticStep& step, const T* gradient, Index count, T* x) {
+double descend(const ElasticStep& step, const T* gradient, Index count, bool intercept, T* x) {
   constexpr int N = lanes<T>;
-  const Vector<T> along(step.length / step.divisor), decay(step.length * step.l2), threshold(step.length * step.l1);
-  Vector<T> squares(0.0), sizes(0.0);
-  // What the penalty takes joins the gradient first: one minus a small share of x would be one.
-  const auto moved = [&](Vector<T> before, Vector<T> down) STEEPEST_INLINE_LAMBDA {
-    squares = before * before + squares;
-    sizes = ops::abs(before) + sizes;
-    const Vector<T> after = before - (along * down + decay * before);
-    return after - ops::max(ops::min(after, threshold), -threshold);
-  };
+  SteppedParts<T> stepped(step);
   Index j = 0;
-  for (; j + N <= count; j += N) moved(Vector<T>::load(x + j), Vector<T>::load(gradient + j)).store(x + j);
+  for (; j + N <= count; j += N) stepped(Vector<T>::load(x + j), Vector<T>::load(gradient + j)).store(x + j);
   if (const Index rest = count - j; rest > 0)
-    moved(Vector<T>::load_first(x + j, rest), Vector<T>::load_first(gradient + j, rest)).store_first(x + j, rest);
-  return step.l1 * double(sizes.sum()) + 0.5 * step.l2 * double(squares.sum());
+    stepped(Vector<T>::load_first(x + j, rest), Vector<T>::load_first(gradient + j, rest)).store_first(x + j, rest);
+  if (intercept) x[count] = stepped.intercept(step, x[count], gradient[count]);
+  return stepped.penalty(step);
+}
+
+template <class T>
+double sum_in_registers(const DenseRows<T>& rows, const Segment& segment, const RowLosses<T>& losses, const T* x,
+                        T* gradient) {
+  const auto sum = [&](const auto& row) { return sum_in_registers(row, rows.features, segment, losses, x, gradient); };
+  return segment.offset ? sum(RowReader<T, true>(rows, segment)) : sum(RowReader<T, false>(rows, segment));
+}
+
+template <class T>
+Index descend_in_registers(const DenseRows<T>& rows, const Segment& segment, const RowLosses<T>& losses,
+                           const SmallBatches<T>& batches, T* x, double* objectives) {
+  const auto descend = [&](const auto& row) {
+    return descend_in_registers(row, rows.features, segment, losses, batches, x, objectives);
+  };
+  return segment.offset ? descend(RowReader<T, true>(rows, segment)) : descend(RowReader<T, false>(rows, segment));
 }
 
 template <class T>
@@ -210,9 +206,10 @@ void add(const T* from, Index count, T* to) {
 }
 
 template <class T>
-constexpr RowKernels<T> row_kernels{&predict<T>, &accumulate<T>, &predict_columns<T>, &accumulate_columns<T>,
-                                    &pack<T>,    &gather<T>,     &descend<T>,         &add<T>,
-                                    &sum<T>,     &finite<T>};
+constexpr RowKernels<T> row_kernels{
+    &predict<T>, &accumulate<T>,       &predict_columns<T>,  &accumulate_columns<T>,   &pack<T>, &gather<T>,
+    &descend<T>, most_in_registers<T>, &sum_in_registers<T>, &descend_in_registers<T>, &add<T>,  &sum<T>,
+    &finite<T>};
 
 }  // namespace
 

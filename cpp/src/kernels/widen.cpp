@@ -2,7 +2,7 @@
 //
 // Rows of C order that meet one score are widened in registers, see row_major.hpp. All else (several scores, F order, any
 // strides, traced losses) would need a kernel more for each type that numbers are stored in: chunks of it are copied.
-#include "row_major.hpp"
+#include "in_registers.hpp"
 #include "widening.hpp"
 
 namespace steepest::STEEPEST_LEVEL {
@@ -22,6 +22,15 @@ struct StoredReader {
 
   STEEPEST_INLINE bool gathers() const { return offset != nullptr; }
   STEEPEST_INLINE const S* operator()(Index i) const { return first + (offset ? Index(offset[i]) : i) * stride; }
+  /// The same rows from another on.
+  STEEPEST_INLINE StoredReader from(Index i) const {
+    StoredReader shifted = *this;
+    if (offset)
+      shifted.offset += i;
+    else
+      shifted.first += i * stride;
+    return shifted;
+  }
 };
 
 template <class T>
@@ -35,6 +44,22 @@ template <class T>
 void accumulate(const DenseRows<T>& rows, const Segment& segment, const T* slope, T* gradient) {
   with_storage(rows.storage, [&]<class S>() {
     accumulate_rows(StoredReader<S>(rows, segment), rows.features, segment, slope, gradient);
+  });
+}
+
+template <class T>
+double sum_in_registers(const DenseRows<T>& rows, const Segment& segment, const RowLosses<T>& losses, const T* x,
+                        T* gradient) {
+  return with_storage(rows.storage, [&]<class S>() {
+    return sum_in_registers(StoredReader<S>(rows, segment), rows.features, segment, losses, x, gradient);
+  });
+}
+
+template <class T>
+Index descend_in_registers(const DenseRows<T>& rows, const Segment& segment, const RowLosses<T>& losses,
+                           const SmallBatches<T>& batches, T* x, double* objectives) {
+  return with_storage(rows.storage, [&]<class S>() {
+    return descend_in_registers(StoredReader<S>(rows, segment), rows.features, segment, losses, batches, x, objectives);
   });
 }
 
@@ -120,11 +145,12 @@ bool all_finite(Storage storage, const void* numbers, Index count) {
   return with_storage(storage, [&]<class S>() { return finite<T, S>(numbers, count); });
 }
 
-constexpr WideningKernels<double> in_double{nullptr, nullptr, &widen<double>, &widen_to_columns<double>,
-                                            &all_finite<double>};
+constexpr WideningKernels<double> in_double{
+    nullptr, nullptr, nullptr, nullptr, &widen<double>, &widen_to_columns<double>, &all_finite<double>};
 
-constexpr WideningKernels<float> in_single{&predict<float>, &accumulate<float>, &widen<float>, &widen_to_columns<float>,
-                                           &all_finite<float>};
+constexpr WideningKernels<float> in_single{
+    &predict<float>, &accumulate<float>,       &sum_in_registers<float>, &descend_in_registers<float>,
+    &widen<float>,   &widen_to_columns<float>, &all_finite<float>};
 
 }  // namespace
 
