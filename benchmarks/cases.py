@@ -26,6 +26,7 @@ P5 = np.array([12.1, 12.8, 14.9, 16.3, 17.2])
 TEXTBOOK_CALLS = 50
 TEXTBOOK_TURNS = 30
 GROWTH_BATCH = 256
+CACHED_BYTES, CACHED_NUMBERS = 800_000, 100_000_000
 
 INTERRUPT = """
 import os, signal, sys, threading, time
@@ -153,9 +154,9 @@ def textbook() -> dict[str, float]:
 
 def growth(gigabytes: float, repeats: int, budget: float) -> dict[str, Any]:
     """Measure how the time of an epoch of "stream" grows with rows, features and batch size."""
-    threads = thread_counts()[-1]
+    most = thread_counts()[-1]
 
-    def stream(X: Array, y: Array, batches: Sequence[int]) -> list[float]:
+    def stream(X: Array, y: Array, batches: Sequence[int], threads: int = most) -> list[float]:
         contest = Contest(X, y, budget)
         for batch in batches:
             contest.add_steepest(batch, "stream", "stream", threads)
@@ -163,7 +164,7 @@ def growth(gigabytes: float, repeats: int, budget: float) -> dict[str, Any]:
 
     X, y = make_rows(28, gigabytes, seed=3)
     batches = (32, 64, 128, 256, 512, 1024, 2048, 4096)
-    by_batch = dict(zip(batches, stream(X, y, batches), strict=True))
+    by_batch = {threads: dict(zip(batches, stream(X, y, batches, threads), strict=True)) for threads in thread_counts()}
     by_rows = {}
     for share in (0.125, 0.25, 0.5, 1.0):
         rows = int(share * len(y))
@@ -175,6 +176,20 @@ def growth(gigabytes: float, repeats: int, budget: float) -> dict[str, Any]:
         by_features[features] = stream(X, y, [GROWTH_BATCH])[0]
         del X, y
     return {"ns_per_row_by_batch": by_batch, "seconds_by_rows": by_rows, "ns_per_row_by_features": by_features}
+
+
+def cached(features: int, batch: int, repeats: int) -> float:
+    """Return the ns a row of descent through rows that lie in the cache: what it takes where nothing is waited for."""
+    rows = CACHED_BYTES // (4 * (features + 1))
+    X, y = (part[:rows] for part in make_rows(features, CACHED_BYTES / 1e9, seed=4))
+    passes = max(1, CACHED_NUMBERS // X.size)
+    options = {"method": "sgd", "step_size": 0.01, "batch_size": batch, "shuffle": False, "history": False}
+    runs = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        minimize_quietly("log_loss", (X, y), epochs=passes, n_threads=1, check_finite=False, **options)
+        runs.append((time.perf_counter() - began) / (passes * rows) * 1e9)
+    return statistics.median(runs)
 
 
 def constant_values(rows: int, seed: int = 5) -> Array:

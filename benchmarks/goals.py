@@ -136,9 +136,10 @@ def bend(sizes: Iterable[float], times: Iterable[float]) -> float:
 
 def growth_goals(growth: Mapping[str, Any]) -> Iterator[Goal]:
     """Judge how the cost grows."""
-    batches = list(growth["ns_per_row_by_batch"].values())
-    case = "time a row over batch sizes from 32 to 4096: slowest over fastest"
-    yield Goal(case, max(batches) / min(batches), 1 + FLAT, unit="factor", at_most=True)
+    for threads, by_batch in growth["ns_per_row_by_batch"].items():
+        count = f"{threads} thread" + "s" * (threads > 1)
+        case = f"time a row over batch sizes from 32 to 4096, {count}: slowest over fastest"
+        yield Goal(case, max(by_batch.values()) / min(by_batch.values()), 1 + FLAT, unit="factor", at_most=True)
     for key, what in (("seconds_by_rows", "rows"), ("ns_per_row_by_features", "features")):
         distance = bend(growth[key].keys(), growth[key].values())
         yield Goal(f"linear in {what}: farthest from a straight line", distance, FLAT, at_most=True)

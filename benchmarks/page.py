@@ -8,7 +8,7 @@ from typing import Any
 
 from epochs import Group
 from goals import Goal, fastest
-from report import exchanges
+from report import limits
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 VERDICTS = {"met": "met", "least": "above the least", "missed": "missed"}
@@ -68,7 +68,7 @@ def figures(results: Mapping[str, Any], goals: Sequence[Goal]) -> str:
             for verdict in [VERDICTS[goal.verdict]]
         ],
     )
-    if told := list(exchanges(results)):
+    if told := list(limits(results)):
         lines += ["", *told]
     return "\n".join(lines) + "\n"
 

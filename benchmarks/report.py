@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib
 import rich.box
 from epochs import Group, Measured
-from goals import Goal, fastest
+from goals import SMALLEST_BATCH, Goal, fastest
 from machine import spread
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -149,16 +149,17 @@ def print_cases(console: Console, results: Mapping[str, Any]) -> None:
         console.print(f"Full gradient, {gradient['features']} features, of a read by as many threads: {shares}")
     if textbook := results.get("textbook"):
         console.print(f"The textbook's call: {textbook['steepest']:.1f} µs, a NumPy loop {textbook['NumPy']:.1f} µs")
-    for line in exchanges(results):
+    for line in limits(results):
         console.print(line)
     if growth := results.get("growth"):
-        for key, unit, scale in (
-            ("ns_per_row_by_batch", "ns a row by batch size", 1),
-            ("seconds_by_rows", "ms an epoch by rows", 1000),
-            ("ns_per_row_by_features", "ns a row by features", 1),
+        by_batch = growth["ns_per_row_by_batch"]
+        for what, values, scale in (
+            *((f"ns a row by batch size, threads: {threads}", by_batch[threads], 1) for threads in by_batch),
+            ("ms an epoch by rows", growth["seconds_by_rows"], 1000),
+            ("ns a row by features", growth["ns_per_row_by_features"], 1),
         ):
-            cells = ", ".join(f"{size:,}: {scale * value:.3g}" for size, value in growth[key].items())
-            console.print(f"stream, {unit}: {cells}")
+            cells = ", ".join(f"{size:,}: {scale * value:.3g}" for size, value in values.items())
+            console.print(f"stream, {what}: {cells}")
     if latency := results.get("interruption_seconds"):
         worst, median = max(latency), statistics.median(latency)
         console.print(f"Ctrl-C to exception: {median * 1e3:.1f} ms, at worst {worst * 1e3:.1f} ms of {len(latency)}")
@@ -173,14 +174,20 @@ def print_cases(console: Console, results: Mapping[str, Any]) -> None:
         console.print(f"Peak memory: {memory}")
 
 
-def exchanges(results: Mapping[str, Any]) -> Iterator[str]:
-    """Say what sharing a batch would cost two threads, in rows that one of them reads meanwhile."""
+def limits(results: Mapping[str, Any]) -> Iterator[str]:
+    """Say what bounds small batches: what sharing one costs two threads, what one takes where nothing is waited for."""
     for group in results["groups"]:
         if (seconds := results.get("exchange_seconds", {}).get(group.features)) is not None:
             rows = seconds * 1e9 / group.read[1].ns
             yield (
                 f"Two threads tell each other {group.features} coefficients and a gradient in {seconds * 1e6:.2f} µs; "
                 f"meanwhile one reads {rows:.0f} rows in sequence."
+            )
+        if (alone := results.get("cached_ns", {}).get(group.features)) is not None:
+            read = min(one.ns for one in group.read.values())
+            yield (
+                f"Batches of {SMALLEST_BATCH} rows of {group.features} features that lie in the cache take "
+                f"{alone:.1f} ns a row with one thread, the fastest read of as many rows in memory {read:.1f}."
             )
 
 

@@ -17,7 +17,7 @@ import bare
 import cases
 import rivals
 from epochs import Group, compare, make_rows
-from goals import judge
+from goals import SMALLEST_BATCH, judge
 from machine import describe, thread_counts
 from page import fill
 from report import draw, print_cases, print_goals, print_group, print_machine
@@ -94,6 +94,9 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
                     if thread_counts()[-1] > 1:
                         tell("what two threads tell each other")
                         results.setdefault("exchange_seconds", {})[features] = bare.exchange(features)
+                    tell("batches in the cache")
+                    alone = cases.cached(features, SMALLEST_BATCH, options.repeats)
+                    results.setdefault("cached_ns", {})[features] = alone
                     tell("full gradient")
                     gradient = cases.full_gradient(X, y, options.repeats, options.seconds)
                     results.setdefault("full_gradient", []).append(gradient)

@@ -2,11 +2,12 @@
 
     python benchmarks/sparse_rows.py [--rows 500000] [--columns 100000] [--dtype float64] [--json FILE]
 
-Rows hold 50 entries in columns drawn from a power law. One epoch of steepest, batch by batch, and one of
-SGDClassifier, in turn, each with one thread; beside them a bare loop that gathers and moves the same coefficients and
-computes nothing: what the number of columns costs it, caches cost. Times are the fastest of several. Over scikit-learn
-the clock counts, and scikit-learn's BLAS is kept to one thread. What is told of batches is the processor's time: on a
-machine that does other work besides, the clock measures that.
+Rows hold 50 entries in columns drawn from a power law. One epoch of steepest, batch by batch, and one of SGDClassifier,
+in turn, each with one thread. As columns grow, rows are measured whose entries spread over all of them, and rows that
+meet the same 10,000 columns, wherever these lie: what the number of columns costs these, it costs by itself. Beside
+both a bare loop gathers and moves the same coefficients and computes nothing: what grows there, caches cost. Times are
+the fastest of several. Over scikit-learn the clock counts, and scikit-learn's BLAS is kept to one thread. What is told
+of batches is the processor's time: on a machine that does other work besides, the clock measures that.
 """
 
 from __future__ import annotations
@@ -49,6 +50,12 @@ def make_rows(n: int, d: int, dtype: str, seed: int = 0) -> tuple[Any, Array]:
     rows = csr_matrix((rng.normal(size=n * ENTRIES).astype(dtype), columns.ravel(), indptr), shape=(n, d))
     score = rows @ rng.normal(size=d) + rng.normal(size=n)
     return rows, np.where(score > 0, 1.0, -1.0).astype(dtype)
+
+
+def among(rows: Any, columns: int) -> Any:
+    """Return rows with the same entries, their columns scattered among more."""
+    places = np.sort(np.random.default_rng(2).choice(columns, rows.shape[1], replace=False)).astype(np.int32)
+    return csr_matrix((rows.data, places[rows.indices], rows.indptr), shape=(rows.shape[0], columns))
 
 
 def steepest_seconds(
@@ -116,27 +123,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = ", ".join(f"{k} {options.rows / v / 1e6:.2f} million rows/s" for k, v in line.items() if k != "penalty")
         print(f"{name}: {told}; {min(peer) / line['stream']:.2f} and {min(peer) / line['full']:.2f} times by the clock")
 
-    few = max(1, options.rows // 5)
-    several = {d: make_rows(few, d, options.dtype) for d in (10_000, 100_000, 1_000_000)}
-    for shuffle in ("stream", "full"):
-        order = np.arange(few, dtype=np.uint32)
+    counts = (10_000, 100_000, 1_000_000)
+    spread = {d: make_rows(options.rows, d, options.dtype) for d in counts}
+    fewest, labels = spread[counts[0]]
+    met = {d: (among(fewest, d), labels) for d in counts}
+    for columns, several, shuffle in (
+        ("columns met grow, too", spread, "stream"),
+        ("the same columns met", met, "stream"),
+        ("columns met grow, too", spread, "full"),
+    ):
+        order = np.arange(options.rows, dtype=np.uint32)
         if shuffle == "full":
             order = np.random.default_rng(2).permutation(order)
         times: dict[str, dict[int, list[float]]] = {
             name: {d: [] for d in several} for name in ("bare loop", *PENALTIES)
         }
         for _ in range(options.repeats):
-            for d, (X, labels) in several.items():
-                times["bare loop"][d].append(min(move_columns(X, order, BATCH) for _ in range(3)))
+            for d, (X, targets) in several.items():
+                times["bare loop"][d].append(min(move_columns(X, order, BATCH) for _ in range(2)))
                 for name, (penalty, _) in PENALTIES.items():
-                    times[name][d].append(steepest_seconds(X, labels, penalty, shuffle))
+                    times[name][d].append(steepest_seconds(X, targets, penalty, shuffle, epochs=2))
         for name, of_columns in times.items():
-            micro = {d: min(seconds) / (few / BATCH) * 1e6 for d, seconds in of_columns.items()}
-            results["columns"].append({"penalty": name, "shuffle": shuffle, "microseconds": micro})
-            print(f"{name}, {shuffle}: " + ", ".join(f"{d:,} columns {t:.2f} us a batch" for d, t in micro.items()))
+            micro = {d: min(seconds) / (options.rows / BATCH) * 1e6 for d, seconds in of_columns.items()}
+            line = {"penalty": name, "shuffle": shuffle, "columns": columns, "microseconds": micro}
+            results["columns"].append(line)
+            told = ", ".join(f"{d:,} columns {t:.2f} us a batch" for d, t in micro.items())
+            print(f"{name}, {shuffle}, {columns}: {told}")
     for name, (penalty, _) in PENALTIES.items():
         # An epoch of two batches is little else.
-        ends = {d: steepest_seconds(X[:64], y[:64], penalty, "stream", 9) * 1e3 for d, (X, y) in several.items()}
+        ends = {d: steepest_seconds(X[:64], y[:64], penalty, "stream", 9) * 1e3 for d, (X, y) in spread.items()}
         results["ends"].append({"penalty": name, "milliseconds": ends})
         print(f"{name}, end of an epoch: " + ", ".join(f"{d:,} columns {t:.2f} ms" for d, t in ends.items()))
     if options.json is not None:
