@@ -12,6 +12,29 @@
 template <class T>
 using Contiguous = pybind11::array_t<T, pybind11::array::c_style>;
 
+/// The same as an argument of short calls, which is taken as it is or refused: for an array_t pybind11 makes an empty array
+/// first and has NumPy look at the given one twice.
+template <class T>
+class ArrayOf : public pybind11::array {
+ public:
+  ArrayOf() : array(pybind11::handle(), borrowed_t{}) {}
+  PYBIND11_OBJECT(ArrayOf, pybind11::array, Contiguous<T>::check_)
+
+  const T* data() const { return static_cast<const T*>(array::data()); }
+};
+
+/// A new array of so many numbers, which are not set yet; array_t takes as long for its shape and strides, two vectors, as
+/// NumPy for the rest.
+template <class T>
+pybind11::array_t<T> new_array(std::int64_t size) {
+  const auto& numpy = pybind11::detail::npy_api::get();
+  auto shape = Py_intptr_t(size);
+  PyObject* made = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, pybind11::dtype::of<T>().release().ptr(), 1, &shape,
+                                               nullptr, nullptr, 0, nullptr);
+  if (!made) throw pybind11::error_already_set();
+  return pybind11::reinterpret_steal<pybind11::array_t<T>>(made);
+}
+
 /// What the core reads numbers of this dtype as; `same` where it has to be the computation's.
 inline steepest::Storage storage_of(const pybind11::dtype& dtype) {
   using steepest::Storage;

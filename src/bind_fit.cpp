@@ -53,7 +53,7 @@ template <class T>
 class Problem {
  public:
   /// `scores`: how many each row has, where the loss is one of several; 0 for a pointwise loss.
-  Problem(std::size_t loss, std::vector<double> params, py::object X, Contiguous<T> y, py::object weight,
+  Problem(std::size_t loss, std::vector<double> params, py::object X, ArrayOf<T> y, py::object weight,
           bool intercept, double mean_weight, Index scores, py::object scale, py::object shift)
       : X_(std::move(X)), y_(std::move(y)), weight_(std::move(weight)),
         scaling_(py::make_tuple(std::move(scale), std::move(shift))) {
@@ -202,7 +202,7 @@ class Problem {
   }
 
   py::object X_;
-  Contiguous<T> y_;
+  ArrayOf<T> y_;
   py::object weight_;
   py::tuple scaling_;
   Layout layout_ = Layout::rows;
@@ -288,7 +288,7 @@ const char* name_of(Status status) {
 
 template <class T, class Allocator>
 py::array_t<T> copy_of(const std::vector<T, Allocator>& numbers) {
-  py::array_t<T> copy(Index(numbers.size()));
+  auto copy = new_array<T>(Index(numbers.size()));
   std::copy(numbers.begin(), numbers.end(), copy.mutable_data());
   return copy;
 }
@@ -296,7 +296,7 @@ py::array_t<T> copy_of(const std::vector<T, Allocator>& numbers) {
 /// A number of every epoch.
 template <class T>
 py::array_t<T> column_of(const std::vector<Epoch>& history, T Epoch::* number) {
-  py::array_t<T> column(Index(history.size()));
+  auto column = new_array<T>(Index(history.size()));
   std::transform(history.begin(), history.end(), column.mutable_data(), [&](const Epoch& e) { return e.*number; });
   return column;
 }
@@ -350,7 +350,7 @@ FitOptions fit_options(Options& given) {
 
 /// Runs the loop; returns (outcome, exception or None): whatever stops the loop, what it reached is not lost.
 template <class T>
-py::tuple fit(Problem<T>& problem, Contiguous<T> x0, py::kwargs keywords) {
+py::tuple fit(Problem<T>& problem, const ArrayOf<T>& x0, py::kwargs keywords) {
   Options given(std::move(keywords));
   const auto named_order = given.take<py::object>("order", py::none());
   const auto on_epoch = given.take<py::object>("on_epoch", py::none());
@@ -476,7 +476,7 @@ template <class T>
 void bind_problem(py::module_& m, const char* name) {
   py::class_<Problem<T>> problem(m, name);
   problem
-      .def(py::init<std::size_t, std::vector<double>, py::object, Contiguous<T>, py::object, bool, double, Index,
+      .def(py::init<std::size_t, std::vector<double>, py::object, ArrayOf<T>, py::object, bool, double, Index,
                     py::object, py::object>(),
            py::arg("loss"), py::arg("params"), py::arg("X"), py::arg("y"), py::arg("weight"), py::arg("intercept"),
            py::arg("mean_weight"), py::arg("scores"), py::arg("scale") = py::none(), py::arg("shift") = py::none())
