@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import numbers
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,8 @@ READ_IN_PLACE = (
 )
 
 
-class Data(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Data:
     """Checked data: X (None for the constant model), y and weights in the dtype of the computation."""
 
     X: NDArray[Any] | SparseRows | None
@@ -54,12 +56,12 @@ class Data(NamedTuple):
     def weighed(self, factor: NDArray[Any], what: str) -> Data:
         """Return the data with the weights of its rows multiplied."""
         weight = factor if self.weight is None else self.weight * factor
-        return self._replace(weight=weight, mean_weight=mean_of(weight[self.at(slice(None))], what))
+        return replace(self, weight=weight, mean_weight=mean_of(weight[self.at(slice(None))], what))
 
     def restricted(self, rows: NDArray[np.uint32], which: str) -> Data:
         """Return the data with some of its rows to train on, or to judge by."""
         mean = 1.0 if self.weight is None else mean_of(self.weight[rows], f"sample_weight of the {which} rows")
-        return self._replace(rows=rows, mean_weight=mean)
+        return replace(self, rows=rows, mean_weight=mean)
 
     @property
     def width(self) -> int:
@@ -124,7 +126,7 @@ def check_data(
     found = Data(X, y, None, 1.0, classes, scores, None, None, rows, names)
     if X is not None and isinstance(data[0], Scaled):
         scale, shift = data[0].per_column(X.shape[1], dtype)
-        found = found._replace(scale=scale, shift=shift)
+        found = replace(found, scale=scale, shift=shift)
     if sample_weight is None:
         return found
     if rows is None:
@@ -135,7 +137,7 @@ def check_data(
             raise ValueError(f"sample_weight must have shape ({len(y)},), not {whole.shape}")
         weight, mean = among(rows, as_weights, whole[rows], len(rows), dtype)
         weight = spread(weight, rows, whole)
-    return found._replace(weight=weight, mean_weight=mean)
+    return replace(found, weight=weight, mean_weight=mean)
 
 
 def _targets(values: Any, loss: Loss, dtype: Any) -> tuple[NDArray[Any], int, NDArray[Any] | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,11 +118,11 @@ def check_other_data(validation: tuple[Any, ...], loss: Loss, data: Data, check_
             raise ValueError(f"X of validation has {len(X)} rows, y has {len(y)}")
         if check_finite:
             require_finite_rows(X, "X of validation")
-    found = data._replace(X=X, y=y, weight=None, mean_weight=1.0, rows=None)
+    found = replace(data, X=X, y=y, weight=None, mean_weight=1.0, rows=None)
     if len(validation) < sizes[1]:
         return found
     weight, mean = as_weights(validation[-1], len(y), dtype)
-    return found._replace(weight=weight, mean_weight=mean)
+    return replace(found, weight=weight, mean_weight=mean)
 
 
 def _like(X: NDArray[Any] | SparseRows, data: Data) -> NDArray[Any] | SparseRows:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +22,8 @@ from steepest.autodiff._loss import TracedLoss, TracedProblem
 from steepest.objective import make_problem, resolve_loss
 
 
-class Model(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Model:
     """A problem of the core with what is known about it."""
 
     problem: Any
@@ -112,7 +114,7 @@ def make_model(
             )
         if type(other.problem) is not type(model.problem) or other.start.size != model.start.size:
             raise ValueError("validation does not fit the data: its shapes are others")
-        return model._replace(held_out=other.problem, held_out_owner=other.owner)
+        return replace(model, held_out=other.problem, held_out_owner=other.owner)
     split = split_rows(validation, whole.rows, None, seed, chosen)
     return _split_model(whole, split, mean(split.training), mean(split.held_out))
 
@@ -186,7 +188,7 @@ def _linear_model(
     if validation is not None:
         other = check_other_data(validation, loss, checked, check_finite)
         other = weigh_classes(other, weights, loss)
-        return model._replace(held_out=make_problem(loss, other, fit_intercept))
+        return replace(model, held_out=make_problem(loss, other, fit_intercept))
     return model
 
 
@@ -203,7 +205,8 @@ def _require_same_classes(before: Result, data: Data) -> None:
 
 def _some_rows(model: Model, rows: NDArray[np.uint32], mean_weight: float) -> Model:
     """Return the model of some of the rows, with their mean weight."""
-    return model._replace(
+    return replace(
+        model,
         problem=model.problem.subset(rows, mean_weight),
         rows=len(rows),
         numbers=model.numbers * len(rows) // model.rows,
@@ -212,9 +215,8 @@ def _some_rows(model: Model, rows: NDArray[np.uint32], mean_weight: float) -> Mo
 
 def _split_model(model: Model, split: Split, training: float, held_out: float) -> Model:
     """Return the model of the rows trained on, with the mean weights of both parts."""
-    return _some_rows(model, split.training, training)._replace(
-        held_out=model.problem.subset(split.held_out, held_out), held_out_owner=model.owner
-    )
+    trained = _some_rows(model, split.training, training)
+    return replace(trained, held_out=model.problem.subset(split.held_out, held_out), held_out_owner=model.owner)
 
 
 def _mean_weight(sample_weight: Any, rows: NDArray[np.uint32]) -> float:
@@ -235,7 +237,9 @@ def _start_for(data: Data, start: Any, parameters: int, fit_intercept: bool) -> 
             raise ValueError(f"x0 has shape {x.shape}; this problem takes {given} of shape {shape}")
     elif x.ndim and max(x.shape) != x.size:
         raise ValueError(f"x0 has shape {x.shape}; this problem takes ({parameters},)")
-    x = narrowed(x, data.y.dtype).ravel()
+    x = narrowed(x, data.y.dtype)
+    if x.ndim > 1:
+        x = x.ravel()
     check_start(x, parameters)
     return x
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -95,7 +96,8 @@ class GradientNoise:
                 _core_gradient(
                     make_problem(
                         objective.loss,
-                        kept._replace(
+                        replace(
+                            kept,
                             X=None if X is None else X[i : i + 1],
                             y=y[i : i + 1],
                             weight=None if weight is None else weight[i : i + 1],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,7 +90,7 @@ def normalized(data: Data, by: Normalization) -> Data:
             f"column {column} has mean {by.mean[column]:g} and deviation {by.deviation[column]:g}: in {scale.dtype} it "
             "cannot be normalised"
         )
-    return data._replace(scale=scale, shift=shift if shift.any() else None)
+    return replace(data, scale=scale, shift=shift if shift.any() else None)
 
 
 def normalized_rows(X: Any) -> Scaled:

@@ -8,6 +8,7 @@ needs a fraction of its iterations; objective, gradient, penalty and result stay
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -156,7 +157,7 @@ def _sample(data: Data) -> Data:
     if every < 2:
         return data
     positions: NDArray[Any] = np.arange(0, data.trained, every) if data.rows is None else data.rows[::every]
-    return data._replace(rows=positions)
+    return replace(data, rows=positions)
 
 
 def _curvature_met(model: Model, gram: Array) -> float:

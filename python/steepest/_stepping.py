@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,8 @@ SAMPLE = 4096
 STEADY_UPDATES = 128  # before a mini-batch step begins to fall as the root of the number of updates
 
 
-class Steps(NamedTuple):
+@dataclass(slots=True)
+class Steps:
     """How the core steps, and its schedule: (index, parameters) or a callable of time."""
 
     stepping: str
@@ -174,4 +176,4 @@ def sample_of(data: Data) -> Data:
     rows = data.at(slice(None, None, max(1, data.trained // SAMPLE)))
     X = None if data.X is None else data.X[rows]
     weight = None if data.weight is None else data.weight[rows]
-    return data._replace(X=X, y=data.y[rows], weight=weight, rows=None)
+    return replace(data, X=X, y=data.y[rows], weight=weight, rows=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,8 @@ class Ground(Surface):
     def _core_problem(self, index: NDArray[np.intp]) -> Any:
         assert self._objective is not None
         kept = self._objective._data
-        some = kept._replace(
+        some = replace(
+            kept,
             X=None if kept.X is None else kept.X[index],
             y=kept.y[index],
             weight=None if kept.weight is None else kept.weight[index],
