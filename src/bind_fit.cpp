@@ -56,7 +56,7 @@ class Problem {
   Problem(std::size_t loss, std::vector<double> params, py::object X, ArrayOf<T> y, py::object weight,
           bool intercept, double mean_weight, Index scores, py::object scale, py::object shift)
       : X_(std::move(X)), y_(std::move(y)), weight_(std::move(weight)),
-        scaling_(py::make_tuple(std::move(scale), std::move(shift))) {
+        scale_(std::move(scale)), shift_(std::move(shift)) {
     const Index rows = y_.shape(0);
     const T* weights = nullptr;
     if (!weight_.is_none()) {
@@ -69,12 +69,12 @@ class Problem {
     if (is_sparse(X_)) {
       layout_ = Layout::sparse;
       SparseData<T> data{sparse_rows<T>(X_, rows), y_.data(), weights, intercept, mean_weight, {}};
-      data.scaling = scaling_of<T>(scaling_[0], scaling_[1], data.rows.features);
+      data.scaling = scaling_of<T>(scale_, shift_, data.rows.features);
       sum_ = std::make_unique<SparseSum<T>>(loss, std::move(params), data, scores);
       return;
     }
     RowData<T> data{dense_rows<T>(X_, rows), y_.data(), weights, intercept, mean_weight, {}};
-    data.scaling = scaling_of<T>(scaling_[0], scaling_[1], data.rows.features);
+    data.scaling = scaling_of<T>(scale_, shift_, data.rows.features);
     if (data.rows.column_major() && !data.rows.row_major()) layout_ = Layout::columns;
     if (scores)
       sum_ = std::make_unique<ScoresSum<T>>(loss, std::move(params), data, scores);
@@ -204,11 +204,12 @@ class Problem {
   py::object X_;
   ArrayOf<T> y_;
   py::object weight_;
-  py::tuple scaling_;
+  py::object scale_, shift_;
   Layout layout_ = Layout::rows;
   std::unique_ptr<RowSum<T>> sum_;
-  // A sum has scratch memory: one evaluation at a time.
-  std::shared_ptr<std::mutex> mutex_ = std::make_shared<std::mutex>();
+  // A sum has scratch memory: one evaluation at a time, also of a subset, which shares it with the whole.
+  std::mutex own_mutex_;
+  std::mutex* mutex_ = &own_mutex_;
 };
 
 /// None is the order of the rows themselves.
@@ -318,20 +319,20 @@ FitOptions fit_options(Options& given) {
   // What every run says, in the package's order, ...
   auto [rule, rule_params] = given.take<Member>("rule");
   options.rule = {rule, std::move(rule_params)};
-  const auto [clip_norm, clip_value, weight_decay, decoupled] =
-      given.take<std::tuple<double, double, double, bool>>("tempering", {infinity, infinity, 0.0, false});
-  options.tempering = {clip_norm, clip_value, weight_decay, decoupled};
   options.batch_size = given.take<Index>("batch_size");
   options.epochs = given.take<Index>("epochs");
   options.stepping = stepping_of(given.take<std::string>("stepping", "schedule"));
   const auto schedule = given.take<py::object>("schedule");
   options.step_tolerance = given.take("step_tolerance", options.step_tolerance);
   options.tolerance = given.take("tolerance", options.tolerance);
-  options.exact_history = given.take("exact_history", options.exact_history);
-  options.keep_history = given.take("keep_history", options.keep_history);
   options.threads = given.take("threads", options.threads);
   options.seed = given.take("seed", options.seed);
   // ... and what few do.
+  const auto [clip_norm, clip_value, weight_decay, decoupled] =
+      given.take<std::tuple<double, double, double, bool>>("tempering", {infinity, infinity, 0.0, false});
+  options.tempering = {clip_norm, clip_value, weight_decay, decoupled};
+  options.exact_history = given.take("exact_history", options.exact_history);
+  options.keep_history = given.take("keep_history", options.keep_history);
   options.penalty = given.take<std::optional<PenaltyChoice>>("penalty", {});
   options.scale = given.take("scale", std::move(options.scale));
   options.row_size = given.take("row_size", options.row_size);
@@ -353,8 +354,8 @@ template <class T>
 py::tuple fit(Problem<T>& problem, const ArrayOf<T>& x0, py::kwargs keywords) {
   Options given(std::move(keywords));
   const auto named_order = given.take<py::object>("order", py::none());
-  const auto on_epoch = given.take<py::object>("on_epoch", py::none());
   FitOptions options = fit_options(given);
+  const auto on_epoch = given.take<py::object>("on_epoch", py::none());
   const auto seed = options.seed;
   auto order =
       make_order(named_order, problem.sum().rows(), seed, problem.row_bytes(), options.batch_size, problem.layout());

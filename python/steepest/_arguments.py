@@ -21,6 +21,8 @@ SMALL = 1 << 20
 DEFAULT_BATCH = 256
 ORDERS: dict[bool | str, str] = {True: "stream", False: "sequence"}
 ORDERS |= {name: name for name in ("full", "stream", "once", "stratified")}
+# Whether the exact objective is computed after every epoch.
+HISTORIES: dict[bool | str, bool] = {True: False, False: False, "running": False, "exact": True}
 PLAIN = optim.get("sgd")
 
 # Begins with the system's entropy, and does so again in a forked child, which would draw what its parent does. Threads
@@ -129,11 +131,11 @@ def resolve_seed(seed: Any, before: Result | None) -> int:
 
 
 def resolve_history(history: Any) -> bool:
-    if isinstance(history, (bool, np.bool_)):
-        return False
-    if history not in ("running", "exact"):
+    """Return whether the history is exact."""
+    exact = HISTORIES.get(history) if isinstance(history, (str, bool, np.bool_)) else None
+    if exact is None:
         raise ValueError(f'history must be "running", "exact" or a bool, not {history!r}')
-    return bool(history == "exact")
+    return exact
 
 
 def resolve_order(shuffle: Any, n: int) -> Any:

@@ -281,7 +281,13 @@ def minimize(
         if isinstance(shuffle, str) and shuffle == "stream":
             raise ValueError('shuffle="stream" hands out batches in pieces; this loss needs them whole: use "full"')
         order = "full" if shuffle is True else order
-    more = dict(reduction)  # what the core is told of few runs
+    more = reduction  # what the core is told of few runs: short ones feel every keyword
+    if rule._tempers:
+        more["tempering"] = optim.tempering(rule)
+    if exact:
+        more["exact_history"] = True
+    if history is False:
+        more["keep_history"] = False
     if rule._scaled:
         more["scale"], more["row_size"] = scale_of(model.data, model.start.size)
     if before is not None:
@@ -298,22 +304,21 @@ def minimize(
         more |= {"penalty": penalty.terms, "strong_convexity": strong, "bounded": watch is not None}
     if model.held_out is not None:
         more |= {"held_out": model.held_out, "patience": patience}
+    on_epoch = watch or watcher
+    if on_epoch is not None:
+        more["on_epoch"] = on_epoch
     fit = partial(model.problem.fit, **more) if more else model.problem.fit
     try:
         reached, failure = fit(
             model.start,
             order=order,
-            on_epoch=watch or watcher,
             rule=(rule._index, rule._values),
-            tempering=optim.tempering(rule),
             batch_size=size,
             epochs=max_epochs,
             stepping=steps.stepping,
             schedule=steps.schedule,
             step_tolerance=step_tolerance,
             tolerance=tolerance,
-            exact_history=exact,
-            keep_history=history is not False,
             threads=threads,
             seed=seed,
         )

@@ -57,6 +57,7 @@ class Rule(Member):
         "_lr",
         "_numbers",
         "_states",
+        "_tempers",
         "_tensors",
         "_weight_decay",
     )
@@ -89,6 +90,7 @@ class Rule(Member):
     _decoupled: bool
     _clip_norm: float | None
     _clip_value: float | None
+    _tempers: bool  # whether anything is done beside the rule's arithmetic
     _tensors: list[Any]
     _states: list[NDArray[Any]]
     _numbers: list[NDArray[np.float64]]
@@ -116,6 +118,7 @@ class Rule(Member):
         if decoupled and not decay and not self._default_decoupled:
             raise ValueError(f"{type(self).__name__}: decoupled=True is a kind of weight decay; pass weight_decay= too")
         self._weight_decay, self._decoupled = float(decay), decoupled
+        self._tempers = self._weight_decay > 0 or self._clip_norm is not None or self._clip_value is not None
         self._tensors = [] if tensors is None else _checked_tensors(type(self), tensors)
         if self._tensors and self._lr is None and self.default_lr is None:
             raise ValueError(f"{type(self).__name__}: tensors are stepped with a step size of their own; pass lr=")
