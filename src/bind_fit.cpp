@@ -53,10 +53,10 @@ template <class T>
 class Problem {
  public:
   /// `scores`: how many each row has, where the loss is one of several; 0 for a pointwise loss.
-  Problem(std::size_t loss, std::vector<double> params, py::object X, ArrayOf<T> y, py::object weight,
-          bool intercept, double mean_weight, Index scores, py::object scale, py::object shift)
-      : X_(std::move(X)), y_(std::move(y)), weight_(std::move(weight)),
-        scale_(std::move(scale)), shift_(std::move(shift)) {
+  Problem(std::size_t loss, std::vector<double> params, py::object X, ArrayOf<T> y, py::object weight, bool intercept,
+          double mean_weight, Index scores, py::object scale, py::object shift)
+      : X_(std::move(X)), y_(std::move(y)), weight_(std::move(weight)), scale_(std::move(scale)),
+        shift_(std::move(shift)) {
     const Index rows = y_.shape(0);
     const T* weights = nullptr;
     if (!weight_.is_none()) {
@@ -349,10 +349,10 @@ FitOptions fit_options(Options& given) {
   return options;
 }
 
-/// Runs the loop; returns (outcome, exception or None): whatever stops the loop, what it reached is not lost.
+/// Runs the loop with options by name; returns (outcome, exception or None): whatever stops the loop, what it reached is not lost.
 template <class T>
-py::tuple fit(Problem<T>& problem, const ArrayOf<T>& x0, py::kwargs keywords) {
-  Options given(std::move(keywords));
+py::tuple fit(Problem<T>& problem, const ArrayOf<T>& x0, py::dict options_by_name) {
+  Options given(std::move(options_by_name));
   const auto named_order = given.take<py::object>("order", py::none());
   FitOptions options = fit_options(given);
   const auto on_epoch = given.take<py::object>("on_epoch", py::none());

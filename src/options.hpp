@@ -1,4 +1,5 @@
-// Keyword arguments by name: a run has too many to be told apart by their places.
+// Options by name, in a dictionary: a run has too many to be told apart by their places. As keyword arguments pybind11 would
+// make a dictionary of them, at a greater cost.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -9,10 +10,10 @@
 #include <utility>
 #include <vector>
 
-/// Keywords are taken one by one; what nobody took is known to nobody.
+/// Options are taken one by one; what nobody took is known to nobody.
 class Options {
  public:
-  explicit Options(pybind11::kwargs given) : given_(std::move(given)) {
+  explicit Options(pybind11::dict given) : given_(std::move(given)) {
     entries_.reserve(given_.size());
     for (const auto& [name, value] : given_) {
       Py_ssize_t length = 0;
@@ -23,7 +24,7 @@ class Options {
     left_ = entries_.size();
   }
 
-  /// The value of a keyword, which must be there.
+  /// The value of an option, which must be there.
   template <class V>
   V take(const char* name) {
     const pybind11::handle value = find(name);
@@ -49,7 +50,7 @@ class Options {
     bool taken = false;
   };
 
-  /// A borrowed value, or null. Keywords are mostly taken as they were given, one after the other, and those that few runs
+  /// A borrowed value, or null. Options are mostly taken as they were given, one after the other, and those that few runs
   /// need last, when all are taken: a call of a few microseconds would feel a look into the dictionary for each, which
   /// makes a Python string of its name.
   pybind11::handle find(std::string_view name) {
@@ -76,7 +77,7 @@ class Options {
     }
   }
 
-  pybind11::kwargs given_;
+  pybind11::dict given_;
   std::vector<Entry> entries_;
   std::size_t next_ = 0, left_ = 0;
 };

@@ -15,7 +15,7 @@ def fit(**changed: Any) -> Any:
     """The smallest run there is, with some options changed or, given as None, left out."""
     problem = _core.Problem64(0, [], None, np.array([1.0, 2.0]), None, False, 1.0, 0)
     options = {"rule": (0, []), "schedule": (0, (0.1,)), "batch_size": 2, "epochs": 1, **changed}
-    return problem.fit(np.zeros(1), **{name: value for name, value in options.items() if value is not None})
+    return problem.fit(np.zeros(1), {name: value for name, value in options.items() if value is not None})
 
 
 def test_the_core_takes_its_options_by_name() -> None:

@@ -64,8 +64,9 @@ def fit(
     size = min(batch_size, problem.rows)
     start = np.ravel(x0).astype(float)
     reached, failure = problem.fit(
-        start, order=order, seed=seed, rule=(SGD, []), schedule=lambda t: step, batch_size=size, epochs=epochs,
-        on_epoch=on_epoch,
+        start,
+        {"order": order, "seed": seed, "rule": (SGD, []), "schedule": lambda t: step, "batch_size": size,
+         "epochs": epochs, "on_epoch": on_epoch},
     )  # fmt: skip
     return Outcome(*reached), failure
 

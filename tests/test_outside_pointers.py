@@ -167,8 +167,9 @@ def gradient_at(theta: Any, X: Any, y: Any) -> Any:
 
 def fit(problem: Any, x0: Any, order: Any, step: float, batch_size: int, epochs: int) -> Any:
     reached, failure = problem.fit(
-        np.ravel(x0).astype(float), order=order, rule=(SGD, []), schedule=lambda t: step,
-        batch_size=min(batch_size, problem.rows), epochs=epochs,
+        np.ravel(x0).astype(float),
+        {"order": order, "rule": (SGD, []), "schedule": lambda t: step, "batch_size": min(batch_size, problem.rows),
+         "epochs": epochs},
     )  # fmt: skip
     assert failure is None
     return Outcome(*reached)

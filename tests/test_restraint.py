@@ -16,7 +16,7 @@ def run(X: NDArray[Any], y: NDArray[Any], step: float, **options: Any) -> NDArra
     problem = kind(losses.get("squared_error")._index, [], X, y, None, True, 1.0, 0)
     x0 = np.zeros(X.shape[1] + 1, dtype=X.dtype)
     common = {"rule": (0, []), "schedule": (0, (step,)), "batch_size": 1, "epochs": 1}
-    reached, failure = problem.fit(x0, **common, **options)
+    reached, failure = problem.fit(x0, common | options)
     assert failure is None
     return np.asarray(Outcome(*reached).x)
 

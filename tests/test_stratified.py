@@ -151,6 +151,6 @@ def test_the_core_refuses_what_it_does_not_know() -> None:
     problem = _core.Problem64(0, [], None, np.array([1.0, 2.0]), None, False, 1.0, 0)
     options: dict[str, Any] = {"rule": (0, []), "schedule": (0, (0.1,)), "batch_size": 2, "epochs": 1}
     with pytest.raises(ValueError, match="there is no order sideways"):
-        problem.fit(np.zeros(1), order="sideways", **options)
+        problem.fit(np.zeros(1), options | {"order": "sideways"})
     with pytest.raises(ValueError, match="needs the class of every row"):
-        problem.fit(np.zeros(1), order=np.zeros(3, dtype=np.uint32), **options)
+        problem.fit(np.zeros(1), options | {"order": np.zeros(3, dtype=np.uint32)})

@@ -22,7 +22,7 @@ DEFAULT_BATCH = 256
 ORDERS: dict[bool | str, str] = {True: "stream", False: "sequence"}
 ORDERS |= {name: name for name in ("full", "stream", "once", "stratified")}
 # Whether the exact objective is computed after every epoch.
-HISTORIES: dict[bool | str, bool] = {True: False, False: False, "running": False, "exact": True}
+HISTORIES: dict[Any, bool] = {True: False, False: False, "running": False, "exact": True}
 PLAIN = optim.get("sgd")
 
 # Begins with the system's entropy, and does so again in a forked child, which would draw what its parent does. Threads

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -281,17 +280,31 @@ def minimize(
         if isinstance(shuffle, str) and shuffle == "stream":
             raise ValueError('shuffle="stream" hands out batches in pieces; this loss needs them whole: use "full"')
         order = "full" if shuffle is True else order
-    more = reduction  # what the core is told of few runs: short ones feel every keyword
+    # What the core is told of every run, in the order in which it asks, and of few: short ones feel every option.
+    options: dict[str, Any] = {
+        "order": order,
+        "rule": (rule._index, rule._values),
+        "batch_size": size,
+        "epochs": max_epochs,
+        "stepping": steps.stepping,
+        "schedule": steps.schedule,
+        "step_tolerance": step_tolerance,
+        "tolerance": tolerance,
+        "threads": threads,
+        "seed": seed,
+    }
+    if reduction:
+        options |= reduction
     if rule._tempers:
-        more["tempering"] = optim.tempering(rule)
+        options["tempering"] = optim.tempering(rule)
     if exact:
-        more["exact_history"] = True
+        options["exact_history"] = True
     if history is False:
-        more["keep_history"] = False
+        options["keep_history"] = False
     if rule._scaled:
-        more["scale"], more["row_size"] = scale_of(model.data, model.start.size)
+        options["scale"], options["row_size"] = scale_of(model.data, model.start.size)
     if before is not None:
-        more |= _going_on(rule, model, before)
+        options |= _going_on(rule, model, before)
     reporter = make_reporter(progress, max_epochs, n, model.start)
     watcher: Any = Watcher(callback, reporter) if callback is not None or reporter is not None else None
     watch = None
@@ -301,27 +314,14 @@ def minimize(
         strong = penalties.strong_convexity(penalty, fit_intercept) if bends else 0.0
         if watches is not None and strong <= 0:
             watch = GapWatch(watches, model, penalty, tolerance, watcher)
-        more |= {"penalty": penalty.terms, "strong_convexity": strong, "bounded": watch is not None}
+        options |= {"penalty": penalty.terms, "strong_convexity": strong, "bounded": watch is not None}
     if model.held_out is not None:
-        more |= {"held_out": model.held_out, "patience": patience}
+        options |= {"held_out": model.held_out, "patience": patience}
     on_epoch = watch or watcher
     if on_epoch is not None:
-        more["on_epoch"] = on_epoch
-    fit = partial(model.problem.fit, **more) if more else model.problem.fit
+        options["on_epoch"] = on_epoch
     try:
-        reached, failure = fit(
-            model.start,
-            order=order,
-            rule=(rule._index, rule._values),
-            batch_size=size,
-            epochs=max_epochs,
-            stepping=steps.stepping,
-            schedule=steps.schedule,
-            step_tolerance=step_tolerance,
-            tolerance=tolerance,
-            threads=threads,
-            seed=seed,
-        )
+        reached, failure = model.problem.fit(model.start, options)
     finally:
         if reporter is not None:
             reporter.close()

@@ -163,30 +163,29 @@ def descend(
     x, done, step = start, 0, plan.eta0
     state: dict[str, Any] = {}
     while True:
-        reached, failure = problem.fit(
-            x,
-            order=resolve_order(plan.shuffle, rows),
-            seed=seed,
-            rule=(rule._index, rule._values),
-            tempering=tempering,
-            scale=scale,
-            row_size=row_size,
-            penalty=None if penalty is None else penalty.terms,
-            stepping="schedule" if steps is None else steps.stepping,
-            schedule=plan.schedule(t, per_epoch, step) if steps is None else steps.schedule,
-            batch_size=size,
-            epochs=plan.max_iter - done,
-            epochs_before=done,
-            updates_before=done * per_epoch,
-            on_epoch=patience if patience.needed else None,
-            threads=plan.threads,
-            keep_history=False,
-            judged=steps is not None,
-            slope_limit=SLOPE_LIMIT,
-            least_kept=0.0,
-            intercept_pace=SPARSE_INTERCEPT_PACE if isinstance(data.X, SparseRows) else 1.0,
-            **state,
-        )
+        options = {
+            "order": resolve_order(plan.shuffle, rows),
+            "rule": (rule._index, rule._values),
+            "batch_size": size,
+            "epochs": plan.max_iter - done,
+            "stepping": "schedule" if steps is None else steps.stepping,
+            "schedule": plan.schedule(t, per_epoch, step) if steps is None else steps.schedule,
+            "threads": plan.threads,
+            "seed": seed,
+            "penalty": None if penalty is None else penalty.terms,
+            "tempering": tempering,
+            "keep_history": False,
+            "scale": scale,
+            "row_size": row_size,
+            "epochs_before": done,
+            "updates_before": done * per_epoch,
+            "judged": steps is not None,
+            "slope_limit": SLOPE_LIMIT,
+            "least_kept": 0.0,
+            "intercept_pace": SPARSE_INTERCEPT_PACE if isinstance(data.X, SparseRows) else 1.0,
+            "on_epoch": patience if patience.needed else None,
+        }
+        reached, failure = problem.fit(x, options | state)
         outcome = Outcome._make(reached)
         x, done = outcome.x, outcome.epochs
         state = {"state": outcome.state}
