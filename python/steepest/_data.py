@@ -109,7 +109,8 @@ def check_data(
         y_given = data
         if fit_intercept:
             raise ValueError("fit_intercept=True needs features: the constant model is an intercept already")
-        dtype = np.dtype(np.float32) if getattr(data, "dtype", None) == np.float32 else FLOATS[0]
+        given_in = getattr(data, "dtype", None)
+        dtype = FLOATS[1] if given_in is not None and given_in == FLOATS[1] else FLOATS[0]
     whole = None if rows is None else as_array(y_given, "y")
     if whole is None or whole.ndim == 0:
         y, scores, classes = _targets(y_given, loss, dtype)
@@ -482,8 +483,12 @@ def require_finite(
     array: NDArray[Any], what: str, names: list[str] | None = None, rows: NDArray[np.uint32] | None = None
 ) -> None:
     """Raise ValueError naming the first row that holds NaN or an infinity, among all rows or some."""
-    fast = array.dtype in FLOATS or is_narrow(array.dtype)
-    if array.dtype.kind in "biu" or (_core.all_finite(array) if fast else np.isfinite(array).all()):
+    dtype = array.dtype
+    if dtype in FLOATS:
+        finite = _core.all_finite(array)
+    else:
+        finite = dtype.kind in "biu" or (_core.all_finite(array) if is_narrow(dtype) else np.isfinite(array).all())
+    if finite:
         return
     lines = array.reshape(len(array), -1)
     every = max(1, BLOCK // lines.shape[1])

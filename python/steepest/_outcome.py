@@ -74,8 +74,7 @@ def make_result(
     else:
         fun, jac = columns[1][-1] if columns[1].size else math.nan, np.full_like(jac, math.nan)
     data = model.data
-    scores, width = (0, 1) if data is None else (data.scores, data.width)
-    coef, intercept = views_of(x, model.features, scores, width)
+    coef, intercept = views_of(x, model.features, 0 if data is None else data.scores)
     if model.normalization is not None:
         coef, intercept = of_original_columns(coef, intercept, model.normalization)
     result = Result(

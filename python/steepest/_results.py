@@ -139,14 +139,11 @@ class Result(OptimizeResult):  # type: ignore[misc]
                 raise ValueError(f"column {j} of X is {name!r}, that of the fit was {fitted!r}")
 
 
-def views_of(x: NDArray[Any], features: int, scores: int, width: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return coefficients and intercepts as views of x, given how many of it are coefficients.
-
-    With scores, each has as many as `width`.
-    """
+def views_of(x: NDArray[Any], features: int, scores: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return coefficients and intercepts as views of x, given how many of it are coefficients, those of all scores."""
     coef, has_intercept = x[:features], x.size > features
     if scores:
-        return coef.reshape(scores, width), x[features:] if has_intercept else np.zeros(scores, dtype=x.dtype)
+        return coef.reshape(scores, -1), x[features:] if has_intercept else np.zeros(scores, dtype=x.dtype)
     return coef, x[features:].reshape(()) if has_intercept else np.zeros(())
 
 

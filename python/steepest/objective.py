@@ -12,7 +12,7 @@ from scipy.linalg import eigh
 from scipy.linalg.blas import dsyrk
 
 from steepest import _core, losses, penalties
-from steepest._data import Data, as_array, check_data, mean_of, require_numeric
+from steepest._data import FLOATS, Data, as_array, check_data, mean_of, require_numeric
 from steepest._rows import resolve_rows
 from steepest._sparse import SparseRows, gram_parts
 from steepest._threads import default_threads
@@ -248,7 +248,7 @@ _named_loss = functools.cache(losses.get)
 
 def make_problem(loss: losses.Loss, data: Data, fit_intercept: bool) -> Any:
     """Hand the checked data to the core."""
-    kind = _core.Problem32 if data.y.dtype == np.float32 else _core.Problem64
+    kind = _core.Problem64 if data.y.dtype == FLOATS[0] else _core.Problem32
     return kind(
         loss._index,
         loss._values,

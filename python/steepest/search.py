@@ -262,7 +262,7 @@ class Surface:
         start = x0.x.reshape(x0.x_shape) if isinstance(x0, Result) else x0
         self._objective: Objective | None = None
         self.classes: NDArray[Any] | None = None
-        self.scores, self.width = 0, 1
+        self.scores = 0
         if _is_built_in(loss) or not (callable(loss) or is_outside(loss)):
             objective = Objective(
                 loss, data, penalty, sample_weight=sample_weight, fit_intercept=fit_intercept, x0=start
@@ -272,7 +272,7 @@ class Surface:
             self.size = objective.n_parameters
             self.features = objective._penalised
             if objective._data is not None:
-                self.scores, self.width = objective._data.scores, objective._data.width
+                self.scores = objective._data.scores
             self.shape: tuple[int, ...] = (self.size,)
             self.dtype = objective._dtype
             self.classes = None if objective._data is None else objective._data.classes
@@ -347,7 +347,7 @@ class _Best:
         best = np.fmin.accumulate(self._values[:tried])
         known = np.where(np.isnan(best), math.inf, best)
         x = self._x.astype(surface.dtype)
-        coef, intercept = views_of(x, surface.features, surface.scores, surface.width)
+        coef, intercept = views_of(x, surface.features, surface.scores)
         return Result(
             x=x,
             x_shape=surface.shape,
