@@ -325,13 +325,12 @@ def minimize(
     finally:
         if reporter is not None:
             reporter.close()
-    outcome = Outcome._make(reached)
     if failure is not None:
-        outcome = outcome._replace(status=Status.interrupted.name)
+        reached = Outcome._make(reached)._replace(status=Status.interrupted.name)
     elif watch is not None and watch.met:
-        outcome = outcome._replace(status=Status.converged.name)
+        reached = Outcome._make(reached)._replace(status=Status.converged.name)
     limited = tolerance > 0 or step_tolerance >= 0
-    result = make_result(outcome, model, rule, seed, history is not False, limited, patience, step_given, penalty)
+    result = make_result(reached, model, rule, seed, history is not False, limited, patience, step_given, penalty)
     if before is not None:
         result.nfev += before.nfev
     if failure is not None:

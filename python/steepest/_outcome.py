@@ -58,19 +58,19 @@ def make_result(
     step_given: bool = False,
     penalty: Penalty | None = None,
 ) -> Result:
-    """Return the result of a run, with advice where it went wrong."""
-    x, state, fun, jac, gap, status_name, _, epochs, best_epoch, nit, nfev, columns = outcome
+    """Return the result of a run, with advice where it went wrong; the core's tuple is as good as an outcome."""
+    x, state, fun, jac, gap, status_name, what_stopped, epochs, best_epoch, nit, nfev, columns = outcome
     status = BY_NAME[status_name]
     success, message = status in ENDED_EARLY, MESSAGES[status]
     if success:
-        if status is Status.early_stopped:
+        if status_name == "early_stopped":  # members of an Enum are slow to come by
             message = message.format(patience=patience, best=best_epoch)
     elif status is Status.ran_all_epochs:
         success = not limited
         if limited:
             message = "The tolerance was not met within the epochs allowed; more epochs or another step_size may help."
     elif status is Status.diverged:
-        message = _divergence(outcome, model, method, step_given, penalty)
+        message = _divergence(nit, what_stopped, model, method, step_given, penalty)
     else:
         fun, jac = columns[1][-1] if columns[1].size else math.nan, np.full_like(jac, math.nan)
     data = model.data
@@ -126,11 +126,13 @@ def _history(
     )
 
 
-def _divergence(outcome: Outcome, model: Model, method: Any, step_given: bool, penalty: Penalty | None) -> str:
+def _divergence(
+    nit: int, what_stopped: str, model: Model, method: Any, step_given: bool, penalty: Penalty | None
+) -> str:
     """Return what is said of a run whose objective left what is finite."""
-    if outcome.nit == 0:
+    if nit == 0:
         return "The objective is not finite at the start: the numbers in the data or x0 are too large."
-    what = outcome.what_stopped or "the objective grew without bound"
+    what = what_stopped or "the objective grew without bound"
     return MESSAGES[Status.diverged].format(
         what=what[0].lower() + what[1:],
         reached="" if isinstance(method, SciPyMethod) else "; x is the best of the epochs' ends",
