@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,6 +63,37 @@ def test_the_bits_do_not_depend_on_threads(batch_size: int, layout: str, shuffle
         assert np.array_equal(found[0].x, other.x)
         assert found[0].fun == other.fun
         assert np.array_equal(found[0].history.running_objective, other.history.running_objective)
+
+
+@pytest.mark.parametrize("features", [8, 28])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("penalty", [None, st.L2(0.37), st.L1(0.0123), st.ElasticNet(0.17, 0.43)], ids=str)
+def test_rows_that_fit_registers_have_the_same_bits_however_they_are_shared(
+    penalty: Any, dtype: Any, features: int
+) -> None:
+    """Ever so many batches, so that a team and one thread both sum some of them; the objectives' last bits, too."""
+    X, y = st.data.logistic(50_000, features, seed=2)
+    X, y = X.astype(dtype), y.astype(dtype)
+    for batch_size in (700, 1500, 2048):
+        first, *others = (
+            st.minimize(
+                "log_loss",
+                (X, y),
+                method="sgd",
+                step_size=0.05,
+                batch_size=batch_size,
+                epochs=20,
+                shuffle=False,
+                penalty=penalty,
+                fit_intercept=True,
+                n_threads=threads,
+            )
+            for threads in (1, 2, 3)
+        )
+        assert np.ptp(first.history.running_objective) > 0
+        for other in others:
+            assert np.array_equal(first.x, other.x)
+            assert np.array_equal(first.history.running_objective, other.history.running_objective)
 
 
 @pytest.mark.parametrize("data", ["weights", "uint8", "constant", "float32", "rows", "slice", "few rows", "wide"])

@@ -12,7 +12,7 @@ namespace {
 
 using Index = std::int64_t;
 
-constexpr Index most_chunk_rows = RowSum<float>::most_descended, least_chunk_rows = 16;
+constexpr Index most_chunk_rows = 2048, least_chunk_rows = 16;
 
 /// A share is worth a handshake between threads, some hundred nanoseconds on an idle machine and more on a busy one, where
 /// its rows take as long as so many bytes in sequence.
@@ -50,7 +50,7 @@ DenseSum<T>::DenseSum(const RowData<T>& data, Index scores, const Cut& cut)
   }
   chunk_rows_ = std::clamp(cut.chunk_bytes / (row_bytes_ + cut.scratch_bytes), least_chunk_rows, most_chunk_rows);
   // Whole blocks of the kernels that go by blocks, and whole registers.
-  chunk_rows_ -= chunk_rows_ % (chunk_rows_ < RowKernels<T>::block_rows ? least_chunk_rows : RowKernels<T>::block_rows);
+  chunk_rows_ -= chunk_rows_ % (chunk_rows_ < RowKernels<T>::block ? least_chunk_rows : RowKernels<T>::block);
   chunk_rows_ = std::max<Index>(1, std::min(chunk_rows_, data.rows.rows));
   const Index k = scores * (width_ + data_.intercept);
   partial_size_ = k + 2 * Index(cache_line / sizeof(T));  // two lines apart wherever the first begins
@@ -365,7 +365,9 @@ Index PointwiseSum<T>::descend_alike(const Segment& segment, Index size, const T
                                      double& objectives) {
   const Segment first = segment.part(0, size);
   const Index shares = this->shares_of(first);
-  const bool shared = !kernels_in_place() || (shares > 1 && this->team_for(first));
+  const bool shareable = shares > 1 && this->team_for(first);
+  const FasterWay::Timed way(sharing_, shareable, segment.count);
+  const bool shared = !kernels_in_place() || (shareable && way.first());
   const Index at_once = shared || (segment.scattered && this->team()) ? size : segment.count;
   for (Index from = 0; from < segment.count; from += at_once, step += at_once / size) {
     const Segment part = segment.part(from, at_once);
@@ -401,7 +403,7 @@ bool PointwiseSum<T>::descend_by(const T* gradient, double total, Index rows, T 
   double met = total / data_.mean_weight;
   if (std::isfinite(total)) {
     const ElasticStep down{double(step), double(rows) * data_.mean_weight, held.l1, held.l2, held.intercept_pace};
-    met += double(rows) * kernels_.rows.descend(down, gradient, data_.rows.features, data_.intercept, x);
+    met += kernels_.rows.descend(down, rows, gradient, data_.rows.features, data_.intercept, x);
   }
   objectives += met;
   return std::isfinite(met);

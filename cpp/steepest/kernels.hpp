@@ -43,13 +43,14 @@ struct RowKernels {
   /// to[i] = from[row i of the segment], for segments with offsets.
   void (*gather)(const T* from, const Segment&, T* to);
   /// x goes the step: so many coefficients, which are soft-thresholded, and an intercept if there is one. Returns the penalty of
-  /// x as it was.
-  double (*descend)(const ElasticStep&, const T* gradient, std::int64_t coefficients, bool intercept, T* x);
+  /// x as it was, times a number of rows.
+  double (*descend)(const ElasticStep&, std::int64_t rows, const T* gradient, std::int64_t coefficients, bool intercept,
+                    T* x);
   /// Rows of C order with at most so many features: the two functions below walk through such. The parameters x and the gradient
   /// are coefficients, then the intercept if there is one.
   std::int64_t in_registers;
   /// They go by blocks of so many.
-  static constexpr std::int64_t block_rows = 64;
+  static constexpr std::int64_t block = 64;
   /// The sum of the losses over a segment; gradient += its gradient, unless that is null.
   double (*sum_in_registers)(const DenseRows<T>&, const Segment&, const RowLosses<T>&, const T* x, T* gradient);
   /// Plain descent by the batches of a segment, all of them whole. Adds their sums of objectives. Returns how many rows went by

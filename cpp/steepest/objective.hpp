@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "steepest/faster_way.hpp"
 #include "steepest/folding.hpp"
 #include "steepest/kernels.hpp"
 #include "steepest/packing.hpp"
@@ -48,7 +49,8 @@ class RowSum {
   virtual void keep_scores(bool /*on*/) {}
   /// Whether this sum has a way of its own, descend(), for plain descent in batches of so many rows.
   virtual bool descends(std::int64_t /*batch_size*/) const { return false; }
-  /// Batches of more rows than that are none of descend()'s: its segments hold whole batches, which orders hand out up to here.
+  /// Batches of more rows than that are none of descend()'s: shares of these fit a chunk, so that they are one sum wherever they
+  /// are summed.
   static constexpr std::int64_t most_descended = 2048;
   /// Plain descent of x in batches of so many rows over a segment, with a step for each batch. Adds to `objectives` the sum,
   /// row by row, of the objectives met; returns how many rows it went through before one that is no finite number.
@@ -231,6 +233,7 @@ class PointwiseSum final : public DenseSum<T> {
   const LossKernels<T>& loss_;
   SlopeChange<T> change_;
   std::vector<double> params_;
+  FasterWay sharing_;  ///< whether a team shares batches, or one thread sums them share by share
 };
 
 /// A loss of K scores over dense rows. x holds K rows of coefficients, then K intercepts; without features K parameters that

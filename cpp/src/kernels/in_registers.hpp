@@ -1,8 +1,10 @@
 // Rows so narrow that parameters and gradient stay in registers: sums over them, and plain descent by small batches.
 //
 // Rows are walked block by block: targets, predictions, losses and gradient of a block while it is in the first-level cache.
-// Between two batches of 32 rows of 28 numbers, calls, and parameters on their way through memory, had taken as long as half
-// of the rows.
+// In batches of 32 rows of 28 numbers, calls and parameters on their way through memory had taken a quarter of the time.
+//
+// Threads must not change a bit, whether a batch goes by here or is shared and stepped elsewhere. So wherever two products
+// meet, one is added to zero first: of two products alone a compiler rounds either one, and not the same one everywhere.
 #pragma once
 
 #include <cmath>
@@ -25,8 +27,7 @@ struct SteppedParts {
       : penalised(step.l1 > 0 || step.l2 > 0), along(step.length / step.divisor), decay(step.length * step.l2),
         threshold(step.length * step.l1) {}
 
-  /// What the penalty takes joins the gradient first: one minus a small share of x would be one. The sum begins at zero, so that
-  /// wherever this is compiled the same product is rounded before it is added: threads must not change a bit.
+  /// What the penalty takes joins the gradient first: one minus a small share of x would be one.
   STEEPEST_INLINE Vector<T> operator()(Vector<T> before, Vector<T> gradient) {
     const Vector<T> down = along * gradient + Vector<T>(0.0);
     if (!penalised) return before - down;
@@ -38,15 +39,17 @@ struct SteppedParts {
   STEEPEST_INLINE static T intercept(const ElasticStep& step, T before, T gradient) {
     return before - (T(step.intercept_pace * step.length / step.divisor) * gradient + T(0));
   }
-  /// Of all that has been stepped from.
-  STEEPEST_INLINE double penalty(const ElasticStep& step) const {
-    return penalised ? step.l1 * double(sizes.sum()) + 0.5 * step.l2 * double(squares.sum()) : 0.0;
+  /// Of all that has been stepped from, times a number of rows.
+  STEEPEST_INLINE double penalty(const ElasticStep& step, Index rows) const {
+    if (!penalised) return 0;
+    const double absolute = step.l1 * double(sizes.sum()) + 0.0;
+    return double(rows) * (0.5 * step.l2 * double(squares.sum()) + absolute) + 0.0;
   }
 };
 
-/// Rows of a block, and how far ahead of them rows are asked for: in stream order these are eight of each of 16 streams. Blocks
-/// of 128 leave half of the first-level cache and take longer, by a twentieth.
-constexpr Index block_rows = RowKernels<float>::block_rows, rows_ahead = 128;
+/// Rows of a block, of which 128 take a twentieth longer, and how far ahead of them rows are asked for: in stream order these are
+/// eight of each of 16 streams.
+constexpr Index block = RowKernels<float>::block, rows_ahead = 128;
 
 /// Asks for rows one behind the other, evenly over both passes through as many, one for every two: the second pass reads from
 /// the cache, and would leave the memory idle.
@@ -106,8 +109,8 @@ class NarrowRows {
   /// The sum over the rows from `from` on, its gradient added to `gradient` unless that is null.
   STEEPEST_INLINE double add(Index from, Index count, const Numbers& x, Numbers* gradient) {
     double total = 0;
-    for (Index at = from; at < from + count; at += block_rows)
-      total += add_block(at, from + count - at < block_rows ? from + count - at : block_rows, x, gradient);
+    for (Index at = from; at < from + count; at += block)
+      total += add_block(at, from + count - at < block ? from + count - at : block, x, gradient);
     return total;
   }
 
@@ -157,7 +160,7 @@ class NarrowRows {
   const Segment& segment_;
   const RowLosses<T>& losses_;
   Index features_, reachable_;
-  alignas(64) T y_[block_rows], weight_[block_rows], prediction_[block_rows], slope_[block_rows];
+  alignas(64) T y_[block], weight_[block], prediction_[block], slope_[block];
 };
 
 template <int Registers, class T, class Reader>
@@ -197,7 +200,7 @@ Index descend_through(const Reader& row, Index features, const Segment& segment,
       const ElasticStep down{double(step[k]), divisor, held.l1, held.l2, held.intercept_pace};
       SteppedParts<T> stepped(down);
       unrolled<Registers>([&]<int K>() { at.coef.part[K] = stepped(at.coef.part[K], gradient.coef.part[K]); });
-      met += double(size) * stepped.penalty(down);
+      met += stepped.penalty(down, size);
       at.intercept = stepped.intercept(down, at.intercept, gradient.intercept);
     }
     *objectives += met;

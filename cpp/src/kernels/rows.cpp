@@ -173,7 +173,7 @@ bool finite(const T* numbers, Index count) {
 }
 
 template <class T>
-double descend(const ElasticStep& step, const T* gradient, Index count, bool intercept, T* x) {
+double descend(const ElasticStep& step, Index rows, const T* gradient, Index count, bool intercept, T* x) {
   constexpr int N = lanes<T>;
   SteppedParts<T> stepped(step);
   Index j = 0;
@@ -181,7 +181,7 @@ double descend(const ElasticStep& step, const T* gradient, Index count, bool int
   if (const Index rest = count - j; rest > 0)
     stepped(Vector<T>::load_first(x + j, rest), Vector<T>::load_first(gradient + j, rest)).store_first(x + j, rest);
   if (intercept) x[count] = stepped.intercept(step, x[count], gradient[count]);
-  return stepped.penalty(step);
+  return stepped.penalty(step, rows);
 }
 
 template <class T>
