@@ -86,7 +86,7 @@ STEEPEST_INLINE Index asked_for(const Segment& segment) {
 }
 
 /// Asks for rows behind those of a segment between the steps of other work, evenly: asked for in bursts, lines fill the
-/// buffers for lines on their way, and the work waits. Four neighbouring lines of each of 16 rows in turn: so the hardware's
+/// buffers for lines on their way, and the work waits. Four neighbouring lines of each of four rows in turn: so the hardware's
 /// prefetcher, which follows every row, has the time to run ahead in it.
 template <class S>
 class Requests {
@@ -105,7 +105,7 @@ class Requests {
   }
 
  private:
-  static constexpr Index run = 256 / Index(sizeof(S)), side_by_side = 16;
+  static constexpr Index run = 256 / Index(sizeof(S)), side_by_side = 4;
 
   STEEPEST_INLINE void ask() {
     const S* line = row_[at_];
