@@ -60,6 +60,16 @@ def _named(group: Group, batch: int, name: str) -> Measured | None:
     return fastest(found) if found else None
 
 
+def least_over_peers(group: Group, own: Mapping[int, Measured]) -> tuple[float, str] | None:
+    """Return the least factor over the best peer at the same batch size, and which peer that is."""
+    found = []
+    for batch, one in own.items():
+        if rivals := [rival for rival in group.of("peer") if rival.batch == batch]:
+            best = fastest(rivals)
+            found.append((best.counted_ns / one.counted_ns, f"{best.name}, batch {batch} (worst batch)"))
+    return min(found) if found else None
+
+
 def stream_goals(group: Group) -> Iterator[Goal]:
     """Judge "stream" against the memory, the best peer and NumPy."""
     features = group.features
@@ -74,10 +84,12 @@ def stream_goals(group: Group) -> Iterator[Goal]:
     alike = min(max(map(group.share_of_read, group.of("steepest", batch, "stream"))) for batch in own)
     yield Goal(f"{where}: of a sequential read by as many threads (worst batch)", alike, *wanted)
     yield Goal(f"{where}: of the fastest sequential read (worst batch)", slowest.gigabytes / group.roof, *wanted)
-    if rivals := group.of("peer"):
+    if narrow and (rivals := group.of("peer")):
         best = fastest(rivals)
         factor = best.counted_ns / slowest.counted_ns
-        yield Goal(f"{where}: over {best.name}, batch {best.batch}", factor, 5.0 if narrow else 2.5, unit="factor")
+        yield Goal(f"{where}: over {best.name}, batch {best.batch}", factor, 5.0, unit="factor")
+    if not narrow and (over := least_over_peers(group, own)):
+        yield Goal(f"{where}: over {over[1]}", over[0], 2.5, unit="factor")
     reference = _named(group, SMALLEST_BATCH, "NumPy")
     if narrow and reference is not None and SMALLEST_BATCH in own:
         factor = reference.counted_ns / own[SMALLEST_BATCH].counted_ns
@@ -96,11 +108,9 @@ def full_goals(group: Group) -> Iterator[Goal]:
             count = f"{threads} thread" + "s" * (threads > 1)
             case = f"full, {group.features} features, {count}: of a bare gather, no shuffle counted (worst batch)"
             yield Goal(case, min(shares), 0.8)
-    own = steepest_by_batch(group, "full")
-    if own and (rivals := group.of("peer")):
-        best, slowest = fastest(rivals), max(own.values(), key=lambda one: one.counted_ns)
-        case = f"full, {group.features} features: over {best.name}, batch {best.batch}, its shuffle counted"
-        yield Goal(case, best.counted_ns / slowest.counted_ns, 2.0, unit="factor")
+    if over := least_over_peers(group, steepest_by_batch(group, "full")):
+        case = f"full, {group.features} features: over {over[1]}, its shuffle counted"
+        yield Goal(case, over[0], 2.0, unit="factor")
 
 
 def single_goals(group: Group) -> Iterator[Goal]:
