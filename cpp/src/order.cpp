@@ -113,7 +113,7 @@ class Stream final : public Order {
     end_.resize(std::size_t(plan_.streams));
     row_.resize(std::size_t(plan_.streams));
     const Index batches = std::max<Index>(1, (window_rows + plan_.batch_size - 1) / plan_.batch_size);
-    lookahead_ = std::clamp<Index>(plan_.batch_size, 256, 8192);
+    lookahead_ = std::clamp<Index>(plan_.batch_size, farthest_asked, 8192);
     window_.resize(std::size_t(batches * plan_.batch_size + lookahead_ + plan_.streams * plan_.turn));
   }
 
@@ -136,6 +136,8 @@ class Stream final : public Order {
 
  private:
   static constexpr Index window_rows = 4096;
+  /// Kernels ask for rows so far ahead: those of one number, in runs.
+  static constexpr Index farthest_asked = 1024;
 
   Index first_of(Index block) const {
     const Index blocks = Index(drawn_.size());

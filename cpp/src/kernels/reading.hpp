@@ -39,7 +39,7 @@ constexpr Index prefetch_rows = 64;
 /// Rows that are only copied: nothing is computed meanwhile, and the lines on their way are all that there is room for.
 constexpr Index prefetch_copied_rows = 24;
 /// Single numbers in runs go by several times as fast as rows do, while the memory takes as long.
-constexpr Index prefetch_run_rows = 512;
+constexpr Index prefetch_run_rows = 1024;
 
 template <class T>
 STEEPEST_INLINE void prefetch_row(const T* row, Index features) {
