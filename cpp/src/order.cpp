@@ -136,7 +136,7 @@ class Stream final : public Order {
 
  private:
   static constexpr Index window_rows = 4096;
-  /// Kernels ask for rows so far ahead: those of one number, in runs.
+  /// Kernels ask for rows so far ahead (prefetch_run_rows of kernels/reading.hpp): those of one number, in runs.
   static constexpr Index farthest_asked = 1024;
 
   Index first_of(Index block) const {

@@ -1,5 +1,5 @@
 // Which of two ways to the same result is the faster one just now: on machines that are shared, that changes from one moment to
-// the next. A second thread may gain a quarter, and cost as much again where the system has put it far from the first.
+// the next. A second thread may gain a quarter, and double the time where the system has put it far from the first.
 #pragma once
 
 #include <chrono>

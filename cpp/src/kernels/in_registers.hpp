@@ -95,6 +95,7 @@ struct InRegisters {
   }
 };
 
+/// The rows of a segment, walked block by block.
 template <int Registers, class T, class Reader>
 class NarrowRows {
  public:
@@ -120,8 +121,8 @@ class NarrowRows {
 
   STEEPEST_INLINE double add_block(Index at, Index n, const Numbers& x, Numbers* gradient) {
     const Index next = at + rows_ahead, soon = segment_.soon(next);
-    // First, so that they are where registers load them from by the time these do.
     const bool together = next + n <= reachable_ && segment_.soon(next + n - 1) == soon + n - 1;
+    // First, so that they are where registers load them from by the time these do.
     const T* y = side_by_side(losses_.y, at, n, together ? soon : at, y_);
     const T* weight = losses_.weight ? side_by_side(losses_.weight, at, n, together ? soon : at, weight_) : nullptr;
     if (together)
