@@ -134,6 +134,35 @@ struct Simd {
     return result;
   }
 
+  /// The `count` numbers before `end` in the last lanes, zeros before them; memory before those is never touched. A masked
+  /// load waits for every cache line that its register would cover: at the end of a row this one needs no line of the next.
+  STEEPEST_INLINE static Simd load_last(const T* end, std::ptrdiff_t count) {
+    const std::ptrdiff_t zeros = N - count;
+#if defined(__AVX512F__)
+    if constexpr (sizeof(Native) == 64) {
+      if constexpr (sizeof(T) == 4)
+        return Simd(reinterpret_cast<Native>(_mm512_maskz_loadu_ps(__mmask16(0xffffu << zeros), end - N)));
+      else
+        return Simd(reinterpret_cast<Native>(_mm512_maskz_loadu_pd(__mmask8(0xffu << zeros), end - N)));
+    }
+#elif defined(__AVX2__)
+    if constexpr (sizeof(Native) == 32) {
+      if constexpr (sizeof(T) == 4) {
+        const __m256i position = _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, 8);
+        const __m256i mask = _mm256_cmpgt_epi32(position, _mm256_set1_epi32(int(zeros)));
+        return Simd(reinterpret_cast<Native>(_mm256_maskload_ps(end - N, mask)));
+      } else {
+        const __m256i position = _mm256_setr_epi64x(1, 2, 3, 4);
+        const __m256i mask = _mm256_cmpgt_epi64(position, _mm256_set1_epi64x(zeros));
+        return Simd(reinterpret_cast<Native>(_mm256_maskload_pd(end - N, mask)));
+      }
+    }
+#endif
+    Simd result(0.0);
+    for (std::ptrdiff_t lane = zeros; lane < N; ++lane) result.v[lane] = end[lane - N];
+    return result;
+  }
+
   STEEPEST_INLINE void store_first(T* to, std::ptrdiff_t count) const {
 #if defined(__AVX512F__)
     if constexpr (sizeof(Native) == 64) {
@@ -144,6 +173,19 @@ struct Simd {
     }
 #endif
     for (std::ptrdiff_t lane = 0; lane < count; ++lane) to[lane] = v[lane];
+  }
+
+  STEEPEST_INLINE void store_last(T* end, std::ptrdiff_t count) const {
+    const std::ptrdiff_t kept = N - count;
+#if defined(__AVX512F__)
+    if constexpr (sizeof(Native) == 64) {
+      if constexpr (sizeof(T) == 4)
+        return _mm512_mask_storeu_ps(end - N, __mmask16(0xffffu << kept), reinterpret_cast<__m512>(v));
+      else
+        return _mm512_mask_storeu_pd(end - N, __mmask8(0xffu << kept), reinterpret_cast<__m512d>(v));
+    }
+#endif
+    for (std::ptrdiff_t lane = kept; lane < N; ++lane) end[lane - N] = v[lane];
   }
 
   STEEPEST_INLINE Bits bits() const { return reinterpret_cast<Bits>(v); }
@@ -473,28 +515,6 @@ STEEPEST_INLINE V log1p_up_to_one(V x) {
   return x * (odds * t + evens) + x;
 }
 
-/// Writes the sums over the lanes of four registers side by side: halves onto halves, the last of them for all four at once.
-template <class T, int N>
-STEEPEST_INLINE void store_sums(Simd<T, N> a, Simd<T, N> b, Simd<T, N> c, Simd<T, N> d, T* to) {
-  if constexpr (N > 4) {
-    store_sums(a.folded(), b.folded(), c.folded(), d.folded(), to);
-  } else if constexpr (N == 4) {
-    using Four = Simd<T, 4>;
-    const Four ab =
-        Four(__builtin_shufflevector(a.v, b.v, 0, 1, 4, 5)) + Four(__builtin_shufflevector(a.v, b.v, 2, 3, 6, 7));
-    const Four cd =
-        Four(__builtin_shufflevector(c.v, d.v, 0, 1, 4, 5)) + Four(__builtin_shufflevector(c.v, d.v, 2, 3, 6, 7));
-    const Four even(__builtin_shufflevector(ab.v, cd.v, 0, 2, 4, 6)),
-        odd(__builtin_shufflevector(ab.v, cd.v, 1, 3, 5, 7));
-    (even + odd).store(to);
-  } else {
-    to[0] = a.sum();
-    to[1] = b.sum();
-    to[2] = c.sum();
-    to[3] = d.sum();
-  }
-}
-
 /// Of each `Group` lanes of two registers the blocks of `Block` lanes with even numbers, added to those with odd ones: what
 /// was in `a` comes first.
 template <int Group, int Block, class T, int N, int... Lane>
@@ -527,6 +547,18 @@ STEEPEST_INLINE V sums(const Registers& of) {
   constexpr int side = all < within ? all : within;
   return folded_together<side, 1, side, V>(
       [&](int i) STEEPEST_INLINE_LAMBDA { return folded_together<all / side, side, all, V>(of, i); }, 0);
+}
+
+/// Writes the sums over the lanes of `Count` registers, `of(i)`, side by side: those of `sum()`, bit for bit.
+template <int Count, class V, class Registers>
+STEEPEST_INLINE void store_sums(const Registers& of, typename V::Scalar* to) {
+  constexpr int N = V::size;
+  if constexpr (N > Count)
+    store_sums<Count, Simd<typename V::Scalar, N / 2>>([&](int i) STEEPEST_INLINE_LAMBDA { return of(i).folded(); },
+                                                       to);
+  else
+    unrolled<Count / N>(
+        [&]<int G>() { sums<V>([&](int i) STEEPEST_INLINE_LAMBDA { return of(G * N + i); }).store(to + G * N); });
 }
 
 }  // namespace ops

@@ -134,6 +134,27 @@ STEEPEST_INLINE Simd<T, N> widened_first(const S* from, std::ptrdiff_t count) {
   return widened<T, N>(several);
 }
 
+/// The `count` numbers before `end` in the last lanes, zeros before them; memory before those is never touched.
+template <class T, int N, class S>
+STEEPEST_INLINE Simd<T, N> widened_last(const S* end, std::ptrdiff_t count) {
+  S several[N];
+  const std::ptrdiff_t zeros = N - count;
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  if constexpr (N == 16 && sizeof(S) == 1) {
+    const __m128i x = _mm_maskz_loadu_epi8(__mmask16(0xffffu << zeros), end - N);
+    __builtin_memcpy(several, &x, sizeof(several));
+    return widened<T, N>(several);
+  } else if constexpr (N == 16) {
+    const __m256i x = _mm256_maskz_loadu_epi16(__mmask16(0xffffu << zeros), end - N);
+    __builtin_memcpy(several, &x, sizeof(several));
+    return widened<T, N>(several);
+  }
+#endif
+  __builtin_memset(several, 0, sizeof(several));
+  for (std::ptrdiff_t lane = zeros; lane < N; ++lane) several[lane] = end[lane - N];
+  return widened<T, N>(several);
+}
+
 /// One number.
 template <class T, class S>
 STEEPEST_INLINE T widened(S from) {

@@ -88,10 +88,8 @@ struct InRegisters {
     intercept += other.intercept;
   }
   STEEPEST_INLINE void store(T* to, Index last, bool has_intercept) const {
-    constexpr int N = lanes<T>;
-    unrolled<Registers - 1>([&]<int K>() { coef.part[K].store(to + K * N); });
-    coef.part[Registers - 1].store_first(to + (Registers - 1) * N, last);
-    if (has_intercept) to[(Registers - 1) * N + last] = intercept;
+    unrolled<Registers>([&]<int K>() { store_part<K, Registers>(coef.part[K], to, last); });
+    if (has_intercept) to[(Registers - 1) * lanes<T> + last] = intercept;
   }
 };
 

@@ -202,8 +202,7 @@ struct LossLoops {
                                      const SingleRows<T>& d) {
     const Index last = rows.features - (Registers - 1) * N;
     const auto load = [&](const T* from, V* x) {
-      for (int k = 0; k < Registers - 1; ++k) x[k] = V::load(from + k * N);
-      x[Registers - 1] = V::load_first(from + (Registers - 1) * N, last);
+      unrolled<Registers>([&]<int K>() { x[K] = part_of<K, Registers, T>(from, last); });
     };
     const auto dot = [](const V* a, const V* b) {
       V product = a[0] * b[0];
@@ -251,8 +250,7 @@ struct LossLoops {
       }
       for (int k = 0; k < Registers; ++k) x[k] = next[k];
     }
-    for (int k = 0; k < Registers - 1; ++k) w[k].store(d.x + k * N);
-    w[Registers - 1].store_first(d.x + (Registers - 1) * N, last);
+    unrolled<Registers>([&]<int K>() { store_part<K, Registers>(w[K], d.x, last); });
     if (d.intercept) d.x[rows.features] = intercept;
     met.flush();
     return met.total + total;

@@ -1,7 +1,10 @@
 // How kernels come by the rows of a segment, and how they add to a gradient: shared by all that read dense rows.
 #pragma once
 
+#include <type_traits>
+
 #include "level.hpp"
+#include "steepest/simd_narrow.hpp"
 
 namespace steepest::STEEPEST_LEVEL {
 namespace {
@@ -33,6 +36,53 @@ struct RowReader {
   }
 };
 
+template <class T, class S>
+STEEPEST_INLINE Vector<T> load_as(const S* from) {
+  if constexpr (std::is_same_v<T, S>)
+    return Vector<T>::load(from);
+  else
+    return widened<T, lanes<T>>(from);
+}
+
+/// The first `count` of a register's numbers, zeros behind them.
+template <class T, class S>
+STEEPEST_INLINE Vector<T> load_first_as(const S* from, Index count) {
+  if constexpr (std::is_same_v<T, S>)
+    return Vector<T>::load_first(from, count);
+  else
+    return widened_first<T, lanes<T>>(from, count);
+}
+
+/// The last `count` numbers of a row that ends at `end`, in the last lanes behind zeros.
+template <class T, class S>
+STEEPEST_INLINE Vector<T> load_last_as(const S* end, Index count) {
+  if constexpr (std::is_same_v<T, S>)
+    return Vector<T>::load_last(end, count);
+  else
+    return widened_last<T, lanes<T>>(end, count);
+}
+
+/// Register K of a row of as many as `Registers`, the last of which may be partial: then it ends with the row. One that begins
+/// where the one before ends would reach into the next row, and wait for it.
+template <int K, int Registers, class T, class S>
+STEEPEST_INLINE Vector<T> part_of(const S* row, Index last) {
+  if constexpr (K < Registers - 1)
+    return load_as<T>(row + K * lanes<T>);
+  else if constexpr (Registers == 1)
+    return load_first_as<T>(row, last);
+  else
+    return load_last_as<T>(row + K * lanes<T> + last, last);
+}
+template <int K, int Registers, class T>
+STEEPEST_INLINE void store_part(Vector<T> part, T* row, Index last) {
+  if constexpr (K < Registers - 1)
+    part.store(row + K * lanes<T>);
+  else if constexpr (Registers == 1)
+    part.store_first(row, last);
+  else
+    part.store_last(row + K * lanes<T> + last, last);
+}
+
 /// Rows wait for memory, not for arithmetic: ask for a row some rows before it is needed. The second-level cache
 /// is asked, because it can have three times as many lines on their way as the first.
 constexpr Index prefetch_rows = 64;
@@ -41,12 +91,15 @@ constexpr Index prefetch_copied_rows = 24;
 /// Single numbers in runs go by several times as fast as rows do, while the memory takes as long.
 constexpr Index prefetch_run_rows = 1024;
 
-template <class T>
-STEEPEST_INLINE void prefetch_row(const T* row, Index features) {
-  const char* byte = reinterpret_cast<const char*>(row);
-  const Index bytes = features * Index(sizeof(T));
+STEEPEST_INLINE void prefetch_bytes(const void* first, Index bytes) {
+  const char* byte = static_cast<const char*>(first);
   for (Index at = 0; at < bytes; at += 64) __builtin_prefetch(byte + at, 0, 2);
   __builtin_prefetch(byte + bytes - 1, 0, 2);  // a row may begin anywhere in a line
+}
+
+template <class T>
+STEEPEST_INLINE void prefetch_row(const T* row, Index features) {
+  prefetch_bytes(row, features * Index(sizeof(T)));
 }
 
 /// A row of so many lines.
@@ -140,6 +193,41 @@ struct NoRequests {
   STEEPEST_INLINE void step() {}
 };
 
+/// Asks for rows as a group of the segment's own begins. Long ones only have to be begun: the hardware's prefetcher follows them
+/// from there, into the second-level cache and without taking room for lines on their way from the loads, which asking for every
+/// line would. Short ones that may lie anywhere are asked for whole, half of them in each pass; those that come in runs go by
+/// faster where requests are spread between the steps.
+template <class Reader>
+class WideLookout {
+ public:
+  STEEPEST_INLINE WideLookout(const Reader& row, Index features, const Segment& segment)
+      : row_(row), segment_(segment), reachable_(segment.ahead ? segment.count + segment.ahead : 0) {
+    const Index whole = features * Index(sizeof(*row(0)));
+    long_ = whole > followed_bytes;
+    bytes_ = long_ ? begun_bytes : segment.scattered ? whole : 0;
+  }
+
+  /// Whether requests are to be spread instead.
+  STEEPEST_INLINE bool spread() const { return reachable_ > 0 && bytes_ == 0; }
+  STEEPEST_INLINE void first_pass(Index i, Index rows) const { ask(i, i + (long_ ? rows : rows / 2)); }
+  STEEPEST_INLINE void second_pass(Index i, Index rows) const {
+    if (!long_) ask(i + rows / 2, i + rows);
+  }
+
+ private:
+  static constexpr Index far = 32, followed_bytes = 1024, begun_bytes = 256;
+
+  STEEPEST_INLINE void ask(Index from, Index to) const {
+    if (bytes_ == 0) return;
+    for (Index i = from + far; i < to + far && i < reachable_; ++i) prefetch_bytes(row_(segment_.soon(i)), bytes_);
+  }
+
+  const Reader& row_;
+  const Segment& segment_;
+  Index reachable_, bytes_;
+  bool long_;
+};
+
 /// As many offsets as T fit a register.
 template <class T>
 struct Offsets {
@@ -183,11 +271,6 @@ T sum(const T* numbers, Index count) {
 template <class T>
 STEEPEST_INLINE void add_to(T* gradient, Vector<T> sum) {
   (Vector<T>::load(gradient) + sum).store(gradient);
-}
-
-template <class T>
-STEEPEST_INLINE void add_to_first(T* gradient, Index count, Vector<T> sum) {
-  (Vector<T>::load_first(gradient, count) + sum).store_first(gradient, count);
 }
 
 }  // namespace

@@ -1,45 +1,16 @@
 // Dense rows of C order: predict and accumulate. Up to four registers of features ("narrow") the coefficients or the gradient
-// stay in registers over the whole segment; wider rows go four at a time, so that each register of coefficients is loaded
-// once for four rows.
+// stay in registers over the whole segment; wider rows go eight at a time, so that each register of coefficients is loaded
+// once for eight rows.
 //
 // Rows of type S meet coefficients of type T: narrower numbers are widened in registers, twice, because a widened copy of a
 // chunk would leave the first-level cache before it is read. Both give the same bits: sums of products begin at zero, because
 // of two products alone a compiler rounds either one before the addition, and not the same one everywhere.
 #pragma once
 
-#include <type_traits>
-
 #include "reading.hpp"
-#include "steepest/simd_narrow.hpp"
 
 namespace steepest::STEEPEST_LEVEL {
 namespace {
-
-template <class T, class S>
-STEEPEST_INLINE Vector<T> load_as(const S* from) {
-  if constexpr (std::is_same_v<T, S>)
-    return Vector<T>::load(from);
-  else
-    return widened<T, lanes<T>>(from);
-}
-
-/// The first `count` of a register's numbers, zeros behind them.
-template <class T, class S>
-STEEPEST_INLINE Vector<T> load_first_as(const S* from, Index count) {
-  if constexpr (std::is_same_v<T, S>)
-    return Vector<T>::load_first(from, count);
-  else
-    return widened_first<T, lanes<T>>(from, count);
-}
-
-/// Register K of a row of as many as `Registers`, the last of which may be partial.
-template <int K, int Registers, class T, class S>
-STEEPEST_INLINE Vector<T> part_of(const S* row, Index last) {
-  if constexpr (K < Registers - 1)
-    return load_as<T>(row + K * lanes<T>);
-  else
-    return load_first_as<T>(row + K * lanes<T>, last);
-}
 
 /// What asks for rows of so many registers of T, however they are stored.
 template <int Registers, class T, class Reader>
@@ -86,69 +57,71 @@ void predict_narrow(const Reader& row, Index d, const Segment& segment, const T*
                 lookout_of<Registers, T>(row, d, segment), z);
 }
 
-/// Wide rows that meet each register of coefficients, or of the gradient, together; those left over come one by one.
-constexpr Index wide_predicted = 4, wide_accumulated = 8;
-
-template <Index Group>
-constexpr Index steps_of(Index rows) {
-  return rows / Group + rows % Group;
-}
-
-/// Walks a segment of wide rows in so many steps, and asks between them for half of the rows behind it: both passes do, for the
-/// second one reads from the cache and would leave the memory idle. What asks takes registers, and is left out where nothing
-/// is to be asked for.
-template <class Reader, class Pass>
-STEEPEST_INLINE void with_requests(const Reader& row, Index d, const Segment& segment, bool second, Index steps,
-                                   const Pass& pass) {
-  using S = std::remove_cvref_t<decltype(*row.first)>;
-  const Index all = asked_for(segment), half = (all + 1) / 2;
-  if (all == 0) {
-    NoRequests none;
-    return pass(none);
-  }
-  Requests<S> requests(row.first, row.stride, d, segment, second ? half : 0, second ? all : half, steps);
-  pass(requests);
-}
-
-template <class T, class Reader, class Requests>
-void predict_wide(const Reader& row, Index d, Index n, const T* coef, T intercept, Requests& requests, T* z) {
-  constexpr int N = lanes<T>;
-  constexpr Index group = wide_predicted;
-  const Index whole = d / N * N;
+/// Calls group.operator()<Rows>(i) for groups of wide rows from row i on: so many meet each register of coefficients, or of the
+/// gradient, together. Eight side by side are eight streams for the hardware's prefetcher.
+template <int Most, class Group>
+STEEPEST_INLINE void in_groups(Index rows, const Group& group) {
   Index i = 0;
-  for (; i + group <= n; i += group) {
-    const auto *x0 = row(i), *x1 = row(i + 1), *x2 = row(i + 2), *x3 = row(i + 3);
-    Vector<T> s0(0.0), s1(0.0), s2(0.0), s3(0.0);
-    for (Index j = 0; j < whole; j += N) {
-      requests.step();
-      const auto w = Vector<T>::load(coef + j);
-      s0 = w * load_as<T>(x0 + j) + s0;
-      s1 = w * load_as<T>(x1 + j) + s1;
-      s2 = w * load_as<T>(x2 + j) + s2;
-      s3 = w * load_as<T>(x3 + j) + s3;
-    }
-    if (whole < d) {
-      const auto w = Vector<T>::load_first(coef + whole, d - whole);
-      s0 = w * load_first_as<T>(x0 + whole, d - whole) + s0;
-      s1 = w * load_first_as<T>(x1 + whole, d - whole) + s1;
-      s2 = w * load_first_as<T>(x2 + whole, d - whole) + s2;
-      s3 = w * load_first_as<T>(x3 + whole, d - whole) + s3;
-    }
-    z[i] = s0.sum() + intercept;
-    z[i + 1] = s1.sum() + intercept;
-    z[i + 2] = s2.sum() + intercept;
-    z[i + 3] = s3.sum() + intercept;
+  if constexpr (Most == 8)
+    for (; i + 8 <= rows; i += 8) group.template operator()<8>(i);
+  for (; i + 4 <= rows; i += 4) group.template operator()<4>(i);
+  for (; i < rows; ++i) group.template operator()<1>(i);
+}
+template <int Most>
+constexpr Index groups_of(Index rows) {
+  return rows / Most + rows % Most / 4 + rows % 4;
+}
+
+/// Walks a segment of wide rows, pass(i, Rows, requests) being a group of at most so many: `Spread` where requests are spread
+/// between the steps, for what spreads them takes registers, else `Bare`. Half of the rows behind the segment are asked for: both
+/// passes do, for the second one reads from the cache and would leave the memory idle.
+template <int Bare, int Spread, class T, class Reader, class Pass>
+STEEPEST_INLINE void with_requests(const Reader& row, Index d, const Segment& segment, bool second, const Pass& pass) {
+  using S = std::remove_cvref_t<decltype(*row.first)>;
+  const WideLookout<Reader> lookout(row, d, segment);
+  if (lookout.spread()) {
+    const Index all = asked_for(segment), half = (all + 1) / 2;
+    Requests<S> requests(row.first, row.stride, d, segment, second ? half : 0, second ? all : half,
+                         groups_of<Spread>(segment.count) * (d / lanes<T>));
+    return in_groups<Spread>(segment.count, [&]<int Rows>(Index i) { pass.template operator()<Rows>(i, requests); });
   }
-  for (; i < n; ++i) {
-    const auto* x = row(i);
-    Vector<T> s(0.0);
-    for (Index j = 0; j < whole; j += N) {
-      requests.step();
-      s = Vector<T>::load(coef + j) * load_as<T>(x + j) + s;
-    }
-    if (whole < d) s = Vector<T>::load_first(coef + whole, d - whole) * load_first_as<T>(x + whole, d - whole) + s;
-    z[i] = s.sum() + intercept;
+  NoRequests none;
+  in_groups<Bare>(segment.count, [&]<int Rows>(Index i) {
+    second ? lookout.second_pass(i, Rows) : lookout.first_pass(i, Rows);
+    pass.template operator()<Rows>(i, none);
+  });
+}
+
+/// The predictions of a group of wide rows.
+template <int Rows, class T, class Reader, class Requests>
+STEEPEST_INLINE void predict_group(const Reader& row, Index i, Index d, const T* coef, T intercept, Requests& requests,
+                                   T* z) {
+  constexpr int N = lanes<T>;
+  const Index whole = d / N * N;
+  decltype(row(0)) x[Rows];
+  Vector<T> sum[Rows];
+  unrolled<Rows>([&]<int K>() {
+    x[K] = row(i + K);
+    sum[K] = Vector<T>(0.0);
+  });
+  for (Index j = 0; j < whole; j += N) {
+    requests.step();
+    const auto w = Vector<T>::load(coef + j);
+    unrolled<Rows>([&]<int K>() { sum[K] = w * load_as<T>(x[K] + j) + sum[K]; });
   }
+  if (whole < d) {
+    const auto w = Vector<T>::load_last(coef + d, d - whole);
+    unrolled<Rows>([&]<int K>() { sum[K] = w * load_last_as<T>(x[K] + d, d - whole) + sum[K]; });
+  }
+  ops::store_sums<Rows, Vector<T>>([&](int k) STEEPEST_INLINE_LAMBDA { return sum[k]; }, z + i);
+  for (int k = 0; k < Rows; ++k) z[i + k] += intercept;
+}
+
+template <class T, class Reader>
+void predict_wide(const Reader& row, Index d, const Segment& segment, const T* coef, T intercept, T* z) {
+  with_requests<8, 4, T>(row, d, segment, false, [&]<int Rows>(Index i, auto& requests) {
+    predict_group<Rows>(row, i, d, coef, intercept, requests, z);
+  });
 }
 
 template <class T, class Reader>
@@ -164,8 +137,7 @@ STEEPEST_INLINE void predict_rows(const Reader& row, Index d, const Segment& seg
   case 4:
     return predict_narrow<4>(row, d, segment, coef, intercept, z);
   default:
-    return with_requests(row, d, segment, false, steps_of<wide_predicted>(segment.count) * (d / lanes<T>),
-                         [&](auto& requests) { predict_wide(row, d, segment.count, coef, intercept, requests, z); });
+    return predict_wide(row, d, segment, coef, intercept, z);
   }
 }
 
@@ -195,17 +167,15 @@ void accumulate_narrow(const Reader& row, Index d, const Segment& segment, const
   const Index last = d - (Registers - 1) * lanes<T>;
   accumulate_parts<Registers>(row, segment.count, last, slope, lookout_of<Registers, T>(row, d, segment),
                               [&]<int K>(Vector<T> sum) STEEPEST_INLINE_LAMBDA {
-                                if constexpr (K < Registers - 1)
-                                  add_to(gradient + K * lanes<T>, sum);
-                                else
-                                  add_to_first(gradient + K * lanes<T>, last, sum);
+                                store_part<K, Registers>(part_of<K, Registers, T>(gradient, last) + sum, gradient,
+                                                         last);
                               });
 }
 
 /// gradient += sum of `Rows` rows times their slopes: one load and store of the gradient for all of them.
 template <int Rows, class T, class Reader, class Requests>
 STEEPEST_INLINE void accumulate_group(const Reader& row, Index i, Index d, const T* slope, Requests& requests,
-                                      T* gradient) {
+                                      T* gradient, Vector<T>& rest) {
   constexpr int N = lanes<T>;
   const Index whole = d / N * N;
   decltype(row(0)) x[Rows];
@@ -222,17 +192,20 @@ STEEPEST_INLINE void accumulate_group(const Reader& row, Index i, Index d, const
   }
   if (whole < d) {
     Vector<T> sum(0.0);
-    unrolled<Rows>([&]<int K>() { sum = s[K] * load_first_as<T>(x[K] + whole, d - whole) + sum; });
-    add_to_first(gradient + whole, d - whole, sum);
+    unrolled<Rows>([&]<int K>() { sum = s[K] * load_last_as<T>(x[K] + d, d - whole) + sum; });
+    rest = rest + sum;
   }
 }
 
-template <class T, class Reader, class Requests>
-void accumulate_wide(const Reader& row, Index d, Index n, const T* slope, Requests& requests, T* gradient) {
-  constexpr Index group = wide_accumulated;
-  Index i = 0;
-  for (; i + group <= n; i += group) accumulate_group<group>(row, i, d, slope, requests, gradient);
-  for (; i < n; ++i) accumulate_group<1>(row, i, d, slope, requests, gradient);
+/// The part of the gradient behind the last whole register stays in one: it would overlap with what was just stored.
+template <class T, class Reader>
+void accumulate_wide(const Reader& row, Index d, const Segment& segment, const T* slope, T* gradient) {
+  const Index partial = d % lanes<T>;
+  auto rest = Vector<T>::load_last(gradient + d, partial);
+  with_requests<8, 8, T>(row, d, segment, true, [&]<int Rows>(Index i, auto& requests) {
+    accumulate_group<Rows>(row, i, d, slope, requests, gradient, rest);
+  });
+  rest.store_last(gradient + d, partial);
 }
 
 template <class T, class Reader>
@@ -247,8 +220,7 @@ STEEPEST_INLINE void accumulate_rows(const Reader& row, Index d, const Segment& 
   case 4:
     return accumulate_narrow<4>(row, d, segment, slope, gradient);
   default:
-    return with_requests(row, d, segment, true, steps_of<wide_accumulated>(segment.count) * (d / lanes<T>),
-                         [&](auto& requests) { accumulate_wide(row, d, segment.count, slope, requests, gradient); });
+    return accumulate_wide(row, d, segment, slope, gradient);
   }
 }
 

@@ -178,8 +178,12 @@ double descend(const ElasticStep& step, Index rows, const T* gradient, Index cou
   SteppedParts<T> stepped(step);
   Index j = 0;
   for (; j + N <= count; j += N) stepped(Vector<T>::load(x + j), Vector<T>::load(gradient + j)).store(x + j);
-  if (const Index rest = count - j; rest > 0)
-    stepped(Vector<T>::load_first(x + j, rest), Vector<T>::load_first(gradient + j, rest)).store_first(x + j, rest);
+  // In the same lanes as part_of() would have them, for the penalty is summed lane by lane.
+  if (const Index rest = count - j; rest > 0 && j == 0)
+    stepped(Vector<T>::load_first(x, rest), Vector<T>::load_first(gradient, rest)).store_first(x, rest);
+  else if (rest > 0)
+    stepped(Vector<T>::load_last(x + count, rest), Vector<T>::load_last(gradient + count, rest))
+        .store_last(x + count, rest);
   if (intercept) x[count] = stepped.intercept(step, x[count], gradient[count]);
   return stepped.penalty(step, rows);
 }

@@ -84,7 +84,7 @@ template <int Classes, class T>
   });
   unrolled<Classes - by_registers * N / tile_rows>([&]<int K>() {
     constexpr int first = by_registers * N + K * tile_rows;
-    ops::store_sums(sum[first], sum[first + 1], sum[first + 2], sum[first + 3], z + first);
+    ops::store_sums<4, Vector<T>>([&](int i) STEEPEST_INLINE_LAMBDA { return sum[first + i]; }, z + first);
   });
 }
 
