@@ -86,8 +86,13 @@ STEEPEST_INLINE void store_part(Vector<T> part, T* row, Index last) {
 /// Rows wait for memory, not for arithmetic: ask for a row some rows before it is needed. The second-level cache
 /// is asked, because it can have three times as many lines on their way as the first.
 constexpr Index prefetch_rows = 64;
-/// Rows that are only copied: nothing is computed meanwhile, and the lines on their way are all that there is room for.
-constexpr Index prefetch_copied_rows = 24;
+/// How far ahead rows are asked for that are only copied: nothing is computed meanwhile, and so many lines on their way are all
+/// that there is room for.
+constexpr Index copied_rows_ahead(Index row_bytes) {
+  constexpr Index lines = 128, least = 24, most = 96;
+  const Index rows = lines / (row_bytes / 64 + 1);
+  return rows < least ? least : rows > most ? most : rows;
+}
 /// Single numbers in runs go by several times as fast as rows do, while the memory takes as long.
 constexpr Index prefetch_run_rows = 1024;
 
