@@ -138,6 +138,7 @@ class LazySparse final : public LazyDescent<T> {
       squares_before_.assign(1, {});
       marks_.clear();
       marks_per_threshold_ = 0;
+      alike_ = held_.l2 == 0;
     }
     for (Index from = 0; from < size_; from += looked_through) {
       const Index count = std::min(looked_through, size_ - from);
@@ -160,6 +161,8 @@ class LazySparse final : public LazyDescent<T> {
     const double scale = std::abs(scale_);
     penalties_ += double(rows) * (held_.l1 * scale * sizes_ + 0.5 * held_.l2 * scale * scale * squares_);
     if (!thresholds()) return;
+    if (updates_.size() == 1) alike_rows_ = double(rows);
+    if (alike_rows_ != double(rows)) alike_ = false;
     const double u = passed_, sizes = double(rows) * scale, squares = sizes * scale;
     const SizeSums& before = updates_.back();
     updates_.push_back({u, before.sizes + sizes, before.sizes_threshold + sizes * u});
@@ -178,7 +181,9 @@ class LazySparse final : public LazyDescent<T> {
             Index(updates_.size()) - 1,
             marks_.data(),
             Index(marks_.size()),
-            marks_per_threshold_};
+            marks_per_threshold_,
+            alike_ ? alike_rows_ : 0,
+            alike_threshold_};
   }
 
   /// Sets the marks that the thresholds passed have gone beyond with the update that was just added.
@@ -200,7 +205,10 @@ class LazySparse final : public LazyDescent<T> {
     sizes_ += found.reaches - passed_ * found.known;
     if (held_.l2 > 0) squares_ += found.squares + threshold * (threshold * known_ - 2 * sizes_);
     sizes_ -= threshold * known_;
-    passed_ += threshold;
+    const std::size_t updates = updates_.size() - 1;
+    if (updates == 1) alike_threshold_ = threshold;
+    if (alike_threshold_ != threshold || !(threshold > 0)) alike_ = false;
+    passed_ = alike_ ? double(updates) * threshold : passed_ + threshold;
     take_back(found);
   }
 
@@ -269,6 +277,7 @@ class LazySparse final : public LazyDescent<T> {
     sums.threshold = passed_;
     updates_.push_back(sums);
     mark(passed_);
+    alike_ = false;
     if (held_.l2 > 0) squares_before_.push_back(SquareSums(squares_before_.back()));
     ReachSums found;
     kernels_.lazy.settle(passed(), size_, reach_.data(), scale_, x_, &found);
@@ -290,6 +299,8 @@ class LazySparse final : public LazyDescent<T> {
   std::vector<std::uint32_t> marks_;  // see PassedUpdates
   double marks_per_threshold_ = 0;
   std::vector<SquareSums> squares_before_;
+  bool alike_ = false;  ///< all updates are, see PassedUpdates
+  double alike_rows_ = 0, alike_threshold_ = 0;
 };
 
 template <class T>

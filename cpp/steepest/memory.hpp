@@ -30,9 +30,10 @@ struct HugePages {
     const std::size_t bytes = count * sizeof(T);
 #if defined(__linux__)
     if (bytes >= page) {
-      void* memory = std::aligned_alloc(page, (bytes + page - 1) / page * page);
+      const std::size_t whole = (bytes + page - 1) / page * page;
+      void* memory = std::aligned_alloc(page, whole);
       if (!memory) throw std::bad_alloc();
-      madvise(memory, bytes, MADV_HUGEPAGE);  // a wish: what the system makes of it changes speed alone
+      madvise(memory, whole, MADV_HUGEPAGE);  // a wish: what the system makes of it changes speed alone
       return static_cast<T*>(memory);
     }
 #endif

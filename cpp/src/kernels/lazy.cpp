@@ -163,11 +163,30 @@ constexpr Index listed = 128;
 /// Coefficients that have moved are looked through so many at once.
 constexpr Index moved = 64;
 
-/// Sums how far coefficients reached before they moved and since, and lists those that had fallen, behind the ones listed
-/// already. Of numbers in a row, while their places wait for one another. Returns how many are listed now.
+/// What fallen coefficients counted with since then, of updates that were alike: the one with number k met k - 1 thresholds, so
+/// sums over updates are polynomials, and nobody has to look up when which coefficient fell.
+struct AlikeUpdates {
+  using V = Vector<double>;
+  V begun, threshold, per_threshold, overdrawn{0.0}, known{0.0};
+
+  explicit AlikeUpdates(const PassedUpdates& past)
+      : begun(double(past.begun)), threshold(past.alike_threshold), per_threshold(1 / past.alike_threshold) {}
+
+  STEEPEST_INLINE void add(V size, V passed) {
+    const V zero(0.0), one(1.0);
+    const V met = ops::nearest(size * per_threshold - V(0.5)), since = begun - one - met;
+    const V counted = since * (size - V(0.5) * threshold * (begun + met));
+    overdrawn = overdrawn + ops::select(size > zero, ops::select(size < passed, counted, zero), zero);
+    known = known + ops::select(size > zero, zero, one);
+  }
+};
+
+/// Sums how far coefficients reached before they moved and since. Those that had fallen go to `alike` where updates were, else
+/// they are listed, behind the ones listed already. Of numbers in a row, while their places wait for one another. Returns how
+/// many are listed now.
 template <bool Squares>
-[[gnu::noinline]] Index look_through(double passed, double* before, double* since, Index count, double* fallen,
-                                     Index known, ReachSums& sums) {
+[[gnu::noinline]] Index look_through(double passed, double* before, double* since, Index count, AlikeUpdates* alike,
+                                     double* fallen, Index known, ReachSums& sums) {
   using V = Vector<double>;
   for (; count % V::size; ++count) before[count] = since[count] = passed;
   V grown(0.0), squares(0.0);
@@ -177,6 +196,10 @@ template <bool Squares>
     if constexpr (Squares) {
       const V was = ops::select(size > V(0.0), size - V(passed), V(0.0)), is = reach - V(passed);
       squares = squares + (is - was) * (is + was);
+    }
+    if (alike) {
+      alike->add(size, V(passed));
+      continue;
     }
     if (all_zero(size < V(passed))) continue;
     for (int lane = 0; lane < V::size; ++lane) {
@@ -196,12 +219,14 @@ STEEPEST_INLINE void descend_reaching(const Reader& reader, const Segment& segme
   const double passed = past.passed;
   double before[moved], since[moved], fallen[listed];
   Index count = 0, known = 0;
+  AlikeUpdates alike(past);
+  AlikeUpdates* const alikes = past.alike_rows > 0 ? &alike : nullptr;
   const auto look = [&] {
     if (known + moved > listed) {
       settle_fallen(past, fallen, known, sums);
       known = 0;
     }
-    known = look_through<Squares>(passed, before, since, count, fallen, known, sums);
+    known = look_through<Squares>(passed, before, since, count, alikes, fallen, known, sums);
     count = 0;
   };
   for (Index i = 0; i < segment.count; ++i) {
@@ -218,6 +243,10 @@ STEEPEST_INLINE void descend_reaching(const Reader& reader, const Segment& segme
   }
   look();
   settle_fallen(past, fallen, known, sums);
+  if (alikes) {
+    sums.overdrawn += past.alike_rows * alike.overdrawn.sum();
+    sums.known += alike.known.sum();
+  }
 }
 
 template <class T>
