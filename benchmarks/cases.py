@@ -105,7 +105,7 @@ def full_gradient(X: Array, y: Array, repeats: int, budget: float) -> dict[str, 
     def read(threads: int) -> Callable[[], float]:
         return lambda: bare.read([X, y], threads)
 
-    runs: dict[tuple[str, int], Callable[[], float]] = {("Objective.value_and_gradient", 1): call}
+    runs: dict[tuple[str, int], Callable[[], float]] = {("Objective.value_and_gradient", counts[-1]): call}
     for threads in counts:
         runs["gd", threads] = descend(threads)
         runs["sequential read", threads] = read(threads)

@@ -91,10 +91,12 @@ def test_columns_reach_exactly_zero_while_nobody_looks() -> None:
         lambda time: 1e-300 if time == 0 else 1e-4 * 10 ** (2 * time),
         lambda time: 1e-12 * 1.6 ** (time * 40) if time < 1 else 0.2,
         lambda time: 0.3 if int(time * 1000) % 7 == 0 else 1e-9,
+        0.1,
+        lambda time: 0.1 if time < 0.6 else 0.07,
     ],
-    ids=["falling", "from nothing", "growing", "uneven"],
+    ids=["falling", "from nothing", "growing", "uneven", "alike", "alike at first"],
 )
-@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("batch_size", [1, 3, 7])
 @pytest.mark.parametrize("penalty", [st.L1(0.03), st.ElasticNet(0.05, 0.5)])
 def test_penalties_of_fallen_columns_are_exact_whatever_the_steps(
     step_size: Any, batch_size: int, penalty: Any
