@@ -196,25 +196,30 @@ def draw(groups: Sequence[Group], machine: Mapping[str, Any], path: Path) -> Non
     columns = min(2, len(groups))
     lines = -(-len(groups) // columns)
     with matplotlib.rc_context({"font.size": 10, "axes.titlesize": 11.5, "axes.titleweight": "bold"}):
-        figure = Figure(figsize=(5.6 * columns + 1.9, 3.9 * lines + 0.9), dpi=160, layout="constrained")
+        spare = len(groups) < columns * lines
+        width = 5.6 * columns + (0 if spare else 1.9)
+        figure = Figure(figsize=(width, 3.9 * lines + 0.9), dpi=160, layout="constrained")
         grid = figure.subplots(lines, columns, sharex=True, squeeze=False)
         for place, axes in enumerate(grid.flat):
             if place < len(groups):
                 _panel(axes, groups[place])
             else:
-                axes.set_visible(False)
+                axes.set_axis_off()
             if place % columns == 0:
                 axes.set_ylabel("rows and targets, GB/s")
             if place + columns >= len(groups):
                 axes.set_xlabel("batch size")
+                axes.tick_params(labelbottom=True)
         handles: dict[str, Any] = {}
         for axes in grid.flat:
             for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
                 handles.setdefault(name, handle)
         ordered = [name for name in STYLES if name in handles]
-        figure.legend(
-            [handles[name] for name in ordered], ordered, loc="outside right center", frameon=False, handlelength=2.6
-        )
+        lines_of = [handles[name] for name in ordered]
+        if spare:
+            grid.flat[-1].legend(lines_of, ordered, loc="center", frameon=False, handlelength=2.6)
+        else:
+            figure.legend(lines_of, ordered, loc="outside right center", frameon=False, handlelength=2.6)
         figure.suptitle(
             "One epoch of log loss against what the memory gives", x=0.02, ha="left", fontsize=14, fontweight="bold"
         )
