@@ -108,6 +108,22 @@ def test_penalties_of_fallen_columns_are_exact_whatever_the_steps(
     assert_same(dense, found)
 
 
+@pytest.mark.parametrize(
+    ("alpha", "start"),
+    [(0.01, 1e-310), (0.01, 5e-324), (1e-310, 0.0), (1e-308, 0.0), (1e-301, 0.0), (1e-299, 0.0)],
+)
+def test_numbers_at_the_end_of_their_range(alpha: float, start: float) -> None:
+    rows = make_rows(200, 60, 0.05)
+    rows.data[::2] = 0
+    x0 = np.full(60, start)
+    y = make_targets(st.losses.get("squared_error"), 200)
+    dense, found = both(
+        rows, y, "squared_error", penalty=st.L1(alpha), step_size=0.05, batch_size=4, x0=x0, shuffle=False
+    )
+    assert found.success
+    assert_same(dense, found)
+
+
 def test_columns_that_no_row_touches_shrink_as_they_should() -> None:
     rows = make_rows()
     column = 5

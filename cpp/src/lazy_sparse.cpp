@@ -27,6 +27,9 @@ constexpr std::size_t most_updates = 1 << 16;
 /// What is set reaches beyond nothing passed, so that zero says of a coefficient that nobody ever set it. Lost in the first sum.
 constexpr double least_passed = std::numeric_limits<double>::min();
 
+/// Thresholds below are not counted as alike.
+constexpr double least_alike = 1e-300;
+
 /// Of the sum of thresholds: so many for the first of them, and so many at most, after which every second is left out.
 constexpr double marks_of_first = 4, most_marks = 1 << 16;
 
@@ -71,8 +74,10 @@ class LazySparse final : public LazyDescent<T> {
     begin_update(rows);
     predict(batch, stride);
     const double total = reduce(batch, stride);
-    if (!std::isfinite(total)) return total;
-
+    if (!std::isfinite(total)) {
+      alike_ = false;  // this update's threshold does not pass
+      return total;
+    }
     const double left = 1 - step * held_.l2;
     const double kept = std::max(left, held_.least_kept);
     if (std::abs(kept * scale_) < (thresholds() ? least_summed_scale : least_scale)) {
@@ -182,7 +187,7 @@ class LazySparse final : public LazyDescent<T> {
             marks_.data(),
             Index(marks_.size()),
             marks_per_threshold_,
-            alike_ ? alike_rows_ : 0,
+            alike_ && updates_.size() > 2 ? alike_rows_ : 0,
             alike_threshold_};
   }
 
@@ -207,7 +212,8 @@ class LazySparse final : public LazyDescent<T> {
     sizes_ -= threshold * known_;
     const std::size_t updates = updates_.size() - 1;
     if (updates == 1) alike_threshold_ = threshold;
-    if (alike_threshold_ != threshold || !(threshold > 0)) alike_ = false;
+    // Far enough from where a number, or one over it, is none.
+    if (alike_threshold_ != threshold || !(threshold > least_alike && threshold < 1 / least_alike)) alike_ = false;
     passed_ = alike_ ? double(updates) * threshold : passed_ + threshold;
     take_back(found);
   }
@@ -277,7 +283,6 @@ class LazySparse final : public LazyDescent<T> {
     sums.threshold = passed_;
     updates_.push_back(sums);
     mark(passed_);
-    alike_ = false;
     if (held_.l2 > 0) squares_before_.push_back(SquareSums(squares_before_.back()));
     ReachSums found;
     kernels_.lazy.settle(passed(), size_, reach_.data(), scale_, x_, &found);

@@ -61,7 +61,8 @@ struct PassedUpdates {
   const std::uint32_t* marks;
   std::int64_t marked;
   double marks_per_threshold;  ///< 1 / width
-  /// Of each update, where all of them were alike, the scale one: then sums over them need no looking up. Else zero.
+  /// Of each update, from the second on, where all of them were alike, the scale one: then sums over them need no looking up.
+  /// Else the rows are zero.
   double alike_rows, alike_threshold;
 };
 

@@ -200,7 +200,7 @@ struct NoRequests {
 
 /// Asks for rows as a group of the segment's own begins. Long ones only have to be begun: the hardware's prefetcher follows them
 /// from there, into the second-level cache and without taking room for lines on their way from the loads, which asking for every
-/// line would. Short ones that may lie anywhere are asked for whole, half of them in each pass; those that come in runs go by
+/// line would. Short ones that may lie anywhere are asked for whole, a segment ahead, half of them in each pass; those that come in runs go by
 /// faster where requests are spread between the steps.
 template <class Reader>
 class WideLookout {
@@ -209,6 +209,7 @@ class WideLookout {
       : row_(row), segment_(segment), reachable_(segment.ahead ? segment.count + segment.ahead : 0) {
     const Index whole = features * Index(sizeof(*row(0)));
     long_ = whole > followed_bytes;
+    if (!long_ && segment.count > 0) far_ = (far_ + segment.count - 1) / segment.count * segment.count;
     bytes_ = long_ ? begun_bytes : segment.scattered ? whole : 0;
   }
 
@@ -220,16 +221,16 @@ class WideLookout {
   }
 
  private:
-  static constexpr Index far = 32, followed_bytes = 1024, begun_bytes = 256;
+  static constexpr Index followed_bytes = 1024, begun_bytes = 256;
 
   STEEPEST_INLINE void ask(Index from, Index to) const {
     if (bytes_ == 0) return;
-    for (Index i = from + far; i < to + far && i < reachable_; ++i) prefetch_bytes(row_(segment_.soon(i)), bytes_);
+    for (Index i = from + far_; i < to + far_ && i < reachable_; ++i) prefetch_bytes(row_(segment_.soon(i)), bytes_);
   }
 
   const Reader& row_;
   const Segment& segment_;
-  Index reachable_, bytes_;
+  Index reachable_, bytes_, far_ = 32;
   bool long_;
 };
 

@@ -1,6 +1,6 @@
 // Dense rows of C order: predict and accumulate. Up to four registers of features ("narrow") the coefficients or the gradient
-// stay in registers over the whole segment; wider rows go eight at a time, so that each register of coefficients is loaded
-// once for eight rows.
+// stay in registers over the whole segment; wider rows go four or eight at a time, so that each register of coefficients is
+// loaded once for all of them.
 //
 // Rows of type S meet coefficients of type T: narrower numbers are widened in registers, twice, because a widened copy of a
 // chunk would leave the first-level cache before it is read. Both give the same bits: sums of products begin at zero, because
@@ -73,8 +73,8 @@ constexpr Index groups_of(Index rows) {
 }
 
 /// Walks a segment of wide rows, pass(i, Rows, requests) being a group of at most so many: `Spread` where requests are spread
-/// between the steps, for what spreads them takes registers, else `Bare`. Half of the rows behind the segment are asked for: both
-/// passes do, for the second one reads from the cache and would leave the memory idle.
+/// between the steps, for what spreads them takes registers, else `Bare`. Either pass spreads those for half of the rows behind the
+/// segment: the second one reads from the cache, and would leave the memory idle.
 template <int Bare, int Spread, class T, class Reader, class Pass>
 STEEPEST_INLINE void with_requests(const Reader& row, Index d, const Segment& segment, bool second, const Pass& pass) {
   using S = std::remove_cvref_t<decltype(*row.first)>;
