@@ -169,8 +169,8 @@ struct AlikeUpdates {
   using V = Vector<double>;
   V begun, threshold, per_threshold, overdrawn{0.0}, known{0.0};
 
-  explicit AlikeUpdates(const PassedUpdates& past)
-      : begun(double(past.begun)), threshold(past.alike_threshold), per_threshold(1 / past.alike_threshold) {}
+  AlikeUpdates(const PassedUpdates& past, Index updates)
+      : begun(double(updates)), threshold(past.alike_threshold), per_threshold(1 / past.alike_threshold) {}
 
   STEEPEST_INLINE void add(V size, V passed) {
     const V zero(0.0), one(1.0);
@@ -219,7 +219,7 @@ STEEPEST_INLINE void descend_reaching(const Reader& reader, const Segment& segme
   const double passed = past.passed;
   double before[moved], since[moved], fallen[listed];
   Index count = 0, known = 0;
-  AlikeUpdates alike(past);
+  AlikeUpdates alike(past, past.begun);
   AlikeUpdates* const alikes = past.alike_rows > 0 ? &alike : nullptr;
   const auto look = [&] {
     if (known + moved > listed) {
@@ -262,8 +262,10 @@ void descend_reaching(const SparseRows<T>& rows, const Segment& segment, const T
 
 template <class T>
 void settle(const PassedUpdates& past, Index count, const double* reach, double scale, T* coef, ReachSums* sums) {
+  using V = Vector<double>;
   const double passed = past.passed;
   double fallen[listed];
+  AlikeUpdates alike(past, past.begun - 1);  // the last one was begun for what is settled here
   for (Index from = 0; from < count; from += listed) {
     const Index to = from + listed < count ? from + listed : count;
     // Most columns of many nobody has ever set: these are not looked at one by one.
@@ -273,12 +275,18 @@ void settle(const PassedUpdates& past, Index count, const double* reach, double 
       coef[j] = size > passed ? T(scale * left) : T(0);
       below += Index(size < passed) & Index(size > 0);
     }
+    if (past.alike_rows > 0) {
+      for (Index j = from; below > 0 && j < to; j += V::size)
+        alike.add(ops::abs(to - j < V::size ? V::load_first(reach + j, to - j) : V::load(reach + j)), V(passed));
+      continue;
+    }
     for (Index j = from; below > 0 && j < to; ++j) {
       fallen[found] = __builtin_fabs(reach[j]);
       found += Index(fallen[found] < passed) & Index(fallen[found] > 0);
     }
     settle_fallen(past, fallen, found, *sums);
   }
+  if (past.alike_rows > 0) sums->overdrawn += past.alike_rows * alike.overdrawn.sum();
 }
 
 template <class T>
