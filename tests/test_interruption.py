@@ -216,7 +216,7 @@ def test_a_signal_handler_that_returns_does_no_harm() -> None:
 
 def test_other_threads_run_while_fitting() -> None:
     """Between two epochs that take their time, a thread that wakes every millisecond wakes many times."""
-    X, y = st.data.logistic(200_000, 50, seed=0)
+    X, y = st.data.logistic(1_000_000, 10, seed=0)
     moments: list[float] = []
     ticks: list[float] = []
     done = threading.Event()
