@@ -32,7 +32,8 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "rows backwards": lambda X: np.ascontiguousarray(X[::-1])[::-1],
     "columns backwards": lambda X: np.ascontiguousarray(X[:, ::-1])[:, ::-1],
     "F backwards": lambda X: np.asfortranarray(X[::-1, ::-1])[::-1, ::-1],
-    "a part": lambda X: np.pad(X, ((1, 2), (3, 1)))[1 : 1 + len(X), 3 : 3 + X.shape[1]],
+    # What lies around the rows, kernels must not let in.
+    "a part": lambda X: np.pad(X, ((1, 2), (3, 1)), constant_values=np.nan)[1 : 1 + len(X), 3 : 3 + X.shape[1]],
     "one row repeated": lambda X: np.broadcast_to(X[:1], X.shape),
 }
 
