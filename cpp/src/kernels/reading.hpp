@@ -73,6 +73,7 @@ STEEPEST_INLINE Vector<T> part_of(const S* row, Index last) {
   else
     return load_last_as<T>(row + K * lanes<T> + last, last);
 }
+/// Stores that register where part_of() would load it from.
 template <int K, int Registers, class T>
 STEEPEST_INLINE void store_part(Vector<T> part, T* row, Index last) {
   if constexpr (K < Registers - 1)
@@ -100,11 +101,6 @@ STEEPEST_INLINE void prefetch_bytes(const void* first, Index bytes) {
   const char* byte = static_cast<const char*>(first);
   for (Index at = 0; at < bytes; at += 64) __builtin_prefetch(byte + at, 0, 2);
   __builtin_prefetch(byte + bytes - 1, 0, 2);  // a row may begin anywhere in a line
-}
-
-template <class T>
-STEEPEST_INLINE void prefetch_row(const T* row, Index features) {
-  prefetch_bytes(row, features * Index(sizeof(T)));
 }
 
 /// A row of so many lines.

@@ -107,11 +107,11 @@ template <class T>
 void pack(const DenseRows<T>& rows, const Segment& segment, T* packed) {
   const Index n = segment.count, d = rows.features;
   if (rows.row_major()) {
-    const Index reachable = n + segment.ahead, far = copied_rows_ahead(d * Index(sizeof(T)));
+    const Index reachable = n + segment.ahead, bytes = d * Index(sizeof(T)), far = copied_rows_ahead(bytes);
     for (Index i = 0; i < n; ++i) {
       if (segment.offset && i + far < reachable)
-        prefetch_row(rows.data + segment[segment.soon(i + far)] * rows.row_stride, d);
-      __builtin_memcpy(packed + i * d, rows.data + segment[i] * rows.row_stride, std::size_t(d) * sizeof(T));
+        prefetch_bytes(rows.data + segment[segment.soon(i + far)] * rows.row_stride, bytes);
+      __builtin_memcpy(packed + i * d, rows.data + segment[i] * rows.row_stride, std::size_t(bytes));
     }
     return;
   }

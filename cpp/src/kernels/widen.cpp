@@ -71,7 +71,7 @@ void widen_rows(const DenseRows<T>& rows, const Segment& segment, T* to) {
   constexpr Index ahead_bytes = 32 * 1024;
   const Index fit = ahead_bytes / (d * Index(sizeof(S))), far = fit < 1 ? 1 : fit < prefetch_rows ? fit : prefetch_rows;
   for (Index i = 0; i < n; ++i) {
-    if (row.gathers() && i + far < reachable) prefetch_row(row(segment.soon(i + far)), d);
+    if (row.gathers() && i + far < reachable) prefetch_bytes(row(segment.soon(i + far)), d * Index(sizeof(S)));
     widen_line(row(i), d, to + i * d);
   }
 }
