@@ -215,11 +215,11 @@ def draw(groups: Sequence[Group], machine: Mapping[str, Any], path: Path) -> Non
             for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
                 handles.setdefault(name, handle)
         ordered = [name for name in STYLES if name in handles]
-        lines_of = [handles[name] for name in ordered]
+        drawn = [handles[name] for name in ordered]
         if spare:
-            grid.flat[-1].legend(lines_of, ordered, loc="center", frameon=False, handlelength=2.6)
+            grid.flat[-1].legend(drawn, ordered, loc="center", frameon=False, handlelength=2.6)
         else:
-            figure.legend(lines_of, ordered, loc="outside right center", frameon=False, handlelength=2.6)
+            figure.legend(drawn, ordered, loc="outside right center", frameon=False, handlelength=2.6)
         figure.suptitle(
             "One epoch of log loss against what the memory gives", x=0.02, ha="left", fontsize=14, fontweight="bold"
         )
