@@ -188,6 +188,30 @@ def test_epochs_of_more_updates_than_are_kept(penalty: Any) -> None:
     assert_same(dense, found, rtol=1e-10)
 
 
+@pytest.mark.parametrize("shuffle", ["stream", "full", False])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+@pytest.mark.parametrize("penalty", [None, st.L1(1e-3), st.L2(0.1), st.ElasticNet(0.01, 0.4)])
+def test_columns_far_apart(penalty: Any, dtype: str, shuffle: Any) -> None:
+    """Coefficients beyond the caches are fetched ahead: the same rows give the same bits wherever columns are."""
+    near = make_rows(700, 900, 0.012)
+    near.data = np.ceil(np.abs(near.data) * 10) if dtype == "uint8" else near.data
+    near = near.astype(dtype)
+    places = np.sort(np.random.default_rng(5).choice(300_000, 900, replace=False))
+    far = sparse.csr_matrix((near.data, places[near.indices], near.indptr), shape=(700, 300_000))
+    y = make_targets(st.losses.get("log_loss"), 700).astype("float64" if dtype == "float64" else "float32")
+    for batch_size in (1, 8, 64):
+        options = OPTIONS | {"batch_size": batch_size, "penalty": penalty, "shuffle": shuffle, "step_size": 0.02}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", st.ConvergenceWarning)
+            small, large = (st.minimize("log_loss", (X, y), **options) for X in (near, far))
+        vary(small.coef)
+        np.testing.assert_array_equal(large.coef[places], small.coef)
+        assert np.count_nonzero(large.coef) == np.count_nonzero(small.coef)
+        np.testing.assert_allclose(
+            large.history.running_objective, small.history.running_objective, rtol=1e-10 if dtype == "float64" else 1e-5
+        )
+
+
 @pytest.mark.parametrize("penalty", [None, st.L1(0.01), st.L2(0.1), st.ElasticNet(0.05, 0.4)])
 def test_callbacks_and_histories_see_what_is_up_to_date(penalty: Any) -> None:
     rows, y = make_rows(), make_targets(st.losses.get("log_loss"))

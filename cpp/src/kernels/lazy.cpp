@@ -6,10 +6,10 @@ namespace {
 
 /// coef += s x over a row. Returns by how much the sum of the squares of coef grew.
 template <class T, class I>
-STEEPEST_INLINE double move_along(const SparseReader<T, I>& reader, typename SparseReader<T, I>::Row row, T s,
-                                  T* coef) {
+STEEPEST_INLINE double move_along(const SparseReader<T, I>& reader, typename SparseReader<T, I>::Row row, T s, T* coef,
+                                  typename SparseReader<T, I>::template Later<T> later) {
   T parts[most_at_once] = {0, 0, 0, 0};
-  const double squares = reader.along(row, s, coef, [&](T& w, T move, int lane) STEEPEST_INLINE_LAMBDA {
+  const double squares = reader.along(row, s, coef, later, [&](T& w, T move, int lane) STEEPEST_INLINE_LAMBDA {
     const T before = w, after = before + move;
     w = after;
     // (after - before) (after + before) = move (2 after - move), of which an entry pays for one multiply-add; but what
@@ -25,7 +25,8 @@ double descend(const SparseRows<T>& rows, const Segment& segment, const T* move,
   return with_reader(rows, [&](const auto& reader) {
     double grown = 0;
     for (Index i = 0; i < segment.count; ++i)
-      if (const T s = move[i]; s != T(0)) grown += move_along(reader, reader(segment[i]), s, coef);
+      if (const T s = move[i]; s != T(0))
+        grown += move_along(reader, reader(segment[i]), s, coef, reader.next_batch(segment, i, coef));
     return grown;
   });
 }
@@ -54,6 +55,9 @@ struct MetRows {
   }
 };
 
+/// The row whose coefficients are asked for while those of a single row move.
+constexpr Index single_later = 16;
+
 template <class T, class I>
 STEEPEST_INLINE Index descend_rows(const SparseReader<T, I>& reader, const Segment& segment, const LossKernels<T>& loss,
                                    const double* params, const SingleRows<T>& d, double least_scale,
@@ -78,7 +82,9 @@ STEEPEST_INLINE Index descend_rows(const SparseReader<T, I>& reader, const Segme
       const T step = d.step[i] * weight * (given > limit ? limit : given < -limit ? -limit : given);
       scale *= kept;
       if (d.intercept) *intercept -= pace * step;
-      if (step != T(0)) squares += move_along(reader, row, T(-double(step) / scale), coef);
+      if (step != T(0))
+        squares +=
+            move_along(reader, row, T(-double(step) / scale), coef, reader.later(segment, i, single_later, coef));
     }
     met.add(y, z, weight);
   }
@@ -232,14 +238,15 @@ STEEPEST_INLINE void descend_reaching(const Reader& reader, const Segment& segme
   for (Index i = 0; i < segment.count; ++i) {
     const double s = double(move[i]);
     if (s == 0) continue;
-    reader.along(reader(segment[i]), s, reach, [&](double& place, double by, int lane) STEEPEST_INLINE_LAMBDA {
-      if (lane == 0 && count > moved - most_at_once) look();
-      // Nobody can tell signs, nor which have fallen, so there is no branch on either.
-      const double was = place, after = beyond(One(was), One(passed)).v + by;
-      place = after + __builtin_copysign(passed, after);
-      before[count] = was;
-      since[count++] = place;
-    });
+    reader.along(reader(segment[i]), s, reach, reader.next_batch(segment, i, reach),
+                 [&](double& place, double by, int lane) STEEPEST_INLINE_LAMBDA {
+                   if (lane == 0 && count > moved - most_at_once) look();
+                   // Nobody can tell signs, nor which have fallen, so there is no branch on either.
+                   const double was = place, after = beyond(One(was), One(passed)).v + by;
+                   place = after + __builtin_copysign(passed, after);
+                   before[count] = was;
+                   since[count++] = place;
+                 });
   }
   look();
   settle_fallen(past, fallen, known, sums);
@@ -263,29 +270,36 @@ void descend_reaching(const SparseRows<T>& rows, const Segment& segment, const T
 template <class T>
 void settle(const PassedUpdates& past, Index count, const double* reach, double scale, T* coef, ReachSums* sums) {
   using V = Vector<double>;
-  const double passed = past.passed;
+  using Narrowed = Simd<T, V::size>;
+  const V zero(0.0), passed(past.passed);
   double fallen[listed];
+  Index found = 0;
   AlikeUpdates alike(past, past.begun - 1);  // the last one was begun for what is settled here
-  for (Index from = 0; from < count; from += listed) {
-    const Index to = from + listed < count ? from + listed : count;
-    // Most columns of many nobody has ever set: these are not looked at one by one.
-    Index below = 0, found = 0;
-    for (Index j = from; j < to; ++j) {
-      const double size = __builtin_fabs(reach[j]), left = __builtin_copysign(size - passed, reach[j]);
-      coef[j] = size > passed ? T(scale * left) : T(0);
-      below += Index(size < passed) & Index(size > 0);
-    }
+  for (Index j = 0; j < count; j += V::size) {
+    const Index left = count - j;
+    const V at = left < V::size ? V::load_first(reach + j, left) : V::load(reach + j), size = ops::abs(at);
+    const Narrowed settled(__builtin_convertvector((V(scale) * beyond(at, passed)).v, typename Narrowed::Native));
+    if (left < V::size)
+      settled.store_first(coef + j, left);
+    else
+      settled.store(coef + j);
+    // Most columns of many nobody has ever set.
+    const auto has_fallen = (size < passed) & (size > zero);
+    if (all_zero(has_fallen)) continue;
     if (past.alike_rows > 0) {
-      for (Index j = from; below > 0 && j < to; j += V::size)
-        alike.add(ops::abs(to - j < V::size ? V::load_first(reach + j, to - j) : V::load(reach + j)), V(passed));
+      alike.add(size, passed);
       continue;
     }
-    for (Index j = from; below > 0 && j < to; ++j) {
-      fallen[found] = __builtin_fabs(reach[j]);
-      found += Index(fallen[found] < passed) & Index(fallen[found] > 0);
+    for (int lane = 0; lane < V::size; ++lane) {
+      fallen[found] = size.v[lane];
+      found += Index(has_fallen[lane] != 0);
     }
-    settle_fallen(past, fallen, found, *sums);
+    if (found > listed - V::size) {
+      settle_fallen(past, fallen, found, *sums);
+      found = 0;
+    }
   }
+  settle_fallen(past, fallen, found, *sums);
   if (past.alike_rows > 0) sums->overdrawn += past.alike_rows * alike.overdrawn.sum();
 }
 

@@ -18,7 +18,8 @@ void accumulate(const SparseRows<T>& rows, const Segment& segment, const T* slop
     for (Index i = 0; i < segment.count; ++i) {
       const T s = slope[i];
       if (s == T(0)) continue;  // a row that holds no number has no slope either
-      reader.along(reader(segment[i]), s, gradient, [](T& g, T move, int) STEEPEST_INLINE_LAMBDA { g += move; });
+      reader.along(reader(segment[i]), s, gradient, reader.next_batch(segment, i, gradient),
+                   [](T& g, T move, int) STEEPEST_INLINE_LAMBDA { g += move; });
     }
   });
 }

@@ -20,9 +20,12 @@ struct Unsigned<std::int64_t> {
   using type = std::uint64_t;
 };
 
-/// Rows ahead whose beginnings and entries are asked for: these need what those bring. Coefficients are not asked for: the
-/// processor has as many on their way from far caches as it can have anyhow, and most of a batch's are near.
-constexpr Index start_ahead = 96, entries_ahead = 48;
+/// What there is one of for each column is near where, as doubles, it takes no more bytes than these.
+constexpr Index near_bytes = 1 << 20;
+
+/// Rows are asked for so many entries ahead, and of so many rows at most. Where columns are far, what later rows will meet is
+/// asked for, too, which needs their entries: these are asked for earlier.
+constexpr Index entries_ahead = 400, entries_ahead_far = 2400, most_ahead = 48;
 
 /// Entries of a row that are asked for: what follows comes by itself.
 constexpr Index most_asked = 256;
@@ -49,10 +52,16 @@ struct SparseReader {
   const volatile I *index, *start;
   Index entries;
   Column last;
+  bool far;
+  Index asked_ahead;  ///< rows
 
   explicit SparseReader(const SparseRows<T>& given)
       : rows(given), index(static_cast<const volatile I*>(given.indices)),
-        start(static_cast<const volatile I*>(given.starts)), entries(given.entries), last(Column(given.features - 1)) {}
+        start(static_cast<const volatile I*>(given.starts)), entries(given.entries), last(Column(given.features - 1)),
+        far(given.features * Index(sizeof(double)) > near_bytes) {
+    const double most = far ? entries_ahead_far : entries_ahead, of_row = given.entries_per_row();
+    asked_ahead = of_row * most_ahead < most ? most_ahead : of_row * 2 > most ? 2 : Index(most / of_row);
+  }
 
   struct Row {
     Index from, to;
@@ -104,13 +113,53 @@ struct SparseReader {
   STEEPEST_INLINE Ahead ahead(const Segment& segment, Index i) const {
     if (!segment.offset) return {};
     const Index reachable = segment.count + segment.ahead;
-    if (i + start_ahead < reachable) __builtin_prefetch(const_cast<const I*>(start) + segment[i + start_ahead], 0, 2);
-    if (i + entries_ahead >= reachable) return {};
-    const Row next = (*this)(segment[i + entries_ahead]);
+    if (i + 2 * most_ahead < reachable)
+      __builtin_prefetch(const_cast<const I*>(start) + segment[i + 2 * most_ahead], 0, 2);
+    if (i + asked_ahead >= reachable) return {};
+    const Row next = (*this)(segment[i + asked_ahead]);
     const Index size = rows.stored ? bytes_of(rows.storage) : Index(sizeof(T)), count = next.to - next.from;
     const auto* numbers = static_cast<const char*>(rows.stored ? rows.stored : static_cast<const void*>(rows.data));
     return {static_cast<const char*>(rows.indices) + next.from * Index(sizeof(I)), numbers + next.from * size, size,
             count < most_asked ? count : most_asked};
+  }
+
+  /// What a later row will meet, asked for a few columns at a time while an earlier one moves: this waits for one addition after
+  /// the other, and the memory would have nothing to do. When the later row is predicted it is late: the processor looks ahead
+  /// as far as a row itself, and has as many on their way as it can have.
+  template <class C>
+  struct Later {
+    const volatile I* index = nullptr;
+    const C* numbers = nullptr;
+    Index count = 0;
+    static constexpr int N = entries_at_once<C>;
+
+    STEEPEST_INLINE void ask_for(Index k) const {
+      const auto first = reinterpret_cast<std::uintptr_t>(numbers);
+      __builtin_prefetch(reinterpret_cast<const void*>(first + std::uintptr_t(Column(index[k])) * sizeof(C)));
+    }
+    STEEPEST_INLINE void ask() {
+      if (count < N) return;
+      for (int k = 0; k < N; ++k) ask_for(k);
+      index += N;
+      count -= N;
+    }
+    STEEPEST_INLINE void ask_for_all() {
+      for (Index k = 0; k < count; ++k) ask_for(k);
+    }
+  };
+
+  /// What the row `further` behind row i will meet among the numbers, of which there is one for each column.
+  template <class C>
+  STEEPEST_INLINE Later<C> later(const Segment& segment, Index i, Index further, const C* numbers) const {
+    if (!far || i + further >= segment.count + segment.ahead) return {};
+    const Row row = (*this)(segment[i + further]);
+    return {index + row.from, numbers, row.to - row.from};
+  }
+
+  /// The same of the row at the place of row i in the next batch.
+  template <class C>
+  STEEPEST_INLINE Later<C> next_batch(const Segment& segment, Index i, const C* numbers) const {
+    return i < asked_ahead ? later(segment, i, segment.count, numbers) : Later<C>();
   }
 
   /// Calls work(from, to, numbers) for the entries of a row, numbers[0] being that of the first: in one run where they are
@@ -172,7 +221,7 @@ struct SparseReader {
   /// may be kept in. Returns the sum of the moves' squares. Rows meet the same columns again and again, where each step waits
   /// for the one before: products are made beforehand, because an addition takes less long than a multiply-add.
   template <class C, class Step>
-  STEEPEST_INLINE C along(Row row, C s, C* coef, const Step& step) const {
+  STEEPEST_INLINE C along(Row row, C s, C* coef, Later<C> later, const Step& step) const {
     constexpr int N = entries_at_once<C>;
     using V = Simd<C, N>;
     V squares(0.0);
@@ -182,6 +231,7 @@ struct SparseReader {
         const Column at[N] = {column(k + Lane)...};
         const auto number = Simd<T, N>::load(numbers + (k - from));
         const V moves = V(double(s)) * V(__builtin_convertvector(number.v, typename V::Native));
+        later.ask();
         (step(coef[at[Lane]], moves.v[Lane], Lane), ...);
         squares = moves * moves + squares;
       };
@@ -193,6 +243,7 @@ struct SparseReader {
         rest += move * move;
       }
     });
+    later.ask_for_all();
     return squares.sum() + rest;
   }
 
