@@ -59,6 +59,23 @@ def test_each_batch_comes_from_at_least_eight_places(n: int, row_bytes: int, bat
     assert (places < 8).sum() <= 0.05 * len(places)
 
 
+def places_of(rows: np.ndarray) -> set[int]:
+    """Name each stretch of the data by its last row."""
+    rows = np.sort(rows.astype(np.int64))
+    return set(rows[np.append(np.diff(rows) > 4, True)].tolist())
+
+
+@pytest.mark.parametrize(("row_bytes", "batch_size"), [(512, 32), (512, 256), (112, 256), (112, 4096), (3136, 32)])
+def test_halves_of_a_batch_that_threads_share_come_from_places_of_their_own(row_bytes: int, batch_size: int) -> None:
+    order = stream(500_000_000 // row_bytes, row_bytes, batch_size, 3, 1)[: 300 * batch_size]
+    apart = 0
+    for batch in order.reshape(300, batch_size):
+        first, second = places_of(batch[: batch_size // 2]), places_of(batch[batch_size // 2 :])
+        apart += len(first) == len(second) == 8 and len(places_of(batch)) == 16
+    # Where a group of blocks ends and another begins, places are more and come as they come.
+    assert apart > 100
+
+
 def test_streaming_mixes_rows_that_lie_far_apart() -> None:
     """Data sorted by class: the share of the first half in a batch is about one half, never all or nothing."""
     n, batch_size = 400_000, 256

@@ -16,12 +16,11 @@ constexpr Index most_chunk_rows = 2048, least_chunk_rows = 16;
 
 /// A share is worth a handshake between threads, some hundred nanoseconds on an idle machine and more on a busy one, where
 /// its rows take as long as so many bytes in sequence.
-constexpr Index share_bytes = 12 * 1024;
+constexpr Index share_bytes = 8 * 1024;
 constexpr Index most_shares = 16, least_share_rows = 16;
 
-/// One score a row is so little work that a team is worth its handshakes from so many bytes on; less is one thread's, share by
-/// share.
-constexpr Index pointwise_team_bytes = 40 * 1024;
+/// With one score a row a team is worth a trial from so many bytes on; from more on it is worth its handshakes for sure.
+constexpr Index pointwise_team_bytes = 16 * 1024, surely_shared_bytes = 512 * 1024;
 
 /// A row that may lie anywhere takes as long as so many bytes in sequence: each of its lines is waited for, and its target.
 constexpr Index longest_packed = 1024;
@@ -105,6 +104,14 @@ double DenseSum<T>::value(const Segment& segment, const T* x) {
 
 template <class T>
 double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient) {
+  Team* const team = team_for(segment);
+  const bool choice = team && shares_of(segment) > 1 && cost(segment) < surely_shared_bytes;
+  const FasterWay::Timed way(sharing_, choice, segment.count);
+  return in_shares(segment, x, gradient, choice && !way.first() ? nullptr : team);
+}
+
+template <class T>
+double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient, Team* team) {
   const Index shares = shares_of(segment);
   if (shares == 1) {
     if (const auto chunk = packed(segment)) return evaluate(*chunk, x, gradient, scratch_[0]);
@@ -112,12 +119,10 @@ double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient) {
   }
   const Index k = scores_ * (width_ + data_.intercept);
   // A share that is added at once has the same bits without a gradient of its own, which only threads need.
-  const bool straight =
-      scratch_.size() == 1 && (segment.count + shares - 1) / shares <= std::min(chunk_rows_, cut_.added_rows);
+  const bool straight = !team && (segment.count + shares - 1) / shares <= std::min(chunk_rows_, cut_.added_rows);
   if (!straight && Index(partial_.size()) < shares * partial_size_)
     partial_.resize(std::size_t(shares * partial_size_));
   std::array<Value, most_shares> values;
-  Team* const team = team_for(segment);
   const auto own_share = [&](std::uint32_t i, int thread) {
     const Index from = segment.count * i / shares, to = segment.count * (i + 1) / shares;
     T* own = gradient;
@@ -366,14 +371,15 @@ Index PointwiseSum<T>::descend_alike(const Segment& segment, Index size, const T
   const Segment first = segment.part(0, size);
   const Index shares = this->shares_of(first);
   const bool shareable = shares > 1 && this->team_for(first);
-  const FasterWay::Timed way(sharing_, shareable, segment.count);
+  const FasterWay::Timed way(this->sharing_, shareable, segment.count);
   const bool shared = !kernels_in_place() || (shareable && way.first());
   const Index at_once = shared || (segment.scattered && this->team()) ? size : segment.count;
   for (Index from = 0; from < segment.count; from += at_once, step += at_once / size) {
     const Segment part = segment.part(from, at_once);
     if (shared) {
       T* gradient = cleared_gradient();
-      if (!descend_by(gradient, this->in_shares(part, x, gradient), size, *step, held, x, objectives)) return from;
+      const double total = this->in_shares(part, x, gradient, this->team_for(part));
+      if (!descend_by(gradient, total, size, *step, held, x, objectives)) return from;
       continue;
     }
     const SmallBatches<T> batches{size, shares, step, data_.mean_weight, held};

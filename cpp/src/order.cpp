@@ -198,15 +198,38 @@ class Stream final : public Order {
       rows = std::min(rows, (wrapped ? end_[s] : std::min(end_[s], rows_)) - at_[s]);
       row_[s] = std::uint32_t(wrapped ? at_[s] - rows_ : at_[s]);
     }
-    const Index turns = rows / plan_.turn;
-    if (turns < 1) return false;
-    kernels().take_turns(row_.data(), plan_.streams, plan_.turn, turns, window_.data() + made_);
-    rows = turns * plan_.turn;
+    rows -= rows % plan_.turn;
+    if (rows < 1) return false;
+    rows = plan_.sides > 1 ? take_by_sides(rows) : take_rows(0, plan_.streams, rows, window_.data() + made_);
     live_ = 0;
     for (std::size_t s = 0; s < at_.size(); ++s) live_ += (at_[s] += rows) < end_[s];
     made_ += rows * plan_.streams;
     given_ += rows * plan_.streams;
     return true;
+  }
+
+  /// So many rows of each of some streams.
+  Index take_rows(Index first, Index streams, Index rows, std::uint32_t* to) {
+    kernels().take_turns(row_.data() + first, streams, plan_.turn, rows / plan_.turn, to);
+    return rows;
+  }
+
+  /// Rows of every stream, no more than `most` of each: whole batches side by side, or up to the end of one that has begun.
+  /// Returns how many.
+  Index take_by_sides(Index most) {
+    const Index of_batch = plan_.batch_size / plan_.streams, streams = plan_.streams / plan_.sides;
+    std::uint32_t* to = window_.data() + made_;
+    if (const Index begun = given_ % plan_.batch_size; begun > 0 || most < of_batch) {
+      const Index left = (plan_.batch_size - begun) / plan_.streams / plan_.turn * plan_.turn;
+      return take_rows(0, plan_.streams, std::clamp(left, plan_.turn, most), to);
+    }
+    const Index batches = most / of_batch;
+    for (Index batch = 0; batch < batches; ++batch) {
+      for (Index first = 0; first < plan_.streams; first += streams, to += streams * of_batch)
+        take_rows(first, streams, of_batch, to);
+      for (std::uint32_t& row : row_) row += std::uint32_t(of_batch);
+    }
+    return batches * of_batch;
   }
 
   void open_group() {
@@ -306,6 +329,7 @@ Streaming streaming_for(Index rows, Index row_bytes, Index batch_size, Layout la
   constexpr Index turn_bytes = 64;            // a line
   constexpr Index sparse_turn_bytes = 2560;   // of sparse rows, with lines of two arrays to begin and to end with
   constexpr Index cached = 8 * 1024 * 1024;   // data of this size shuffles well enough in the caches
+  constexpr Index least_shared = 16 * 1024;   // batches of these bytes two threads may share
   if (rows * row_bytes <= cached) return {0, 1, 1, batch_size};
   const Index streams = layout == Layout::sparse ? followed / 2 : followed;  // each is two places of memory, or one
   const Index block = std::clamp(rows * row_bytes / (followed * least_groups), smallest_block, largest_block);
@@ -314,7 +338,10 @@ Streaming streaming_for(Index rows, Index row_bytes, Index batch_size, Layout la
   // Rows of F order lie side by side in every column: the longer the run, the better.
   const Index turn =
       layout == Layout::columns ? std::min<Index>(longest, 64) : std::clamp<Index>(whole_lines / row_bytes, 1, longest);
-  return {streams, turn, std::max<Index>(turn, block / row_bytes), batch_size};
+  // A thread that follows places of its own goes on where it left off; places of both would be read by both ahead of time.
+  const bool sides =
+      layout == Layout::rows && batch_size * row_bytes >= least_shared && batch_size % (streams * turn) == 0;
+  return {streams, turn, std::max<Index>(turn, block / row_bytes), batch_size, sides ? 2 : 1};
 }
 
 std::unique_ptr<Order> order_given(std::function<std::vector<std::uint32_t>(std::uint64_t)> give) {

@@ -133,6 +133,8 @@ class DenseSum : public RowSum<T> {
   bool team() const { return team_ != nullptr; }
   /// The sum over a segment and its gradient, if that is not null: share by share, by the team where that is worth it.
   double in_shares(const Segment& segment, const T* x, T* gradient);
+  /// The same by this team, or by one thread where it is null.
+  double in_shares(const Segment& segment, const T* x, T* gradient, Team* team);
   std::int64_t shares_of(const Segment& segment) const;
   /// Who shares a segment: nobody, where it costs less than that is worth.
   Team* team_for(const Segment& segment) const;
@@ -170,6 +172,7 @@ class DenseSum : public RowSum<T> {
 
   T* noted_ = nullptr;            ///< slopes noted per row, where changes of them are asked for; else null
   const T* direction_ = nullptr;  ///< what is asked for is not the gradient but how it changes along this; else null
+  FasterWay sharing_;             ///< whether a team shares batches, or one thread sums them share by share
 
  private:
   bool packs_ahead(const Segment& segment) const;
@@ -233,7 +236,6 @@ class PointwiseSum final : public DenseSum<T> {
   const LossKernels<T>& loss_;
   SlopeChange<T> change_;
   std::vector<double> params_;
-  FasterWay sharing_;  ///< whether a team shares batches, or one thread sums them share by share
 };
 
 /// A loss of K scores over dense rows. x holds K rows of coefficients, then K intercepts; without features K parameters that
