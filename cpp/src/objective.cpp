@@ -16,7 +16,10 @@ constexpr Index most_chunk_rows = 2048, least_chunk_rows = 16;
 
 /// A share is worth a handshake between threads, some hundred nanoseconds on an idle machine and more on a busy one, where
 /// its rows take as long as so many bytes in sequence.
-constexpr Index share_bytes = 8 * 1024;
+constexpr Index least_share_bytes = 8 * 1024;
+
+/// More than two shares are of at least as many: each has a gradient of its own, which has to be added.
+constexpr Index share_bytes = 32 * 1024;
 constexpr Index most_shares = 16, least_share_rows = 16;
 
 /// With one score a row a team is worth a trial from so many bytes on; from more on it is worth its handshakes for sure.
@@ -69,8 +72,8 @@ template <class T>
 Index DenseSum<T>::shares_of(const Segment& segment) const {
   if (packs_ahead(segment)) return 1;
   const Index most = std::min(most_shares, segment.count / std::max(cut_.share_rows, least_share_rows));
-  const auto shares = std::uint64_t(std::min(cost(segment) / share_bytes, most));
-  return std::max<Index>(1, Index(std::bit_floor(shares)));
+  const Index bytes = cost(segment), worth = bytes < 2 * least_share_bytes ? 1 : std::max<Index>(2, bytes / share_bytes);
+  return std::max<Index>(1, Index(std::bit_floor(std::uint64_t(std::min(worth, most)))));
 }
 
 template <class T>
