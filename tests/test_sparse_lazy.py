@@ -135,6 +135,18 @@ def test_columns_that_no_row_touches_shrink_as_they_should() -> None:
     assert found_at(rows, None, x0)[column] == 2
 
 
+def test_zeros_have_no_sign() -> None:
+    """A step beyond one over the strength of L2 turns coefficients around, the ones that are zero not."""
+    rows = make_rows(50, 2000, 0.002)
+    options = OPTIONS | {"step_size": 0.15, "batch_size": 7, "epochs": 1, "shuffle": False}
+    dense, found = both(
+        rows[:21], make_targets(st.losses.get("log_loss"), 50)[:21], penalty=st.ElasticNet(10, 1e-4), **options
+    )
+    assert (found.coef == 0).sum() > 1000
+    assert not np.signbit(found.coef[found.coef == 0]).any()
+    assert_same(dense, found)
+
+
 def found_at(rows: Any, penalty: Any, x0: Array) -> Array:
     return st.minimize("log_loss", (rows, make_targets(st.losses.get("log_loss"))), penalty=penalty, x0=x0, **OPTIONS).x
 
@@ -196,8 +208,11 @@ def test_columns_far_apart(penalty: Any, dtype: str, shuffle: Any) -> None:
     near = make_rows(700, 900, 0.012)
     near.data = np.ceil(np.abs(near.data) * 10) if dtype == "uint8" else near.data
     near = near.astype(dtype)
+    assert (np.diff(near.indptr) == 0).any()
     places = np.sort(np.random.default_rng(5).choice(300_000, 900, replace=False))
     far = sparse.csr_matrix((near.data, places[near.indices], near.indptr), shape=(700, 300_000))
+    if dtype == "float64":
+        far.indices, far.indptr = far.indices.astype(np.int64), far.indptr.astype(np.int64)
     y = make_targets(st.losses.get("log_loss"), 700).astype("float64" if dtype == "float64" else "float32")
     for batch_size in (1, 8, 64):
         options = OPTIONS | {"batch_size": batch_size, "penalty": penalty, "shuffle": shuffle, "step_size": 0.02}

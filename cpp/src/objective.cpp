@@ -18,11 +18,12 @@ constexpr Index most_chunk_rows = 2048, least_chunk_rows = 16;
 /// its rows take as long as so many bytes in sequence.
 constexpr Index least_share_bytes = 8 * 1024;
 
-/// More than two shares are of at least as many: each has a gradient of its own, which has to be added.
-constexpr Index share_bytes = 32 * 1024;
+/// More than two shares are of at least as many: each has a gradient of its own, which has to be added. None is of twice as many,
+/// which a chunk of short rows holds.
+constexpr Index share_bytes = 24 * 1024;
 constexpr Index most_shares = 16, least_share_rows = 16;
 
-/// With one score a row a team is worth a trial from so many bytes on; from more on it is worth its handshakes for sure.
+/// With one score a row a team is worth a trial from so many bytes on; with more a sum is worth its handshakes for sure.
 constexpr Index pointwise_team_bytes = 16 * 1024, surely_shared_bytes = 512 * 1024;
 
 /// A row that may lie anywhere takes as long as so many bytes in sequence: each of its lines is waited for, and its target.
@@ -72,7 +73,8 @@ template <class T>
 Index DenseSum<T>::shares_of(const Segment& segment) const {
   if (packs_ahead(segment)) return 1;
   const Index most = std::min(most_shares, segment.count / std::max(cut_.share_rows, least_share_rows));
-  const Index bytes = cost(segment), worth = bytes < 2 * least_share_bytes ? 1 : std::max<Index>(2, bytes / share_bytes);
+  const Index bytes = cost(segment),
+              worth = bytes < 2 * least_share_bytes ? 1 : std::max<Index>(2, bytes / share_bytes);
   return std::max<Index>(1, Index(std::bit_floor(std::uint64_t(std::min(worth, most)))));
 }
 
@@ -108,7 +110,9 @@ double DenseSum<T>::value(const Segment& segment, const T* x) {
 template <class T>
 double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient) {
   Team* const team = team_for(segment);
-  const bool choice = team && shares_of(segment) > 1 && cost(segment) < surely_shared_bytes;
+  // What is tried are batches: values alone and the blocks of a long sum are walks of other kinds.
+  const bool choice = team && gradient && shares_of(segment) > 1 && segment.count < this->block_rows() &&
+                      cost(segment) < surely_shared_bytes;
   const FasterWay::Timed way(sharing_, choice, segment.count);
   return in_shares(segment, x, gradient, choice && !way.first() ? nullptr : team);
 }
@@ -381,7 +385,8 @@ Index PointwiseSum<T>::descend_alike(const Segment& segment, Index size, const T
     const Segment part = segment.part(from, at_once);
     if (shared) {
       T* gradient = cleared_gradient();
-      const double total = this->in_shares(part, x, gradient, this->team_for(part));
+      Team* const team = way.first() ? this->team_for(part) : nullptr;
+      const double total = this->in_shares(part, x, gradient, team);
       if (!descend_by(gradient, total, size, *step, held, x, objectives)) return from;
       continue;
     }

@@ -114,7 +114,9 @@ class Stream final : public Order {
     row_.resize(std::size_t(plan_.streams));
     const Index batches = std::max<Index>(1, (window_rows + plan_.batch_size - 1) / plan_.batch_size);
     lookahead_ = std::clamp<Index>(plan_.batch_size, farthest_asked, 8192);
-    window_.resize(std::size_t(batches * plan_.batch_size + lookahead_ + plan_.streams * plan_.turn));
+    // What is left of the room may be too small for what comes at once.
+    const Index at_once = plan_.sides > 1 ? plan_.batch_size : plan_.streams * plan_.turn;
+    window_.resize(std::size_t(batches * plan_.batch_size + lookahead_ + at_once));
   }
 
   void start(std::uint64_t epoch) override {
@@ -169,14 +171,23 @@ class Stream final : public Order {
     std::copy(window_.begin() + first_, window_.begin() + made_, window_.begin());
     made_ -= first_;
     first_ = 0;
-    const Index room = Index(window_.size()) - plan_.streams * plan_.turn;
-    while (made_ < room && given_ < rows_) take_turns();
+    while (given_ < rows_ && take_turns()) {
+    }
   }
 
-  /// One turn of every stream, or many.
-  void take_turns() {
+  /// One turn of every stream, or many; false where there is no room.
+  bool take_turns() {
+    const Index room = Index(window_.size()) - made_;
+    if (room < plan_.streams * plan_.turn) return false;
     if (live_ == 0) open_group();
-    if (take_whole_turns()) return;
+    switch (take_whole_turns(room / plan_.streams)) {
+    case Taken::rows:
+      return true;
+    case Taken::room_wanted:
+      return false;
+    case Taken::none:
+      break;
+    }
     std::uint32_t* write = window_.data() + made_;
     Index live = 0;
     for (std::size_t s = 0; s < at_.size(); ++s) {
@@ -188,24 +199,32 @@ class Stream final : public Order {
     given_ += write - (window_.data() + made_);
     made_ = write - window_.data();
     live_ = live;
+    return true;
   }
 
-  /// Many turns at once, as far as no stream ends or wraps around; false where that is none.
-  bool take_whole_turns() {
-    Index rows = (Index(window_.size()) - made_) / plan_.streams;
+  enum class Taken { rows, none, room_wanted };
+
+  /// Many turns at once, as far as no stream ends or wraps around, with room for so many rows of each. Batches come by sides where
+  /// no stream ends within; others in turns, as ever.
+  Taken take_whole_turns(Index room) {
+    Index rows = rows_;
     for (std::size_t s = 0; s < at_.size(); ++s) {
       const bool wrapped = at_[s] >= rows_;
       rows = std::min(rows, (wrapped ? end_[s] : std::min(end_[s], rows_)) - at_[s]);
       row_[s] = std::uint32_t(wrapped ? at_[s] - rows_ : at_[s]);
     }
+    if (rows < plan_.turn) return Taken::none;
+    // Whether a batch is dealt by sides must not depend on the room, which depends on who asks.
+    const bool by_sides = plan_.sides > 1 && given_ % plan_.batch_size == 0 && rows >= plan_.batch_size / plan_.streams;
+    rows = std::min(rows, room);
     rows -= rows % plan_.turn;
-    if (rows < 1) return false;
-    rows = plan_.sides > 1 ? take_by_sides(rows) : take_rows(0, plan_.streams, rows, window_.data() + made_);
+    rows = by_sides ? take_by_sides(rows) : take_rows(0, plan_.streams, up_to_batch(rows), window_.data() + made_);
+    if (rows == 0) return Taken::room_wanted;
     live_ = 0;
     for (std::size_t s = 0; s < at_.size(); ++s) live_ += (at_[s] += rows) < end_[s];
     made_ += rows * plan_.streams;
     given_ += rows * plan_.streams;
-    return true;
+    return Taken::rows;
   }
 
   /// So many rows of each of some streams.
@@ -214,16 +233,18 @@ class Stream final : public Order {
     return rows;
   }
 
-  /// Rows of every stream, no more than `most` of each: whole batches side by side, or up to the end of one that has begun.
-  /// Returns how many.
-  Index take_by_sides(Index most) {
-    const Index of_batch = plan_.batch_size / plan_.streams, streams = plan_.streams / plan_.sides;
+  /// No more rows of each stream than there are to the end of the batch: the next may be dealt by sides.
+  Index up_to_batch(Index rows) const {
+    if (plan_.sides == 1) return rows;
+    const Index left = (plan_.batch_size - given_ % plan_.batch_size) / plan_.streams / plan_.turn * plan_.turn;
+    return std::clamp(left, plan_.turn, rows);
+  }
+
+  /// Whole batches, of no more than so many rows of each stream; returns of how many.
+  Index take_by_sides(Index rows) {
+    const Index of_batch = plan_.batch_size / plan_.streams, batches = rows / of_batch;
+    const Index streams = plan_.streams / plan_.sides;
     std::uint32_t* to = window_.data() + made_;
-    if (const Index begun = given_ % plan_.batch_size; begun > 0 || most < of_batch) {
-      const Index left = (plan_.batch_size - begun) / plan_.streams / plan_.turn * plan_.turn;
-      return take_rows(0, plan_.streams, std::clamp(left, plan_.turn, most), to);
-    }
-    const Index batches = most / of_batch;
     for (Index batch = 0; batch < batches; ++batch) {
       for (Index first = 0; first < plan_.streams; first += streams, to += streams * of_batch)
         take_rows(first, streams, of_batch, to);
@@ -241,6 +262,7 @@ class Stream final : public Order {
       if (at_[std::size_t(s)] >= rows_) at_[std::size_t(s)] -= rows_, end_[std::size_t(s)] -= rows_;
     }
     ++group_;
+    live_ = plan_.streams;  // it may have to wait for room
   }
 
   Index rows_;

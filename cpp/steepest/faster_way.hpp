@@ -74,7 +74,7 @@ class FasterWay {
 
   bool first_ = true;
   int trial_ = 0;  ///< of the first way, of the second; then the faster one is gone
-  int walks_ = 0;
+  unsigned walks_ = 0;
   std::int64_t went_ = 0, rows_ = 0;  ///< since a trial began or ended, and those of them that the clock counted
   double seconds_ = 0, other_ = 0;    ///< of a row, of the first way and then of the slower one
 };

@@ -64,7 +64,7 @@ std::unique_ptr<Order> order_in_sequence(std::int64_t rows);
 std::unique_ptr<Order> order_full(std::int64_t rows, std::uint64_t seed, bool once);
 /// Every epoch cuts the rows anew into blocks, at a random offset, and visits the blocks in a random order, `streams` of them
 /// side by side: `turn` rows of each in turn. So a batch of b rows comes from min(streams, b / turn) places of the data. With
-/// two sides, the first half of a batch comes from the first half of the streams.
+/// two sides, the first half of a batch comes from the first half of the streams, if no block ends within.
 struct Streaming {
   std::int64_t streams = 1, turn = 1, block_rows = 1, batch_size = 1, sides = 1;
 };

@@ -55,7 +55,7 @@ struct MetRows {
   }
 };
 
-/// The row whose coefficients are asked for while those of a single row move.
+/// The row whose coefficients are asked for while those of a single row move, where its entries have been.
 constexpr Index single_later = 16;
 
 template <class T, class I>
@@ -66,6 +66,7 @@ STEEPEST_INLINE Index descend_rows(const SparseReader<T, I>& reader, const Segme
   T *coef = d.x, *intercept = d.x + reader.rows.features;
   const double half_l2 = 0.5 * d.held.l2;
   double scale = shared.scale, squares = shared.squares, penalties = 0;
+  const Index later = reader.asked_ahead < single_later ? reader.asked_ahead : single_later;
   MetRows<T> met(loss, params, d.weight != nullptr);
   Index i = 0;
   for (bool number = true; i < segment.count && number; ++i) {
@@ -83,8 +84,7 @@ STEEPEST_INLINE Index descend_rows(const SparseReader<T, I>& reader, const Segme
       scale *= kept;
       if (d.intercept) *intercept -= pace * step;
       if (step != T(0))
-        squares +=
-            move_along(reader, row, T(-double(step) / scale), coef, reader.later(segment, i, single_later, coef));
+        squares += move_along(reader, row, T(-double(step) / scale), coef, reader.later(segment, i, later, coef));
     }
     met.add(y, z, weight);
   }
@@ -278,7 +278,9 @@ void settle(const PassedUpdates& past, Index count, const double* reach, double 
   for (Index j = 0; j < count; j += V::size) {
     const Index left = count - j;
     const V at = left < V::size ? V::load_first(reach + j, left) : V::load(reach + j), size = ops::abs(at);
-    const Narrowed settled(__builtin_convertvector((V(scale) * beyond(at, passed)).v, typename Narrowed::Native));
+    // Plus zero, or a scale below zero would leave -0.
+    const V kept = V(scale) * beyond(at, passed) + zero;
+    const Narrowed settled(__builtin_convertvector(kept.v, typename Narrowed::Native));
     if (left < V::size)
       settled.store_first(coef + j, left);
     else
