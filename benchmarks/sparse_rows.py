@@ -115,8 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
-    if options.columns < 1000:
-        parser.error("--columns must be at least 1000: rows are to meet 50 different ones by chance")
+    if options.columns < 200:
+        parser.error("--columns must be at least 200: rows are to meet 50 different ones by chance")
     results: dict[str, Any] = {"rows": options.rows, "dtype": options.dtype, "batch": BATCH, "peers": []}
     results |= {"columns": [], "ends": []}
 

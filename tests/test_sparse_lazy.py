@@ -200,7 +200,7 @@ def test_epochs_of_more_updates_than_are_kept(penalty: Any) -> None:
     assert_same(dense, found, rtol=1e-10)
 
 
-@pytest.mark.parametrize("shuffle", ["stream", "full", False])
+@pytest.mark.parametrize("shuffle", ["full", False])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
 @pytest.mark.parametrize("penalty", [None, st.L1(1e-3), st.L2(0.1), st.ElasticNet(0.01, 0.4)])
 def test_columns_far_apart(penalty: Any, dtype: str, shuffle: Any) -> None:
