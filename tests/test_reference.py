@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -80,6 +80,8 @@ def test_a2_slope_of_p5() -> None:
 @pytest.mark.parametrize("name", PAIRS)
 @given(theta=numbers, y=datasets)
 def test_a2_gradients_are_the_slopes(name: str, theta: float, y: Array) -> None:
+    # Where Huber's square ends the curvature jumps, and a difference is off by as much times its step.
+    assume(name != "huber" or not np.isclose(np.abs(y - theta), 1, atol=5e-4).any())
     loss, gradient = PAIRS[name]
     check = check_gradient(lambda t: loss(t, y), lambda t: gradient(t, y), theta)
     assert check or check.kinks == ((),)
