@@ -216,6 +216,7 @@ def test_columns_far_apart(penalty: Any, dtype: str, shuffle: Any) -> None:
     y = make_targets(st.losses.get("log_loss"), 700).astype("float64" if dtype == "float64" else "float32")
     for batch_size in (1, 8, 64):
         options = OPTIONS | {"batch_size": batch_size, "penalty": penalty, "shuffle": shuffle, "step_size": 0.02}
+        options["epochs"] = 2
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", st.ConvergenceWarning)
             small, large = (st.minimize("log_loss", (X, y), **options) for X in (near, far))
