@@ -163,9 +163,10 @@ py::array_t<double> penalty_prox(const PenaltyChoice& penalty, Contiguous<double
   return point;
 }
 
-/// The rows of one epoch in the streaming order, batch by batch as the loop asks for them.
+/// The rows of one epoch in the streaming order, so many batches asked for at once.
 py::array_t<std::uint32_t> stream_order(std::int64_t n, std::int64_t row_bytes, std::int64_t batch_size,
-                                        const std::string& layout, std::uint64_t seed, std::uint64_t epoch) {
+                                        const std::string& layout, std::uint64_t seed, std::uint64_t epoch,
+                                        std::int64_t batches) {
   const Streaming streaming = streaming_for(n, row_bytes, batch_size,
                                             layout == "columns"  ? Layout::columns
                                             : layout == "sparse" ? Layout::sparse
@@ -175,7 +176,7 @@ py::array_t<std::uint32_t> stream_order(std::int64_t n, std::int64_t row_bytes, 
   std::uint32_t* to = rows.mutable_data();
   order->start(epoch);
   for (std::int64_t done = 0; done < n;) {
-    const Segment segment = order->next(std::min(batch_size, n - done));
+    const Segment segment = order->next(std::min(batches * batch_size, n - done));
     for (std::int64_t i = 0; i < segment.count; ++i) *to++ = std::uint32_t(segment[i]);
     done += segment.count;
   }
@@ -204,7 +205,8 @@ void bind_registry(py::module_& m) {
   m.def("penalty_gradient", &penalty_gradient);
   m.def("penalty_prox", &penalty_prox);
   m.def("full_order", &full_order);
-  m.def("stream_order", &stream_order);
+  m.def("stream_order", &stream_order, py::arg("rows"), py::arg("row_bytes"), py::arg("batch_size"), py::arg("layout"),
+        py::arg("seed"), py::arg("epoch"), py::arg("batches") = 1);
   m.def("stratified_order", &stratified_order);
   m.def("level", [] { return std::string(kernels().level); });
   m.def("vector_bytes", [] { return kernels().vector_bytes; });

@@ -76,6 +76,16 @@ def test_halves_of_a_batch_that_threads_share_come_from_places_of_their_own(row_
     assert apart > 100
 
 
+@pytest.mark.parametrize(
+    ("n", "row_bytes"), [(75_000, 112), (150_013, 112), (17_000, 512), (33_000, 512), (11_000, 777)]
+)
+@pytest.mark.parametrize("batch_size", [32, 48, 96, 160, 256])
+def test_the_order_does_not_depend_on_how_many_batches_are_asked_for(n: int, row_bytes: int, batch_size: int) -> None:
+    order = stream(n, row_bytes, batch_size, 3, 1)
+    at_once = _core.stream_order(n, row_bytes, batch_size, "rows", 3, 1, batches=1024 // batch_size)
+    np.testing.assert_array_equal(at_once, order)
+
+
 def test_streaming_mixes_rows_that_lie_far_apart() -> None:
     """Data sorted by class: the share of the first half in a batch is about one half, never all or nothing."""
     n, batch_size = 400_000, 256

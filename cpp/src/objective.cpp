@@ -23,7 +23,7 @@ constexpr Index least_share_bytes = 8 * 1024;
 constexpr Index share_bytes = 24 * 1024;
 constexpr Index most_shares = 16, least_share_rows = 16;
 
-/// With one score a row a team is worth a trial from so many bytes on; with more a sum is worth its handshakes for sure.
+/// With one score a row a team is worth a trial from the first of these on, a sum its handshakes for sure from the second.
 constexpr Index pointwise_team_bytes = 16 * 1024, surely_shared_bytes = 512 * 1024;
 
 /// A row that may lie anywhere takes as long as so many bytes in sequence: each of its lines is waited for, and its target.
