@@ -93,6 +93,20 @@ struct InRegisters {
   }
 };
 
+template <class Work>
+[[gnu::noinline]] void apart(const Work& work) {
+  work();
+}
+/// One pass through a block. That with many registers is a function of its own: within a larger one compilers keep them in
+/// memory, and load or store them with every row.
+template <int Registers, class Work>
+STEEPEST_INLINE void pass(const Work& work) {
+  if constexpr (Registers > 4)
+    apart(work);
+  else
+    work();
+}
+
 /// The rows of a segment, walked block by block.
 template <int Registers, class T, class Reader>
 class NarrowRows {
@@ -135,11 +149,16 @@ class NarrowRows {
   STEEPEST_INLINE double add_block(Index at, Index n, const T* y, const T* weight, const Numbers& x, Numbers* gradient,
                                    const Lookout& lookout) {
     const Reader row = row_.from(at);
-    predict_parts(row, n, last(), x.coef, x.intercept, lookout, prediction_);
+    pass<Registers>([&]() STEEPEST_INLINE_LAMBDA {
+      const Parts<Registers, T> w = x.coef;
+      predict_parts(row, n, last(), w, x.intercept, lookout, prediction_);
+    });
     const double total = losses_.loss.reduce(losses_.params, n, y, prediction_, weight, slope_);
     if (!gradient) return total;
-    accumulate_parts<Registers>(row, n, last(), slope_, lookout, [&]<int K>(Vector<T> sum) STEEPEST_INLINE_LAMBDA {
-      gradient->coef.part[K] = gradient->coef.part[K] + sum;
+    pass<Registers>([&]() STEEPEST_INLINE_LAMBDA {
+      accumulate_parts<Registers>(row, n, last(), slope_, lookout, [&]<int K>(Vector<T> sum) STEEPEST_INLINE_LAMBDA {
+        gradient->coef.part[K] = gradient->coef.part[K] + sum;
+      });
     });
     if (losses_.intercept) gradient->intercept += sum(slope_, n);
     return total;
@@ -207,24 +226,6 @@ Index descend_through(const Reader& row, Index features, const Segment& segment,
   }
   at.store(x, walk.last(), losses.intercept);
   return from;
-}
-
-template <class T>
-constexpr Index most_in_registers = 4 * lanes<T>;
-
-/// Calls use<Registers>() for rows of so many features.
-template <class T, class Use>
-STEEPEST_INLINE auto with_registers(Index features, const Use& use) {
-  switch ((features + lanes<T> - 1) / lanes<T>) {
-  case 1:
-    return use.template operator()<1>();
-  case 2:
-    return use.template operator()<2>();
-  case 3:
-    return use.template operator()<3>();
-  default:
-    return use.template operator()<4>();
-  }
 }
 
 template <class T, class Reader>

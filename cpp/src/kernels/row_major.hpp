@@ -12,6 +12,20 @@
 namespace steepest::STEEPEST_LEVEL {
 namespace {
 
+/// Registers of coefficients that leave room for what is done with them: where they are of 64 bytes, there are 32.
+template <class T>
+constexpr int most_registers = lanes<T> * sizeof(T) == 64 ? 8 : 4;
+template <class T>
+constexpr Index most_in_registers = most_registers<T> * lanes<T>;
+
+/// Calls use<Registers>() for rows of so many features, at most as many as fit registers.
+template <class T, int Registers = 1, class Use>
+STEEPEST_INLINE auto with_registers(Index features, const Use& use) {
+  if constexpr (Registers < most_registers<T>)
+    if (features > Registers * lanes<T>) return with_registers<T, Registers + 1>(features, use);
+  return use.template operator()<Registers>();
+}
+
 /// What asks for rows of so many registers of T, however they are stored.
 template <int Registers, class T, class Reader>
 STEEPEST_INLINE auto lookout_of(const Reader& row, Index d, const Segment& segment) {
@@ -127,18 +141,8 @@ void predict_wide(const Reader& row, Index d, const Segment& segment, const T* c
 template <class T, class Reader>
 STEEPEST_INLINE void predict_rows(const Reader& row, Index d, const Segment& segment, const T* coef, T intercept,
                                   T* z) {
-  switch ((d + lanes<T> - 1) / lanes<T>) {
-  case 1:
-    return predict_narrow<1>(row, d, segment, coef, intercept, z);
-  case 2:
-    return predict_narrow<2>(row, d, segment, coef, intercept, z);
-  case 3:
-    return predict_narrow<3>(row, d, segment, coef, intercept, z);
-  case 4:
-    return predict_narrow<4>(row, d, segment, coef, intercept, z);
-  default:
-    return predict_wide(row, d, segment, coef, intercept, z);
-  }
+  if (d > most_in_registers<T>) return predict_wide(row, d, segment, coef, intercept, z);
+  with_registers<T>(d, [&]<int Registers>() { predict_narrow<Registers>(row, d, segment, coef, intercept, z); });
 }
 
 /// The sum of rows times their slopes, part by part to `take<K>`.
@@ -210,18 +214,8 @@ void accumulate_wide(const Reader& row, Index d, const Segment& segment, const T
 
 template <class T, class Reader>
 STEEPEST_INLINE void accumulate_rows(const Reader& row, Index d, const Segment& segment, const T* slope, T* gradient) {
-  switch ((d + lanes<T> - 1) / lanes<T>) {
-  case 1:
-    return accumulate_narrow<1>(row, d, segment, slope, gradient);
-  case 2:
-    return accumulate_narrow<2>(row, d, segment, slope, gradient);
-  case 3:
-    return accumulate_narrow<3>(row, d, segment, slope, gradient);
-  case 4:
-    return accumulate_narrow<4>(row, d, segment, slope, gradient);
-  default:
-    return accumulate_wide(row, d, segment, slope, gradient);
-  }
+  if (d > most_in_registers<T>) return accumulate_wide(row, d, segment, slope, gradient);
+  with_registers<T>(d, [&]<int Registers>() { accumulate_narrow<Registers>(row, d, segment, slope, gradient); });
 }
 
 }  // namespace
