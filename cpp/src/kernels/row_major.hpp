@@ -73,34 +73,31 @@ void predict_narrow(const Reader& row, Index d, const Segment& segment, const T*
 
 /// Calls group.operator()<Rows>(i) for groups of wide rows from row i on: so many meet each register of coefficients, or of the
 /// gradient, together. Eight side by side are eight streams for the hardware's prefetcher.
-template <int Most, class Group>
+template <class Group>
 STEEPEST_INLINE void in_groups(Index rows, const Group& group) {
   Index i = 0;
-  if constexpr (Most == 8)
-    for (; i + 8 <= rows; i += 8) group.template operator()<8>(i);
+  for (; i + 8 <= rows; i += 8) group.template operator()<8>(i);
   for (; i + 4 <= rows; i += 4) group.template operator()<4>(i);
   for (; i < rows; ++i) group.template operator()<1>(i);
 }
-template <int Most>
 constexpr Index groups_of(Index rows) {
-  return rows / Most + rows % Most / 4 + rows % 4;
+  return rows / 8 + rows % 8 / 4 + rows % 4;
 }
 
-/// Walks a segment of wide rows, pass(i, Rows, requests) being a group of at most so many: `Spread` where requests are spread
-/// between the steps, for what spreads them takes registers, else `Bare`. Either pass spreads those for half of the rows behind the
-/// segment: the second one reads from the cache, and would leave the memory idle.
-template <int Bare, int Spread, class T, class Reader, class Pass>
+/// Walks a segment of wide rows, pass(i, Rows, requests) being a group. Either pass spreads requests for half of the rows behind
+/// the segment: the second one reads from the cache, and would leave the memory idle.
+template <class T, class Reader, class Pass>
 STEEPEST_INLINE void with_requests(const Reader& row, Index d, const Segment& segment, bool second, const Pass& pass) {
   using S = std::remove_cvref_t<decltype(*row.first)>;
   const WideLookout<Reader> lookout(row, d, segment);
   if (lookout.spread()) {
     const Index all = asked_for(segment), half = (all + 1) / 2;
     Requests<S> requests(row.first, row.stride, d, segment, second ? half : 0, second ? all : half,
-                         groups_of<Spread>(segment.count) * (d / lanes<T>));
-    return in_groups<Spread>(segment.count, [&]<int Rows>(Index i) { pass.template operator()<Rows>(i, requests); });
+                         groups_of(segment.count) * (d / lanes<T>));
+    return in_groups(segment.count, [&]<int Rows>(Index i) { pass.template operator()<Rows>(i, requests); });
   }
   NoRequests none;
-  in_groups<Bare>(segment.count, [&]<int Rows>(Index i) {
+  in_groups(segment.count, [&]<int Rows>(Index i) {
     second ? lookout.second_pass(i, Rows) : lookout.first_pass(i, Rows);
     pass.template operator()<Rows>(i, none);
   });
@@ -133,7 +130,7 @@ STEEPEST_INLINE void predict_group(const Reader& row, Index i, Index d, const T*
 
 template <class T, class Reader>
 void predict_wide(const Reader& row, Index d, const Segment& segment, const T* coef, T intercept, T* z) {
-  with_requests<8, 4, T>(row, d, segment, false, [&]<int Rows>(Index i, auto& requests) {
+  with_requests<T>(row, d, segment, false, [&]<int Rows>(Index i, auto& requests) {
     predict_group<Rows>(row, i, d, coef, intercept, requests, z);
   });
 }
@@ -206,7 +203,7 @@ template <class T, class Reader>
 void accumulate_wide(const Reader& row, Index d, const Segment& segment, const T* slope, T* gradient) {
   const Index partial = d % lanes<T>;
   auto rest = Vector<T>::load_last(gradient + d, partial);
-  with_requests<8, 8, T>(row, d, segment, true, [&]<int Rows>(Index i, auto& requests) {
+  with_requests<T>(row, d, segment, true, [&]<int Rows>(Index i, auto& requests) {
     accumulate_group<Rows>(row, i, d, slope, requests, gradient, rest);
   });
   rest.store_last(gradient + d, partial);
