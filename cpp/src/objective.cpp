@@ -21,7 +21,7 @@ constexpr Index least_share_bytes = 8 * 1024;
 /// More than two shares are of at least as many: each has a gradient of its own, which has to be added. None is of twice as many,
 /// which a chunk of short rows holds.
 constexpr Index share_bytes = 24 * 1024;
-constexpr Index most_shares = 16, least_share_rows = 16;
+constexpr Index least_share_rows = 16;
 
 /// From here on a sum is worth the handshakes of a team for sure.
 constexpr Index surely_shared_bytes = 512 * 1024;
@@ -86,6 +86,11 @@ Team* DenseSum<T>::team_for(const Segment& segment) const {
 }
 
 template <class T>
+bool DenseSum<T>::tries(const Segment& batch) const {
+  return team_for(batch) && shares_of(batch) > 1 && cost(batch) < surely_shared_bytes;
+}
+
+template <class T>
 bool DenseSum<T>::undivided(Index batch_size) const {
   const Segment scattered{.count = batch_size, .scattered = true}, in_runs{.count = batch_size};
   return shares_of(scattered) == 1 && shares_of(in_runs) == 1;
@@ -108,8 +113,7 @@ template <class T>
 double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient) {
   Team* const team = team_for(segment);
   // What is tried are batches: values alone and the blocks of a long sum are walks of other kinds.
-  const bool choice = team && gradient && shares_of(segment) > 1 && segment.count < this->block_rows() &&
-                      cost(segment) < surely_shared_bytes;
+  const bool choice = gradient && segment.count < this->block_rows() && tries(segment);
   const FasterWay::Timed way(sharing_, choice, segment.count);
   return in_shares(segment, x, gradient, choice && !way.first() ? nullptr : team);
 }

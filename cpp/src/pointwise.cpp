@@ -41,9 +41,8 @@ void PointwiseSum<T>::reserve(Scratch& s) const {
 template <class T>
 bool PointwiseSum<T>::descends(Index batch_size) const {
   if (data_.scaling) return false;
-  if (fit_registers(data_.rows)) return batch_size <= this->most_descended;
-  if (data_.rows.constant() || batch_size > 1) return batch_size <= chunk_rows_ && this->undivided(batch_size);
-  return data_.rows.row_major();
+  if (data_.rows.constant()) return batch_size <= chunk_rows_ && this->undivided(batch_size);
+  return batch_size == 1 ? data_.rows.row_major() : batch_size <= this->most_descended;
 }
 
 template <class T>
@@ -80,7 +79,8 @@ double PointwiseSum<T>::descend_by_rows(const Segment& segment, const T* step, c
 template <class T>
 Index PointwiseSum<T>::descend_in_batches(const Segment& segment, Index batch_size, const T* step,
                                           const Restraint& held, T* x, double& objectives) {
-  if (fit_registers(data_.rows)) return descend_in_registers(segment, batch_size, step, held, x, objectives);
+  const bool undivided = batch_size <= chunk_rows_ && this->undivided(batch_size);
+  if (fit_registers(data_.rows) || !undivided) return descend_shared(segment, batch_size, step, held, x, objectives);
   const Index at_once = segment.scattered ? batch_size : chunk_rows_ / batch_size * batch_size;
   Scratch& scratch = this->scratch();
   for (Index from = 0; from < segment.count; from += at_once) {
@@ -104,8 +104,8 @@ Index PointwiseSum<T>::descend_in_batches(const Segment& segment, Index batch_si
 
 /// All batches are of one size but the last.
 template <class T>
-Index PointwiseSum<T>::descend_in_registers(const Segment& segment, Index batch_size, const T* step,
-                                            const Restraint& held, T* x, double& objectives) {
+Index PointwiseSum<T>::descend_shared(const Segment& segment, Index batch_size, const T* step, const Restraint& held,
+                                      T* x, double& objectives) {
   const Index rest = segment.count % batch_size, whole = segment.count - rest;
   Index went = 0;
   if (whole > 0) went = descend_alike(segment.part(0, whole), batch_size, step, held, x, objectives);
@@ -115,25 +115,21 @@ Index PointwiseSum<T>::descend_in_registers(const Segment& segment, Index batch_
 }
 
 /// A team shares each batch, where they are large, or packs it, where its rows are scattered; else one kernel walks through
-/// all. Either way has the same bits.
+/// all, if there is one. Either way has the same bits.
 template <class T>
 Index PointwiseSum<T>::descend_alike(const Segment& segment, Index size, const T* step, const Restraint& held, T* x,
                                      double& objectives) {
   const Segment first = segment.part(0, size);
   const Index shares = this->shares_of(first);
-  const bool shareable = shares > 1 && this->team_for(first);
-  const FasterWay::Timed way(this->sharing_, shareable, segment.count);
-  const bool shared = !kernels_in_place() || (shareable && way.first());
-  const Index at_once = shared || (segment.scattered && this->team()) ? size : segment.count;
+  const FasterWay::Timed way(this->sharing_, this->tries(first), segment.count);
+  Team* const team = shares > 1 && way.first() ? this->team_for(first) : nullptr;
+  if (team && (shares == 2 || team->threads() == 2))
+    return descend_in_step(segment, size, step, held, x, objectives, *team);
+  if (team || !fit_registers(data_.rows) || !kernels_in_place())
+    return descend_by_shares(segment, size, step, held, x, objectives, team);
+  const Index at_once = segment.scattered && this->team() ? size : segment.count;
   for (Index from = 0; from < segment.count; from += at_once, step += at_once / size) {
     const Segment part = segment.part(from, at_once);
-    if (shared) {
-      T* gradient = cleared_gradient();
-      Team* const team = way.first() ? this->team_for(part) : nullptr;
-      const double total = this->in_shares(part, x, gradient, team);
-      if (!descend_by(gradient, total, size, *step, held, x, objectives)) return from;
-      continue;
-    }
     const SmallBatches<T> batches{size, shares, step, data_.mean_weight, held};
     const auto descend = [&](const DenseRows<T>& rows, const Segment& visible, const RowLosses<T>& losses) {
       return (rows.narrow() ? kernels_.widening.descend_in_registers
@@ -145,6 +141,73 @@ Index PointwiseSum<T>::descend_alike(const Segment& segment, Index size, const T
     if (went < at_once) return from + went;
   }
   return segment.count;
+}
+
+template <class T>
+Index PointwiseSum<T>::descend_by_shares(const Segment& segment, Index size, const T* step, const Restraint& held, T* x,
+                                         double& objectives, Team* team) {
+  for (Index from = 0; from < segment.count; from += size, ++step) {
+    T* gradient = cleared_gradient();
+    const double total = this->in_shares(segment.part(from, size), x, gradient, team);
+    if (!descend_by(gradient, total, size, *step, held, x, objectives)) return from;
+  }
+  return segment.count;
+}
+
+/// Either thread sums half of the shares and adds them all up, in order, to move parameters of its own: between two batches they
+/// have to wait for each other only once.
+template <class T>
+Index PointwiseSum<T>::descend_in_step(const Segment& segment, Index size, const T* step, const Restraint& held, T* x,
+                                       double& objectives, Team& team) {
+  const Index shares = this->shares_of(segment.part(0, size)), half = shares / 2, parameters = this->parameters();
+  const Index line = Index(cache_line / sizeof(T));
+  for (Side& side : sides_) {
+    side.x.assign(x, x + parameters);
+    side.gradient.resize(std::size_t(parameters));
+    side.partial.resize(std::size_t(shares * this->partial_size_));
+  }
+  // Two of each share, for batches in turn: a thread may be a batch ahead of the other.
+  const auto partial = [&](Index share, Index turn) {
+    return sides_[std::size_t(share / half)].partial.data() + (turn * half + share % half) * this->partial_size_ + line;
+  };
+  const auto total = [&](Index share, Index turn) -> double& {
+    return sides_[std::size_t(share / half)].total[std::size_t(turn * half + share % half)];
+  };
+
+  Pair pair;
+  Index went = 0;
+  team.run(2, [&](std::uint32_t side, int thread) {
+    if (side == 1 && !pair.join()) return;
+    Side& own = sides_[side];
+    double met = objectives;
+    Index from = 0;
+    for (Index batch = 0; from < segment.count; from += size, ++batch) {
+      const Segment rows = segment.part(from, size);
+      for (Index i = Index(side) * half; i < Index(side + 1) * half; ++i) {
+        const Index begin = size * i / shares, end = size * (i + 1) / shares;
+        std::fill_n(partial(i, batch % 2), parameters, T(0));
+        total(i, batch % 2) =
+            walk(rows.share(begin, end - begin), own.x.data(), partial(i, batch % 2), this->scratch(thread));
+      }
+      if (side == 0 && batch == 0 && !pair.joined()) {
+        went = descend_by_shares(segment, size, step, held, x, objectives, nullptr);
+        return;
+      }
+      pair.meet(int(side));
+      std::copy_n(partial(0, batch % 2), parameters, own.gradient.data());
+      double sum = total(0, batch % 2);
+      for (Index i = 1; i < shares; ++i) {
+        sum += total(i, batch % 2);
+        kernels_.rows.add(partial(i, batch % 2), parameters, own.gradient.data());
+      }
+      if (!descend_by(own.gradient.data(), sum, size, step[batch], held, own.x.data(), met)) break;
+    }
+    if (side == 1) return;
+    went = from;
+    objectives = met;
+    std::copy(own.x.begin(), own.x.end(), x);
+  });
+  return went;
 }
 
 template <class T>

@@ -131,4 +131,23 @@ void Team::help(int thread) {
   }
 }
 
+bool Pair::become(State wanted) {
+  State before = State::open;
+  return state_.compare_exchange_strong(before, wanted) || before == wanted;
+}
+
+bool Pair::join() {
+  return become(State::joined);
+}
+
+bool Pair::joined() {
+  return !become(State::alone);
+}
+
+void Pair::meet(int side) {
+  const std::int64_t step = side_[side].steps.load(std::memory_order_relaxed) + 1;
+  side_[side].steps.store(step, std::memory_order_release);
+  wait_until([&] { return side_[1 - side].steps.load(std::memory_order_acquire) >= step; });
+}
+
 }  // namespace steepest

@@ -4,6 +4,7 @@
 // in cache when they are read a second time, for the gradient.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -129,15 +130,18 @@ class DenseSum : public RowSum<T> {
   Segment asking(Segment given) const;
   /// Scattered rows that the team has packed ahead; nothing where they are to be fetched in place.
   std::optional<Chunk> packed(const Segment& given);
-  Scratch& scratch() { return scratch_[0]; }
-  bool team() const { return team_ != nullptr; }
+  Scratch& scratch(int thread = 0) { return scratch_[std::size_t(thread)]; }
+  Team* team() const { return team_; }
   /// The sum over a segment and its gradient, if that is not null: share by share, by the team where that is worth it.
   double in_shares(const Segment& segment, const T* x, T* gradient);
   /// The same by this team, or by one thread where it is null.
   double in_shares(const Segment& segment, const T* x, T* gradient, Team* team);
+  static constexpr std::int64_t most_shares = 16;
   std::int64_t shares_of(const Segment& segment) const;
   /// Who shares a segment: nobody, where it costs less than that is worth.
   Team* team_for(const Segment& segment) const;
+  /// Whether it is to be found out if a team gains anything by sharing batches like this one.
+  bool tries(const Segment& batch) const;
   /// Whether batches of so many rows are cut into no shares, in whatever order they come.
   bool undivided(std::int64_t batch_size) const;
 
@@ -167,6 +171,7 @@ class DenseSum : public RowSum<T> {
   RowData<T> data_;                        ///< the intercept is that of the folded parameters
   std::unique_ptr<PackedAhead<T>> ahead_;  ///< where there has been a team
   std::int64_t scores_, width_, chunk_rows_;
+  std::int64_t partial_size_;  ///< how far apart the gradients of shares are
   /// Replaces slopes, class by class `stride` apart, by what they have changed by since they were noted.
   void exchange_slopes(const Segment& given, std::int64_t stride, T* slope) const;
 
@@ -187,7 +192,6 @@ class DenseSum : public RowSum<T> {
   Team* team_ = nullptr;
   std::vector<Scratch> scratch_;  // one per thread
   std::vector<T> partial_;        // one gradient per share but the first
-  std::int64_t partial_size_;
 };
 
 /// A pointwise loss over dense rows.
@@ -214,10 +218,15 @@ class PointwiseSum final : public DenseSum<T> {
                                 T* x, double& objectives);
   std::int64_t descend_in_batches(const Segment& segment, std::int64_t batch_size, const T* step, const Restraint& held,
                                   T* x, double& objectives);
-  std::int64_t descend_in_registers(const Segment& segment, std::int64_t batch_size, const T* step,
-                                    const Restraint& held, T* x, double& objectives);
+  std::int64_t descend_shared(const Segment& segment, std::int64_t batch_size, const T* step, const Restraint& held,
+                              T* x, double& objectives);
   std::int64_t descend_alike(const Segment& segment, std::int64_t size, const T* step, const Restraint& held, T* x,
                              double& objectives);
+  /// Batches of one size, one after the other: share by share, by this team or by one thread; by two threads in step.
+  std::int64_t descend_by_shares(const Segment& segment, std::int64_t size, const T* step, const Restraint& held, T* x,
+                                 double& objectives, Team* team);
+  std::int64_t descend_in_step(const Segment& segment, std::int64_t size, const T* step, const Restraint& held, T* x,
+                               double& objectives, Team& team);
   T* cleared_gradient();
   bool descend_by(const T* gradient, double total, std::int64_t rows, T step, const Restraint& held, T* x,
                   double& objectives);
@@ -233,9 +242,16 @@ class PointwiseSum final : public DenseSum<T> {
   void reserve(Scratch& scratch) const override;
   const T* along(const T* numbers, const Segment& given, std::vector<T>& room) const;
 
+  /// What each of two threads in step has of its own.
+  struct alignas(cache_line) Side {
+    std::vector<T> x, gradient, partial;
+    std::array<double, std::size_t(DenseSum<T>::most_shares)> total;
+  };
+
   const LossKernels<T>& loss_;
   SlopeChange<T> change_;
   std::vector<double> params_;
+  std::array<Side, 2> sides_;
 };
 
 /// A loss of K scores over dense rows. x holds K rows of coefficients, then K intercepts; without features K parameters that

@@ -97,6 +97,28 @@ class Team {
   std::vector<std::thread> helpers_;
 };
 
+/// Two threads that take the same steps and meet after each, so that both know what either has found: one wait for the other,
+/// where a task for every step has two.
+class Pair {
+ public:
+  /// Said by the second as it begins; false where the first has gone on alone.
+  bool join();
+  /// Asked by the first before they meet: a second that has not begun by now is not waited for.
+  bool joined();
+  /// What `side`, 0 or 1, has written is seen by the other from here on, and the other way round. One that writes again to the same
+  /// place does so two steps later: the other may still be reading.
+  void meet(int side);
+
+ private:
+  enum class State { open, joined, alone };
+  bool become(State wanted);
+
+  std::atomic<State> state_{State::open};
+  struct alignas(cache_line) {
+    std::atomic<std::int64_t> steps{0};
+  } side_[2];
+};
+
 /// Calls piece(i, thread) for every i below count, with a team or, where that is null, one after the other.
 template <class Piece>
 void share(Team* team, std::uint32_t count, const Piece& piece) {
