@@ -16,7 +16,7 @@ INSTALL := SKBUILD_BUILD_DIR='build/{wheel_tag}' $(PIP) install --no-build-isola
 
 # Directories too: their time stamps show that a file went away.
 SOURCES := $(shell find cpp src python -name __pycache__ -prune -o ! -name '.*' -print 2>/dev/null)
-CPP_FILES = $(shell find cpp src examples -name '*.cpp' -o -name '*.hpp' -o -name '*.h')
+CPP_FILES = $(shell find cpp src examples tests -name '*.cpp' -o -name '*.hpp' -o -name '*.h')
 
 # tomllib came with Python 3.11; before that, pip carries its twin.
 PRINT_BUILD_REQUIRES := import importlib, sys; \

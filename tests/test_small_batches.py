@@ -41,7 +41,7 @@ def data(features: int, stored: Any) -> tuple[Array, Array, Array]:
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=str)
 @pytest.mark.parametrize("batch_size", [2, 5, 16, 33, 150, 300])
-@pytest.mark.parametrize("features", [1, 7, 28, 50, 90])
+@pytest.mark.parametrize("features", [1, 7, 28, 50, 120])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_every_batch_is_one_step(dtype: Any, features: int, batch_size: int, penalty: Any) -> None:
     l1 = {"l1": 0.02, "elastic_net": 0.02}.get(getattr(penalty, "name", ""), 0.0)

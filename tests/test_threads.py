@@ -65,7 +65,7 @@ def test_the_bits_do_not_depend_on_threads(batch_size: int, layout: str, shuffle
         assert np.array_equal(found[0].history.running_objective, other.history.running_objective)
 
 
-@pytest.mark.parametrize("features", [8, 28])
+@pytest.mark.parametrize("features", [8, 28, 120])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("penalty", [None, st.L2(0.37), st.L1(0.0123), st.ElasticNet(0.17, 0.43)], ids=str)
 def test_rows_that_fit_registers_have_the_same_bits_however_they_are_shared(
@@ -91,6 +91,43 @@ def test_rows_that_fit_registers_have_the_same_bits_however_they_are_shared(
             for threads in (1, 2, 3)
         )
         assert np.ptp(first.history.running_objective) > 0
+        for other in others:
+            assert np.array_equal(first.x, other.x)
+            assert np.array_equal(first.history.running_objective, other.history.running_objective)
+
+
+@pytest.mark.parametrize("shuffle", ["stream", "full", False])
+@pytest.mark.parametrize("features", [100, 300, 784])
+def test_small_batches_have_the_same_bits_whoever_goes_in_step(features: int, shuffle: str | bool) -> None:
+    """Batches of two shares and of more, and a rest; enough rows that a team and one thread both sum some of them."""
+    X, y = st.data.logistic(9_000_000 // features, features, seed=4)
+    X, y = X.astype(np.float32), y.astype(np.float32)
+    source = np.random.default_rng(features)
+    weight = source.uniform(0.5, 2, len(y)).astype(np.float32)
+    for batch_size, penalty, rows in (
+        (32, None, None),
+        (96, st.ElasticNet(0.002), None),
+        (250, st.L2(0.2), slice(7, -5)),
+    ):
+        first, *others = (
+            st.minimize(
+                "log_loss",
+                (X, y),
+                method="sgd",
+                step_size=1 / features,
+                batch_size=batch_size,
+                epochs=2,
+                shuffle=shuffle,
+                seed=5,
+                penalty=penalty,
+                fit_intercept=True,
+                sample_weight=weight,
+                rows=rows,
+                n_threads=threads,
+            )
+            for threads in (1, 2, 3)
+        )
+        assert np.ptp(first.x) > 1e-3
         for other in others:
             assert np.array_equal(first.x, other.x)
             assert np.array_equal(first.history.running_objective, other.history.running_objective)

@@ -48,6 +48,7 @@ DenseSum<T>::DenseSum(const RowData<T>& data, Index scores, const Cut& cut)
     folding_ = Folding<T>(data.scaling, width_, scores, intercept_);
     data_.intercept = true;
   }
+  begins_ = cut.begins && data.rows.row_major() && width_ * data.rows.item_bytes() > longest_short_row;
   chunk_rows_ = std::clamp(cut.chunk_bytes / (row_bytes_ + cut.scratch_bytes), least_chunk_rows, most_chunk_rows);
   // Whole blocks of the kernels that go by blocks, and whole registers.
   chunk_rows_ -= chunk_rows_ % (chunk_rows_ < RowKernels<T>::block ? least_chunk_rows : RowKernels<T>::block);
@@ -112,10 +113,11 @@ double DenseSum<T>::value(const Segment& segment, const T* x) {
 template <class T>
 double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient) {
   Team* const team = team_for(segment);
-  // What is tried are batches: values alone and the blocks of a long sum are walks of other kinds.
-  const bool choice = gradient && segment.count < this->block_rows() && tries(segment);
-  const FasterWay::Timed way(sharing_, choice, segment.count);
-  return in_shares(segment, x, gradient, choice && !way.first() ? nullptr : team);
+  // Values alone are walks of another kind, and so are the blocks of a long sum, which a team shares for sure.
+  if (!gradient) return in_shares(segment, x, gradient, team);
+  const bool choice = segment.count < this->block_rows() && tries(segment);
+  const Ways ways(*this, choice, segment.count);
+  return in_shares(segment, x, gradient, choice && !ways.shared() ? nullptr : team);
 }
 
 template <class T>
@@ -199,6 +201,7 @@ double DenseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scratc
 template <class T>
 Segment DenseSum<T>::asking(Segment given) const {
   if (data_.rows.rows * row_bytes_ <= always_cached) given.ahead = 0;
+  given.begun = begun_;
   return given;
 }
 

@@ -27,7 +27,8 @@ PointwiseSum<T>::PointwiseSum(std::size_t loss, std::vector<double> params, cons
                    .share_rows = 1,
                    .team_bytes = team_bytes,
                    .packs_ahead = true,
-                   .widens = true}),
+                   .widens = true,
+                   .begins = true}),
       loss_(kernels_.losses[loss]), change_(kernels_.curvature.losses[loss]), params_(std::move(params)) {
   this->use(nullptr);
 }
@@ -82,6 +83,7 @@ Index PointwiseSum<T>::descend_in_batches(const Segment& segment, Index batch_si
   const bool undivided = batch_size <= chunk_rows_ && this->undivided(batch_size);
   if (fit_registers(data_.rows) || !undivided) return descend_shared(segment, batch_size, step, held, x, objectives);
   const Index at_once = segment.scattered ? batch_size : chunk_rows_ / batch_size * batch_size;
+  const Ways ways(*this, false, segment.count);
   Scratch& scratch = this->scratch();
   for (Index from = 0; from < segment.count; from += at_once) {
     const Segment part = segment.part(from, std::min(at_once, segment.count - from));
@@ -121,8 +123,8 @@ Index PointwiseSum<T>::descend_alike(const Segment& segment, Index size, const T
                                      double& objectives) {
   const Segment first = segment.part(0, size);
   const Index shares = this->shares_of(first);
-  const FasterWay::Timed way(this->sharing_, this->tries(first), segment.count);
-  Team* const team = shares > 1 && way.first() ? this->team_for(first) : nullptr;
+  const Ways ways(*this, this->tries(first), segment.count);
+  Team* const team = shares > 1 && ways.shared() ? this->team_for(first) : nullptr;
   if (team && (shares == 2 || team->threads() == 2))
     return descend_in_step(segment, size, step, held, x, objectives, *team);
   if (team || !fit_registers(data_.rows) || !kernels_in_place())

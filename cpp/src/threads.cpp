@@ -136,13 +136,9 @@ bool Pair::become(State wanted) {
   return state_.compare_exchange_strong(before, wanted) || before == wanted;
 }
 
-bool Pair::join() {
-  return become(State::joined);
-}
+bool Pair::join() { return become(State::joined); }
 
-bool Pair::joined() {
-  return !become(State::alone);
-}
+bool Pair::joined() { return !become(State::alone); }
 
 void Pair::meet(int side) {
   const std::int64_t step = side_[side].steps.load(std::memory_order_relaxed) + 1;

@@ -11,7 +11,7 @@ namespace steepest {
 /// Tries both ways in turn, goes the faster one for a while, and tries again: earlier where that has become slow.
 class FasterWay {
  public:
-  /// One walk, from here to its end; no news unless there is a choice.
+  /// One walk, from here to its end, through so many rows, long ones counting for several; no news unless there is a choice.
   class Timed {
    public:
     Timed(FasterWay& ways, bool choice, std::int64_t rows)
@@ -35,6 +35,9 @@ class FasterWay {
     Clock::time_point began_;
   };
 
+  /// Whether the one or the other is being tried.
+  bool on_trial() const { return trial_ < 2; }
+
  private:
   /// Rows that go by before the clock counts, because threads may have to wake up first; rows of a trial; and until the next.
   static constexpr std::int64_t warming = 1 << 13, tried = 1 << 15, kept = 1 << 20;
@@ -44,7 +47,6 @@ class FasterWay {
   static constexpr std::int64_t looked_at = 1 << 12;
   static constexpr double too_slow = 1.25;
 
-  bool on_trial() const { return trial_ < 2; }
   bool looks_at_clock() { return on_trial() ? went_ >= warming : ++walks_ % walks_a_look == 0; }
 
   void took(std::int64_t rows, double seconds) { rows_ += rows, seconds_ += seconds; }

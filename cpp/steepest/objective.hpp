@@ -4,6 +4,7 @@
 // in cache when they are read a second time, for the gradient.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -155,6 +156,28 @@ class DenseSum : public RowSum<T> {
     bool packs_columns = false;   ///< F order is not read in place
     bool packs_ahead = false;     ///< scattered rows, short and with one target each, are packed by whoever has time
     bool widens = false;          ///< narrow rows of C order are read in place, where there are kernels for them
+    bool begins = false;          ///< long rows may be left to the hardware's prefetcher
+  };
+
+  /// The ways that a walk goes, which all have the same bits: what is faster differs from one processor, and one moment, to another.
+  class Ways {
+   public:
+    /// Of a walk through so many rows; `shareable`: whether sharing its batches is to be tried.
+    Ways(DenseSum& sum, bool shareable, std::int64_t rows)
+        : sharing_(sum.sharing_, shareable, counted(sum, rows)),
+          asking_(sum.asking_, sum.begins_ && !(shareable && sum.sharing_.on_trial()), counted(sum, rows)) {
+      sum.begun_ = !asking_.first();
+    }
+    bool shared() const { return sharing_.first(); }
+
+   private:
+    /// Trials of long rows take fewer of them.
+    static std::int64_t counted(const DenseSum& sum, std::int64_t rows) {
+      constexpr std::int64_t counted_once = 512;
+      return rows * std::max<std::int64_t>(1, sum.row_bytes_ / counted_once);
+    }
+
+    FasterWay::Timed sharing_, asking_;
   };
 
   DenseSum(const RowData<T>& data, std::int64_t scores, const Cut& cut);
@@ -177,9 +200,11 @@ class DenseSum : public RowSum<T> {
 
   T* noted_ = nullptr;            ///< slopes noted per row, where changes of them are asked for; else null
   const T* direction_ = nullptr;  ///< what is asked for is not the gradient but how it changes along this; else null
-  FasterWay sharing_;             ///< whether a team shares batches, or one thread sums them share by share
 
  private:
+  FasterWay sharing_;  ///< whether a team shares batches, or one thread sums them share by share
+  FasterWay asking_;   ///< whether long rows are asked for line by line, or only begun
+  bool begins_, begun_ = false;
   bool packs_ahead(const Segment& segment) const;
   /// In bytes that take as long in sequence.
   std::int64_t cost(const Segment& segment) const;
@@ -207,6 +232,7 @@ class PointwiseSum final : public DenseSum<T> {
  private:
   using typename DenseSum<T>::Scratch;
   using typename DenseSum<T>::Chunk;
+  using typename DenseSum<T>::Ways;
   using DenseSum<T>::data_;
   using DenseSum<T>::kernels_;
   using DenseSum<T>::chunk_rows_;

@@ -32,6 +32,9 @@ struct DenseRows {
   bool column_major() const { return row_stride == 1; }
 };
 
+/// Longer rows, in bytes as they are stored, may be left to the hardware's prefetcher once they are begun.
+constexpr std::int64_t longest_short_row = 1024;
+
 /// Some rows in the order they are visited: row i is begin + (offset ? offset[i] : i). 32-bit offsets halve the memory that
 /// an order of rows costs; `begin` reaches beyond them. `ahead` more rows are visited next, by whoever visits these.
 struct Segment {
@@ -45,6 +48,8 @@ struct Segment {
   /// Where a batch is shared by threads, others' rows follow a share: own ones go on `skip` rows behind its end, which is
   /// `left` rows away, in a share of the next batch that is as long, `own` rows.
   std::int64_t left = 0, skip = 0, own = 1;
+  /// Long rows ahead are only begun, and left to the hardware's prefetcher from there; else asked for line by line.
+  bool begun = false;
 
   static constexpr std::int64_t farthest = std::int64_t(1) << 20;  // nobody looks further ahead
 
@@ -63,7 +68,8 @@ struct Segment {
             scattered,
             left - from,
             skip,
-            own};
+            own,
+            begun};
   }
   /// Rows that are visited while others visit the other shares, here and in batches to come, of which whole ones count.
   Segment share(std::int64_t from, std::int64_t size) const {
@@ -75,7 +81,8 @@ struct Segment {
             scattered,
             size,
             count - size,
-            size};
+            size,
+            begun};
   }
 };
 

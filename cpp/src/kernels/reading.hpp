@@ -194,24 +194,32 @@ struct NoRequests {
   STEEPEST_INLINE void step() {}
 };
 
-/// Asks for short rows that may lie anywhere as a group of the segment's own begins: whole, a segment ahead, half of them in each
-/// pass. Others go by faster where requests are spread between the steps.
+/// Asks for rows as a group of the segment's own begins: short ones that may lie anywhere whole, a segment ahead, half of them in
+/// each pass; of long ones that the hardware's prefetcher is to follow the beginning. Others go by faster where requests are spread
+/// between the steps.
 template <class Reader>
 class WideLookout {
  public:
   STEEPEST_INLINE WideLookout(const Reader& row, Index features, const Segment& segment)
-      : row_(row), segment_(segment), reachable_(segment.ahead ? segment.count + segment.ahead : 0),
-        bytes_(features * Index(sizeof(*row(0)))) {
-    if (segment.count > 0) far_ = (far_ + segment.count - 1) / segment.count * segment.count;
+      : row_(row), segment_(segment), reachable_(segment.ahead ? segment.count + segment.ahead : 0) {
+    const Index whole = features * Index(sizeof(*row(0)));
+    long_ = whole > longest_short_row;
+    if (!long_ && segment.count > 0) far_ = (far_ + segment.count - 1) / segment.count * segment.count;
+    if (long_)
+      bytes_ = segment.begun ? begun_bytes : 0;
+    else
+      bytes_ = segment.scattered ? whole : 0;
   }
 
   /// Whether requests are to be spread instead.
-  STEEPEST_INLINE bool spread() const { return reachable_ > 0 && !(segment_.scattered && bytes_ <= asked_whole); }
-  STEEPEST_INLINE void first_pass(Index i, Index rows) const { ask(i, i + rows / 2); }
-  STEEPEST_INLINE void second_pass(Index i, Index rows) const { ask(i + rows / 2, i + rows); }
+  STEEPEST_INLINE bool spread() const { return reachable_ > 0 && bytes_ == 0; }
+  STEEPEST_INLINE void first_pass(Index i, Index rows) const { ask(i, i + (long_ ? rows : rows / 2)); }
+  STEEPEST_INLINE void second_pass(Index i, Index rows) const {
+    if (!long_) ask(i + rows / 2, i + rows);
+  }
 
  private:
-  static constexpr Index asked_whole = 1024;
+  static constexpr Index begun_bytes = 256;
 
   STEEPEST_INLINE void ask(Index from, Index to) const {
     for (Index i = from + far_; i < to + far_ && i < reachable_; ++i) prefetch_bytes(row_(segment_.soon(i)), bytes_);
@@ -220,6 +228,7 @@ class WideLookout {
   const Reader& row_;
   const Segment& segment_;
   Index reachable_, bytes_, far_ = 32;
+  bool long_;
 };
 
 /// As many offsets as T fit a register.

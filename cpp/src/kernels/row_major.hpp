@@ -80,9 +80,7 @@ STEEPEST_INLINE void in_groups(Index rows, const Group& group) {
   for (; i + 4 <= rows; i += 4) group.template operator()<4>(i);
   for (; i < rows; ++i) group.template operator()<1>(i);
 }
-constexpr Index groups_of(Index rows) {
-  return rows / 8 + rows % 8 / 4 + rows % 4;
-}
+constexpr Index groups_of(Index rows) { return rows / 8 + rows % 8 / 4 + rows % 4; }
 
 /// Walks a segment of wide rows, pass(i, Rows, requests) being a group. Either pass spreads requests for half of the rows behind
 /// the segment: the second one reads from the cache, and would leave the memory idle.
