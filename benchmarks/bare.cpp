@@ -83,18 +83,31 @@ T move_columns(const T* numbers, const std::int32_t* columns, Index entries, con
   return all;
 }
 
-/// One side of what two threads that share a batch cannot do without: the numbers of the other are read, own ones written,
-/// and the other is told.
+/// One of two threads that share batches of rows in sequence: it reads its half, with that of a later batch asked for meanwhile,
+/// and both tell each other as many numbers as a row has.
 struct alignas(128) Side {
-  std::vector<float> numbers;
-  alignas(64) std::atomic<Index> round{0};
+  std::vector<float> told[2];  // of batches in turn: the other may still be reading
+  alignas(64) std::atomic<Index> batches{0};
 
-  void answer(const Side& other, Index after) {
-    while (other.round.load(std::memory_order_acquire) < after) {
+  float walk(const Side& other, const float* first, Index features, Index count, Index batch, Index ahead) {
+    Vector sum{};
+    float rest = 0;
+    const Index half = batch / 2;
+    for (Index from = 0, turn = 0; from < count; from += batch, turn = 1 - turn) {
+      for (Index i = from; i < from + half; ++i) {
+        const float* later = first + (i + ahead * batch) * features;
+        if (from + ahead * batch < count)
+          for (Index j = 0; j < features; j += 64 / Index(sizeof(float))) __builtin_prefetch(later + j, 0, 2);
+        add_row(first + i * features, features, sum, rest);
+      }
+      for (float& number : told[turn]) number = sum[0];
+      const Index walked = batches.load(std::memory_order_relaxed) + 1;
+      batches.store(walked, std::memory_order_release);
+      while (other.batches.load(std::memory_order_acquire) < walked) {
+      }
+      add_row(other.told[turn].data(), features, sum, rest);
     }
-    const float* theirs = other.numbers.data();
-    for (float& number : numbers) number = *theirs++ + 1;
-    round.store(round.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    return total(sum) + rest;
   }
 };
 
@@ -117,19 +130,22 @@ float bare_read(const float* data, Index count) {
   return total(a + b + c + d) + rest;
 }
 
-/// Nanoseconds in which two threads tell each other `count` numbers each, the one after the other.
-double bare_exchange(Index count, Index rounds) {
-  Side caller, helper;
-  caller.numbers.resize(count);
-  helper.numbers.resize(count);
-  std::thread other([&] {
-    for (Index round = 1; round <= rounds; ++round) helper.answer(caller, round);
-  });
+/// Nanoseconds a row in which two threads go through whole batches of them in step; requests are so many batches ahead.
+double bare_in_step(const float* rows, Index features, Index count, Index batch, Index ahead, float* read) {
+  Side sides[2];
+  for (Side& side : sides)
+    for (auto& numbers : side.told) numbers.resize(features);
+  count -= count % batch;
   const auto began = std::chrono::steady_clock::now();
-  for (Index round = 0; round < rounds; ++round) caller.answer(helper, round);
+  float others = 0;
+  std::thread other([&] {
+    others = sides[1].walk(sides[0], rows + batch / 2 * features, features, count, batch, ahead);
+  });
+  *read = sides[0].walk(sides[1], rows, features, count, batch, ahead);
   other.join();
+  *read += others;
   const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - began;
-  return taken.count() / double(rounds);
+  return taken.count() / double(count);
 }
 
 /// How many operations a round of bare_fma is.

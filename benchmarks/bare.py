@@ -72,7 +72,8 @@ def _library() -> ctypes.CDLL:
         pointer, index = ctypes.c_void_p, ctypes.c_int64
         move_columns.argtypes = [pointer, pointer, index, pointer, index, index, pointer]
         move_columns.restype = ctypes.c_double if move_columns is library.bare_move_columns_f64 else ctypes.c_float
-    library.bare_exchange.argtypes, library.bare_exchange.restype = [ctypes.c_int64] * 2, ctypes.c_double
+    library.bare_in_step.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 4, ctypes.POINTER(ctypes.c_float)]
+    library.bare_in_step.restype = ctypes.c_double
     library.bare_read.restype = library.bare_gather.restype = library.bare_fma.restype = ctypes.c_float
     return library
 
@@ -116,9 +117,20 @@ def multiply_and_add(operations: int) -> None:
     library.bare_fma(operations // library.bare_fma_operations(), 0.999, 0.001)
 
 
-def exchange(numbers: int, rounds: int = 200_000) -> float:
-    """Return the seconds in which two threads tell each other so many float32: coefficients there, a gradient back."""
-    return float(_library().bare_exchange(numbers, rounds)) / 1e9
+def in_step(X: Array, batch: int, repeats: int = 3) -> float:
+    """Return the seconds a row in which two threads read batches in sequence, half each, and meet after every one.
+
+    They tell each other as many numbers as a row has. Requests are as far ahead as is best.
+    """
+    assert X.dtype == np.float32
+    assert X.flags.c_contiguous
+    read = ctypes.c_float()
+    times = [
+        _library().bare_in_step(X.ctypes.data, X.shape[1], len(X), batch, ahead, ctypes.byref(read))
+        for ahead in (1, 2, 4, 8)
+        for _ in range(repeats)
+    ]
+    return min(times) / 1e9
 
 
 def gather(X: Array | None, y: Array, order: NDArray[np.uint32], threads: int = 1, distance: int = 16) -> float:

@@ -92,8 +92,8 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
                 print_group(console, group)
                 if not options.only_epochs:
                     if thread_counts()[-1] > 1:
-                        tell("what two threads tell each other")
-                        results.setdefault("exchange_seconds", {})[features] = bare.exchange(features)
+                        tell("two threads that do nothing but read and meet")
+                        results.setdefault("in_step_ns", {})[features] = bare.in_step(X, SMALLEST_BATCH) * 1e9
                     tell("batches in the cache")
                     alone = cases.cached(features, SMALLEST_BATCH, options.repeats)
                     results.setdefault("cached_ns", {})[features] = alone
