@@ -48,7 +48,7 @@ bool walk(FasterWay& ways, std::int64_t rows, int first_microseconds, int second
 }
 
 void which_way_is_gone() {
-  constexpr int quick = 100, slow = 5000;
+  constexpr int quick = 100, slow = 20000;
   constexpr std::int64_t rows = 1 << 13;
   constexpr int walks = 8;
   for (const bool first_is_slow : {true, false}) {
@@ -63,7 +63,7 @@ void which_way_is_gone() {
   FasterWay ways;
   while (ways.on_trial()) walk(ways, rows, quick, slow);
   int until = 0;
-  while (!ways.on_trial() && until < 100) walk(ways, rows, 10 * slow, slow), ++until;
+  while (!ways.on_trial() && until < 100) walk(ways, rows, 2 * slow, slow), ++until;
   std::printf("the way that was faster has become slow: %s\n", ways.on_trial() && until < 100 ? "tried again" : "kept");
 }
 

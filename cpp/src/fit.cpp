@@ -205,7 +205,9 @@ bool Fit<T>::met(double objective, const Segment& segment) {
 /// Many batches at a time: what happens between two of them is the sum's own.
 template <class T>
 bool Fit<T>::run_epoch_by_sum() {
-  constexpr Index rows_at_once = 1024;
+  // The outside has no word in between.
+  constexpr Index bytes_at_once = Index(1) << 23, most_at_once = 1024;
+  const Index rows_at_once = std::min(most_at_once, bytes_at_once / std::max<Index>(1, sum_.row_bytes()));
   const Index batch_size = options_.batch_size, batches_at_once = std::max<Index>(1, rows_at_once / batch_size);
   steps_.resize(std::size_t(batches_at_once));
   double running = 0;

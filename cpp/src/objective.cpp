@@ -18,8 +18,8 @@ constexpr Index most_chunk_rows = 2048, least_chunk_rows = 16;
 /// its rows take as long as so many bytes in sequence.
 constexpr Index least_share_bytes = 8 * 1024;
 
-/// More than two shares are of at least as many: each has a gradient of its own, which has to be added. None is of twice as many,
-/// which a chunk of short rows holds.
+/// More than two shares are of at least as many: each has a gradient of its own, which has to be added. Of rows in registers none is of
+/// twice as many, see most_descended.
 constexpr Index share_bytes = 24 * 1024;
 constexpr Index least_share_rows = 16;
 

@@ -38,7 +38,8 @@ void PointwiseSum<T>::reserve(Scratch& s) const {
   for (auto* buffer : {&s.y, &s.weight, &s.prediction, &s.slope}) buffer->resize(std::size_t(chunk_rows_));
 }
 
-/// Batches that go by in less time than what happens between two of them would take elsewhere.
+/// Batches between which nothing happens but a step: elsewhere that takes as long as a small batch, and two threads could not go in
+/// step.
 template <class T>
 bool PointwiseSum<T>::descends(Index batch_size) const {
   if (data_.scaling) return false;
@@ -123,8 +124,9 @@ Index PointwiseSum<T>::descend_alike(const Segment& segment, Index size, const T
                                      double& objectives) {
   const Segment first = segment.part(0, size);
   const Index shares = this->shares_of(first);
-  const Ways ways(*this, this->tries(first), segment.count);
-  Team* const team = shares > 1 && ways.shared() ? this->team_for(first) : nullptr;
+  const bool choice = this->tries(first);
+  const Ways ways(*this, choice, segment.count);
+  Team* const team = shares == 1 || (choice && !ways.shared()) ? nullptr : this->team_for(first);
   if (team && (shares == 2 || team->threads() == 2))
     return descend_in_step(segment, size, step, held, x, objectives, *team);
   if (team || !fit_registers(data_.rows) || !kernels_in_place())

@@ -51,8 +51,8 @@ class RowSum {
   virtual void keep_scores(bool /*on*/) {}
   /// Whether this sum has a way of its own, descend(), for plain descent in batches of so many rows.
   virtual bool descends(std::int64_t /*batch_size*/) const { return false; }
-  /// Batches of more rows than that are none of descend()'s: shares of these fit a chunk, so that they are one sum wherever they
-  /// are summed.
+  /// Batches of more rows than that are none of descend()'s: their shares exceed a chunk, which is whole blocks, by less than one
+  /// more block, so that sums over rows in registers, block by block, are the same wherever they are summed.
   static constexpr std::int64_t most_descended = 2048;
   /// Plain descent of x in batches of so many rows over a segment, with a step for each batch. Adds to `objectives` the sum,
   /// row by row, of the objectives met; returns how many rows it went through before one that is no finite number.
@@ -173,8 +173,8 @@ class DenseSum : public RowSum<T> {
    private:
     /// Trials of long rows take fewer of them.
     static std::int64_t counted(const DenseSum& sum, std::int64_t rows) {
-      constexpr std::int64_t counted_once = 512;
-      return rows * std::max<std::int64_t>(1, sum.row_bytes_ / counted_once);
+      constexpr std::int64_t counted_once = 512, most = 8;
+      return rows * std::clamp<std::int64_t>(sum.row_bytes_ / counted_once, 1, most);
     }
 
     FasterWay::Timed sharing_, asking_;

@@ -98,7 +98,8 @@ class Team {
 };
 
 /// Two threads that take the same steps and meet after each, so that both know what either has found: one wait for the other,
-/// where a task for every step has two.
+/// where a task for every step has two. A second thread that has begun is waited for at every step, wherever the system has put it;
+/// so steps are few, and who takes many offers them in parts.
 class Pair {
  public:
   /// Said by the second as it begins; false where the first has gone on alone.

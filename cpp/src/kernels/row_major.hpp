@@ -1,4 +1,4 @@
-// Dense rows of C order: predict and accumulate. Up to four registers of features ("narrow") the coefficients or the gradient
+// Dense rows of C order: predict and accumulate. Up to four registers of features, or eight where there are 32 ("narrow"), the coefficients or the gradient
 // stay in registers over the whole segment; wider rows go four or eight at a time, so that each register of coefficients is
 // loaded once for all of them.
 //
