@@ -58,9 +58,13 @@ STEEPEST_INLINE void predict_parts(const Reader& row, Index n, Index last, const
     return sum;
   };
   Index i = 0;
-  for (; i + N <= n; i += N)
-    (ops::sums<Vector<T>>([&](int k) STEEPEST_INLINE_LAMBDA { return product(i + k); }) + Vector<T>(intercept))
+  for (; i + N <= n; i += N) {
+    // Row by row, as they lie: summed up, they would be met in another order, which the hardware's prefetcher cannot follow.
+    Vector<T> products[N];
+    unrolled<N>([&]<int K>() STEEPEST_INLINE_LAMBDA { products[K] = product(i + K); });
+    (ops::sums<Vector<T>>([&](int k) STEEPEST_INLINE_LAMBDA { return products[k]; }) + Vector<T>(intercept))
         .store(z + i);
+  }
   for (; i < n; ++i) z[i] = product(i).sum() + intercept;
 }
 
