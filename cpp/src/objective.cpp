@@ -64,7 +64,23 @@ void DenseSum<T>::use(Team* team) {
   team_ = team;
   if (team && !ahead_) ahead_ = std::make_unique<PackedAhead<T>>(data_.rows, data_.y, data_.weight, kernels_);
   scratch_.resize(std::size_t(team ? team->threads() : 1));
-  for (Scratch& scratch : scratch_) reserve(scratch);
+  for (Scratch& scratch : scratch_) {
+    reserve(scratch);
+    // Here, where memory that runs out ends a run: not in a share that other threads wait for.
+    if (!in_place(cut_.widens)) scratch.packed.resize(std::size_t(chunk_rows_ * data_.rows.features));
+  }
+}
+
+template <class T>
+bool DenseSum<T>::by_columns() const {
+  return data_.rows.column_major() && !data_.rows.row_major() && !cut_.packs_columns;
+}
+
+template <class T>
+bool DenseSum<T>::in_place(bool widens) const {
+  const DenseRows<T>& rows = data_.rows;
+  if (rows.narrow()) return widens && rows.row_major() && kernels_.widening.predict;
+  return rows.constant() || rows.row_major() || by_columns();
 }
 
 template <class T>
@@ -209,18 +225,15 @@ template <class T>
 auto DenseSum<T>::brought(const Segment& rows_given, Scratch& scratch, bool widens) const -> Chunk {
   const DenseRows<T>& rows = data_.rows;
   const Segment given = asking(rows_given);
-  const bool by_columns = rows.column_major() && !rows.row_major() && !cut_.packs_columns;
-  const bool in_registers = widens && rows.row_major() && kernels_.widening.predict;
-  const bool in_place = rows.narrow() ? in_registers : rows.constant() || rows.row_major() || by_columns;
   Chunk chunk{rows, given, given, data_.weight ? data_.weight + given.begin : nullptr, nullptr};
-  if (!in_place) {
+  if (!in_place(widens)) {
     scratch.packed.resize(std::size_t(chunk_rows_ * rows.features));
     T* packed = scratch.packed.data();
     chunk.rows = {packed, given.count, rows.features, rows.features, 1};
     chunk.visible = {0, nullptr, given.count};
     if (!rows.narrow()) {
       kernels_.rows.pack(rows, given, packed);
-    } else if (by_columns) {
+    } else if (by_columns()) {
       chunk.rows = {packed, given.count, rows.features, 1, chunk_rows_};
       kernels_.widening.widen_columns(rows, given, chunk_rows_, packed);
     } else {

@@ -206,6 +206,10 @@ class DenseSum : public RowSum<T> {
   FasterWay asking_;   ///< whether long rows are asked for line by line, or only begun
   bool begins_, begun_ = false;
   bool packs_ahead(const Segment& segment) const;
+  /// Whether rows of F order are walked along their columns.
+  bool by_columns() const;
+  /// Whether rows are read where they lie; narrow ones only where kernels widen them.
+  bool in_place(bool widens) const;
   /// In bytes that take as long in sequence.
   std::int64_t cost(const Segment& segment) const;
 
