@@ -17,6 +17,16 @@ import steepest as st
 from steepest import _threads
 
 
+def the_same_for(threads: tuple[int, ...], loss: str, data: Any, **options: Any) -> st.Result:
+    """Descend with each of these numbers of threads; what they find is the same to the last bit."""
+    first, *others = (st.minimize(loss, data, method="sgd", n_threads=count, **options) for count in threads)
+    for other in others:
+        assert np.array_equal(first.x, other.x)
+        assert first.fun == other.fun
+        assert np.array_equal(first.history.running_objective, other.history.running_objective)
+    return first
+
+
 def test_all_cores_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.delitem(sys.modules, "threadpoolctl")
@@ -43,26 +53,18 @@ def test_the_bits_do_not_depend_on_threads(batch_size: int, layout: str, shuffle
     assert X.nbytes > 8 << 20, "the streaming order shuffles less fully"
     if layout != "C":
         X = np.asfortranarray(X) if layout == "F" else np.repeat(X, 2, axis=1)[:, ::2]
-    found = [
-        st.minimize(
-            "log_loss",
-            (X, y),
-            method="sgd",
-            batch_size=batch_size,
-            epochs=2,
-            shuffle=shuffle,
-            seed=3,
-            fit_intercept=batch_size % 2 == 0,
-            penalty=st.ElasticNet(1e-4) if layout == "C" else None,
-            n_threads=threads,
-        )
-        for threads in (1, 2, 3, 8)
-    ]
-    assert np.ptp(found[0].x) > 0.1
-    for other in found[1:]:
-        assert np.array_equal(found[0].x, other.x)
-        assert found[0].fun == other.fun
-        assert np.array_equal(found[0].history.running_objective, other.history.running_objective)
+    found = the_same_for(
+        (1, 2, 3, 8),
+        "log_loss",
+        (X, y),
+        batch_size=batch_size,
+        epochs=2,
+        shuffle=shuffle,
+        seed=3,
+        fit_intercept=batch_size % 2 == 0,
+        penalty=st.ElasticNet(1e-4) if layout == "C" else None,
+    )
+    assert np.ptp(found.x) > 0.1
 
 
 @pytest.mark.parametrize("features", [8, 28, 120])
@@ -75,25 +77,18 @@ def test_rows_that_fit_registers_have_the_same_bits_however_they_are_shared(
     X, y = st.data.logistic(50_000, features, seed=2)
     X, y = X.astype(dtype), y.astype(dtype)
     for batch_size in (700, 1500, 2048):
-        first, *others = (
-            st.minimize(
-                "log_loss",
-                (X, y),
-                method="sgd",
-                step_size=0.05,
-                batch_size=batch_size,
-                epochs=20,
-                shuffle=False,
-                penalty=penalty,
-                fit_intercept=True,
-                n_threads=threads,
-            )
-            for threads in (1, 2, 3)
+        found = the_same_for(
+            (1, 2, 3),
+            "log_loss",
+            (X, y),
+            step_size=0.05,
+            batch_size=batch_size,
+            epochs=20,
+            shuffle=False,
+            penalty=penalty,
+            fit_intercept=True,
         )
-        assert np.ptp(first.history.running_objective) > 0
-        for other in others:
-            assert np.array_equal(first.x, other.x)
-            assert np.array_equal(first.history.running_objective, other.history.running_objective)
+        assert np.ptp(found.history.running_objective) > 0
 
 
 @pytest.mark.parametrize("shuffle", ["stream", "full", False])
@@ -109,28 +104,21 @@ def test_small_batches_have_the_same_bits_whoever_goes_in_step(features: int, sh
         (96, st.ElasticNet(0.002), None),
         (250, st.L2(0.2), slice(7, -5)),
     ):
-        first, *others = (
-            st.minimize(
-                "log_loss",
-                (X, y),
-                method="sgd",
-                step_size=1 / features,
-                batch_size=batch_size,
-                epochs=2,
-                shuffle=shuffle,
-                seed=5,
-                penalty=penalty,
-                fit_intercept=True,
-                sample_weight=weight,
-                rows=rows,
-                n_threads=threads,
-            )
-            for threads in (1, 2, 3)
+        found = the_same_for(
+            (1, 2, 3),
+            "log_loss",
+            (X, y),
+            step_size=1 / features,
+            batch_size=batch_size,
+            epochs=2,
+            shuffle=shuffle,
+            seed=5,
+            penalty=penalty,
+            fit_intercept=True,
+            sample_weight=weight,
+            rows=rows,
         )
-        assert np.ptp(first.x) > 1e-3
-        for other in others:
-            assert np.array_equal(first.x, other.x)
-            assert np.array_equal(first.history.running_objective, other.history.running_objective)
+        assert np.ptp(found.x) > 1e-3
 
 
 @pytest.mark.parametrize("data", ["weights", "uint8", "constant", "float32", "rows", "slice", "few rows", "wide"])
@@ -152,16 +140,8 @@ def test_scattered_rows_are_the_same_whoever_fetches_them(data: str) -> None:
         X, y = np.tile(X[:6000], (1, 4)), y[:6000]
     what = X[:, 0] if data == "constant" else (X, y)
     loss = "huber" if data == "constant" else "log_loss"
-    found = [
-        st.minimize(
-            loss, what, method="sgd", batch_size=48, epochs=3, shuffle="full", seed=2, n_threads=threads, **options
-        )
-        for threads in (1, 2, 3, 8)
-    ]
-    assert np.abs(found[0].x).max() > 1e-3
-    for other in found[1:]:
-        assert np.array_equal(found[0].x, other.x)
-        assert np.array_equal(found[0].history.running_objective, other.history.running_objective)
+    found = the_same_for((1, 2, 3, 8), loss, what, batch_size=48, epochs=3, shuffle="full", seed=2, **options)
+    assert np.abs(found.x).max() > 1e-3
 
 
 def test_an_epoch_given_up_in_the_middle_leaves_nobody_fetching() -> None:
@@ -201,25 +181,18 @@ def test_the_bits_of_many_scores_do_not_depend_on_threads(features: int, batch_s
     rng = np.random.default_rng(0)
     X = rng.standard_normal((3_200_000 // features, features), dtype=np.float32)
     y = np.argmax(X[:, :10], axis=1)
-    found = [
-        st.minimize(
-            "softmax",
-            (X, y),
-            method="sgd",
-            step_size=0.1,
-            batch_size=batch_size,
-            epochs=1,
-            shuffle=shuffle,
-            fit_intercept=True,
-            seed=3,
-            n_threads=threads,
-        )
-        for threads in (1, 2, 3)
-    ]
-    assert np.ptp(found[0].x) > 0.1
-    for other in found[1:]:
-        assert np.array_equal(found[0].x, other.x)
-        assert found[0].fun == other.fun
+    found = the_same_for(
+        (1, 2, 3),
+        "softmax",
+        (X, y),
+        step_size=0.1,
+        batch_size=batch_size,
+        epochs=1,
+        shuffle=shuffle,
+        fit_intercept=True,
+        seed=3,
+    )
+    assert np.ptp(found.x) > 0.1
 
 
 def test_a_fork_after_a_fit_with_threads_can_fit() -> None:
