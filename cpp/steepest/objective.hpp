@@ -202,9 +202,6 @@ class DenseSum : public RowSum<T> {
   const T* direction_ = nullptr;  ///< what is asked for is not the gradient but how it changes along this; else null
 
  private:
-  FasterWay sharing_;  ///< whether a team shares batches, or one thread sums them share by share
-  FasterWay asking_;   ///< whether long rows are asked for line by line, or only begun
-  bool begins_, begun_ = false;
   bool packs_ahead(const Segment& segment) const;
   /// Whether rows of F order are walked along their columns.
   bool by_columns() const;
@@ -221,6 +218,10 @@ class DenseSum : public RowSum<T> {
   Team* team_ = nullptr;
   std::vector<Scratch> scratch_;  // one per thread
   std::vector<T> partial_;        // one gradient per share but the first
+
+  FasterWay sharing_;            // whether a team shares batches, or one thread sums them share by share
+  FasterWay asking_;             // whether long rows are asked for line by line, or only begun
+  bool begins_, begun_ = false;  // whether rows are that long, and whether they are only begun just now
 };
 
 /// A pointwise loss over dense rows.

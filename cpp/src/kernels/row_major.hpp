@@ -1,6 +1,6 @@
-// Dense rows of C order: predict and accumulate. Up to four registers of features, or eight where there are 32 ("narrow"), the coefficients or the gradient
-// stay in registers over the whole segment; wider rows go four or eight at a time, so that each register of coefficients is
-// loaded once for all of them.
+// Dense rows of C order: predict and accumulate. Up to four registers of features ("narrow"), eight where there are 32, the
+// coefficients or the gradient stay in registers over the whole segment; wider rows go eight at a time, so that each register of
+// coefficients is loaded once for all of them.
 //
 // Rows of type S meet coefficients of type T: narrower numbers are widened in registers, twice, because a widened copy of a
 // chunk would leave the first-level cache before it is read. Both give the same bits: sums of products begin at zero, because
