@@ -19,7 +19,8 @@ from steepest import _threads
 
 def the_same_for(threads: tuple[int, ...], loss: str, data: Any, **options: Any) -> st.Result:
     """Descend with each of these numbers of threads; what they find is the same to the last bit."""
-    first, *others = (st.minimize(loss, data, method="sgd", n_threads=count, **options) for count in threads)
+    options = {"method": "sgd", **options}
+    first, *others = (st.minimize(loss, data, n_threads=count, **options) for count in threads)
     for other in others:
         assert np.array_equal(first.x, other.x)
         assert first.fun == other.fun
@@ -92,7 +93,7 @@ def test_rows_that_fit_registers_have_the_same_bits_however_they_are_shared(
 
 
 @pytest.mark.parametrize("shuffle", ["stream", "full", False])
-@pytest.mark.parametrize("features", [100, 300, 784])
+@pytest.mark.parametrize("features", [100, 200, 300, 784])
 def test_small_batches_have_the_same_bits_whoever_goes_in_step(features: int, shuffle: str | bool) -> None:
     """Batches of two shares and of more, and a rest; enough rows that a team and one thread both sum some of them."""
     X, y = st.data.logistic(9_000_000 // features, features, seed=4)
@@ -121,10 +122,13 @@ def test_small_batches_have_the_same_bits_whoever_goes_in_step(features: int, sh
         assert np.ptp(found.x) > 1e-3
 
 
-@pytest.mark.parametrize("data", ["weights", "uint8", "constant", "float32", "rows", "slice", "few rows", "wide"])
+@pytest.mark.parametrize(
+    "data", ["weights", "uint8", "constant", "float32", "rows", "slice", "few rows", "wide", "small batches", "momentum"]
+)
 def test_scattered_rows_are_the_same_whoever_fetches_them(data: str) -> None:
+    """In step or packed ahead: ever so many batches, so that either is tried, and small ones that are always packed."""
     X, y = st.data.logistic(400_000 if data == "constant" else 60_000, 600 if data == "wide" else 28, seed=1)
-    options = {}
+    options: dict[str, Any] = {"batch_size": 16 if data == "small batches" else 48}
     if data == "weights":
         options["sample_weight"] = np.random.default_rng(0).uniform(0.5, 2, len(y))
     elif data == "uint8":
@@ -136,11 +140,13 @@ def test_scattered_rows_are_the_same_whoever_fetches_them(data: str) -> None:
         options["rows"] = np.random.default_rng(0).permutation(len(y))[: len(y) // 2]
     elif data == "slice":
         options["rows"] = slice(1000, 50_000)
+    elif data == "momentum":
+        options["method"] = "momentum"
     elif data == "few rows":
         X, y = np.tile(X[:6000], (1, 4)), y[:6000]
     what = X[:, 0] if data == "constant" else (X, y)
     loss = "huber" if data == "constant" else "log_loss"
-    found = the_same_for((1, 2, 3, 8), loss, what, batch_size=48, epochs=3, shuffle="full", seed=2, **options)
+    found = the_same_for((1, 2, 3, 8), loss, what, epochs=3, shuffle="full", seed=2, **options)
     assert np.abs(found.x).max() > 1e-3
 
 

@@ -85,7 +85,7 @@ bool DenseSum<T>::in_place(bool widens) const {
 
 template <class T>
 Index DenseSum<T>::shares_of(const Segment& segment) const {
-  if (packs_ahead(segment)) return 1;
+  if (data_.rows.constant() && packs_ahead(segment)) return 1;
   const Index most = std::min(most_shares, segment.count / std::max(cut_.share_rows, least_share_rows));
   const Index bytes = cost(segment),
               worth = bytes < 2 * least_share_bytes ? 1 : std::max<Index>(2, bytes / share_bytes);
@@ -139,33 +139,46 @@ double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient) {
 template <class T>
 double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient, Team* team) {
   const Index shares = shares_of(segment);
-  if (shares == 1) {
-    if (const auto chunk = packed(segment)) return evaluate(*chunk, x, gradient, scratch_[0]);
-    return walk(segment, x, gradient, scratch_[0]);
-  }
-  const Index k = scores_ * (width_ + data_.intercept);
+  const bool alone = !team || shares == 1;
+  if (!alone) fetch_in_place();
+  const std::optional<Chunk> ready = alone ? packed(segment) : std::nullopt;
+  if (shares == 1) return ready ? evaluate(*ready, x, gradient, scratch_[0]) : walk(segment, x, gradient, scratch_[0]);
+  const Index k = scores_ * (width_ + data_.intercept), half = shares / 2;
   // A share that is added at once has the same bits without a gradient of its own, which only threads need.
   const bool straight = !team && (segment.count + shares - 1) / shares <= std::min(chunk_rows_, cut_.added_rows);
-  if (!straight && Index(partial_.size()) < shares * partial_size_)
-    partial_.resize(std::size_t(shares * partial_size_));
+  const Index rooms = (straight ? 2 : shares) * partial_size_;
+  if (gradient && Index(partial_.size()) < rooms) partial_.resize(std::size_t(rooms));
+  const auto gradient_of = [&](Index i) {
+    const Index room = straight ? i / half : i;
+    return room == 0 || !gradient ? gradient : partial_.data() + room * partial_size_;
+  };
+  const auto begin_of = [&](Index i) { return segment.count * i / shares; };
+  // Rows are asked for along all shares that are a thread's, unless another is quicker.
+  const Index owners = team ? std::min<Index>(team->threads(), shares) : 1;
+  const auto owned = [&](Index i) {
+    const Index owner = ((i + 1) * owners - 1) / shares;
+    const Index from = begin_of(shares * owner / owners), to = begin_of(shares * (owner + 1) / owners);
+    return segment.share(from, to - from).part(begin_of(i) - from, begin_of(i + 1) - begin_of(i));
+  };
   std::array<Value, most_shares> values;
   const auto own_share = [&](std::uint32_t i, int thread) {
-    const Index from = segment.count * i / shares, to = segment.count * (i + 1) / shares;
-    T* own = gradient;
-    if (own && i > 0 && !straight) {
-      own = partial_.data() + Index(i) * partial_size_;
-      std::fill_n(own, k, T(0));
-    }
-    const Segment rows = team ? segment.share(from, to - from) : segment.part(from, to - from);
-    values[i].value = walk(rows, x, own, scratch_[std::size_t(thread)]);
+    const Index from = begin_of(i), size = begin_of(i + 1) - from;
+    T* own = gradient_of(i);
+    if (own != gradient && !(straight && i > half)) std::fill_n(own, k, T(0));
+    Scratch& scratch = scratch_[std::size_t(thread)];
+    values[i].value = ready ? evaluate(ready->part(from, size), x, own, scratch)
+                            : walk(team ? owned(i) : segment.part(from, size), x, own, scratch);
   };
   share(team, std::uint32_t(shares), own_share);
-  double total = values[0].value;
-  for (Index i = 1; i < shares; ++i) {
-    total += values[std::size_t(i)].value;
-    if (gradient && !straight) kernels_.rows.add(partial_.data() + i * partial_size_, k, gradient);
-  }
-  return total;
+  const auto add = [&](Index i, Index to) {
+    values[std::size_t(to)].value += values[std::size_t(i)].value;
+    if (gradient_of(i) != gradient_of(to)) kernels_.rows.add(gradient_of(i), k, gradient_of(to));
+  };
+  // Either half by itself, as two threads in step do.
+  for (Index i = 1; i < half; ++i) add(i, 0);
+  for (Index i = half + 1; i < shares; ++i) add(i, half);
+  add(half, 0);
+  return values[0].value;
 }
 
 template <class T>
@@ -265,6 +278,19 @@ auto DenseSum<T>::packed(const Segment& given) -> std::optional<Chunk> {
   const DenseRows<T> rows =
       data_.rows.constant() ? DenseRows<T>{nullptr, given.count} : DenseRows<T>{packed->x, given.count, d, d, 1};
   return Chunk{rows, {0, nullptr, given.count}, given, packed->weight, packed->y};
+}
+
+template <class T>
+auto DenseSum<T>::Chunk::part(Index from, Index size) const -> Chunk {
+  Chunk part{rows, visible.part(from, size), given.part(from, size), weight ? weight + from : nullptr,
+             y ? y + from : nullptr};
+  if (visible.ahead == 0) part.visible.ahead = 0;  // all of it is in a cache, or nothing is behind it
+  return part;
+}
+
+template <class T>
+void DenseSum<T>::fetch_in_place() {
+  if (team_) ahead_->stop(*team_);
 }
 
 template <class T>

@@ -89,17 +89,13 @@ Index PointwiseSum<T>::descend_in_batches(const Segment& segment, Index batch_si
   for (Index from = 0; from < segment.count; from += at_once) {
     const Segment part = segment.part(from, std::min(at_once, segment.count - from));
     const auto ready = this->packed(part);
-    const Chunk chunk = ready ? *ready : this->brought(part, scratch, true);
-    const T* y = chunk.y ? chunk.y : along(data_.y, chunk.given, scratch.y);
+    Chunk chunk = ready ? *ready : this->brought(part, scratch, true);
+    if (!chunk.y) chunk.y = along(data_.y, chunk.given, scratch.y);
     for (Index at = 0; at < part.count; at += batch_size, ++step) {
       const Index rows = std::min(batch_size, part.count - at);
-      Segment visible = chunk.visible.part(at, rows);
-      if (chunk.visible.ahead == 0) visible.ahead = 0;  // the chunk is in a cache, or the last one
-      const Chunk batch{chunk.rows, visible, chunk.given.part(at, rows), chunk.weight ? chunk.weight + at : nullptr,
-                        y + at};
       T* gradient = cleared_gradient();
-      if (!descend_by(gradient, evaluate(batch, x, gradient, scratch), rows, *step, held, x, objectives))
-        return from + at;
+      const double total = evaluate(chunk.part(at, rows), x, gradient, scratch);
+      if (!descend_by(gradient, total, rows, *step, held, x, objectives)) return from + at;
     }
   }
   return segment.count;
@@ -158,55 +154,50 @@ Index PointwiseSum<T>::descend_by_shares(const Segment& segment, Index size, con
   return segment.count;
 }
 
-/// Either thread sums half of the shares and adds them all up, in order, to move parameters of its own: between two batches they
-/// have to wait for each other only once.
+/// Either thread sums half of the shares, tells the other, and moves parameters of its own: between two batches they have to wait for
+/// each other only once.
 template <class T>
 Index PointwiseSum<T>::descend_in_step(const Segment& segment, Index size, const T* step, const Restraint& held, T* x,
                                        double& objectives, Team& team) {
   const Index shares = this->shares_of(segment.part(0, size)), half = shares / 2, parameters = this->parameters();
-  const Index line = Index(cache_line / sizeof(T));
+  const auto begin_of = [&](Index share) { return size * share / shares; };
   for (Side& side : sides_) {
     side.x.assign(x, x + parameters);
-    side.gradient.resize(std::size_t(parameters));
-    side.partial.resize(std::size_t(shares * this->partial_size_));
+    for (auto* numbers : {&side.gradient, &side.partial}) numbers->resize(std::size_t(parameters));
+    for (Told& told : side.told) told.room.resize(std::size_t(parameters + 2 * line));
   }
-  // Two of each share, for batches in turn: a thread may be a batch ahead of the other.
-  const auto partial = [&](Index share, Index turn) {
-    return sides_[std::size_t(share / half)].partial.data() + (turn * half + share % half) * this->partial_size_ + line;
-  };
-  const auto total = [&](Index share, Index turn) -> double& {
-    return sides_[std::size_t(share / half)].total[std::size_t(turn * half + share % half)];
-  };
-
+  this->fetch_in_place();
   Pair pair;
   Index went = 0;
-  team.run(2, [&](std::uint32_t side, int thread) {
-    if (side == 1 && !pair.join()) return;
-    Side& own = sides_[side];
+  team.run(2, [&](std::uint32_t number, int thread) {
+    if (number == 1 && !pair.join()) return;
+    Side& own = sides_[number];
+    const Index first = Index(number) * half, half_begin = begin_of(first);
     double met = objectives;
     Index from = 0;
     for (Index batch = 0; from < segment.count; from += size, ++batch) {
-      const Segment rows = segment.part(from, size);
-      for (Index i = Index(side) * half; i < Index(side + 1) * half; ++i) {
-        const Index begin = size * i / shares, end = size * (i + 1) / shares;
-        std::fill_n(partial(i, batch % 2), parameters, T(0));
-        total(i, batch % 2) =
-            walk(rows.share(begin, end - begin), own.x.data(), partial(i, batch % 2), this->scratch(thread));
+      const Segment rows = segment.part(from, size).share(half_begin, begin_of(first + half) - half_begin);
+      Told& told = own.told[batch % 2];
+      told.total = 0;
+      for (Index i = first; i < first + half; ++i) {
+        T* const sum = i == first ? told.gradient() : own.partial.data();
+        std::fill_n(sum, parameters, T(0));
+        const Segment share = rows.part(begin_of(i) - half_begin, begin_of(i + 1) - begin_of(i));
+        told.total += walk(share, own.x.data(), sum, this->scratch(thread));
+        if (i > first) kernels_.rows.add(sum, parameters, told.gradient());
       }
-      if (side == 0 && batch == 0 && !pair.joined()) {
+      if (number == 0 && batch == 0 && !pair.joined()) {
         went = descend_by_shares(segment, size, step, held, x, objectives, nullptr);
         return;
       }
-      pair.meet(int(side));
-      std::copy_n(partial(0, batch % 2), parameters, own.gradient.data());
-      double sum = total(0, batch % 2);
-      for (Index i = 1; i < shares; ++i) {
-        sum += total(i, batch % 2);
-        kernels_.rows.add(partial(i, batch % 2), parameters, own.gradient.data());
-      }
-      if (!descend_by(own.gradient.data(), sum, size, step[batch], held, own.x.data(), met)) break;
+      pair.meet(int(number));
+      Told &one = sides_[0].told[batch % 2], &other = sides_[1].told[batch % 2];
+      std::copy_n(one.gradient(), parameters, own.gradient.data());
+      kernels_.rows.add(other.gradient(), parameters, own.gradient.data());
+      const double total = one.total + other.total;
+      if (!descend_by(own.gradient.data(), total, size, step[batch], held, own.x.data(), met)) break;
     }
-    if (side == 1) return;
+    if (number == 1) return;
     went = from;
     objectives = met;
     std::copy(own.x.begin(), own.x.end(), x);

@@ -123,6 +123,8 @@ class DenseSum : public RowSum<T> {
     Segment given;      ///< which of the data's rows
     const T* weight;    ///< of these rows one after the other; may be null
     const T* y;         ///< as many targets one after the other, where they have been packed; else null
+
+    Chunk part(std::int64_t from, std::int64_t size) const;
   };
 
   /// Rows near enough to be read twice, of a segment no longer than a chunk; narrow ones only where kernels widen them.
@@ -131,6 +133,8 @@ class DenseSum : public RowSum<T> {
   Segment asking(Segment given) const;
   /// Scattered rows that the team has packed ahead; nothing where they are to be fetched in place.
   std::optional<Chunk> packed(const Segment& given);
+  /// Leaves helpers free for other work than packing.
+  void fetch_in_place();
   Scratch& scratch(int thread = 0) { return scratch_[std::size_t(thread)]; }
   Team* team() const { return team_; }
   /// The sum over a segment and its gradient, if that is not null: share by share, by the team where that is worth it.
@@ -273,10 +277,18 @@ class PointwiseSum final : public DenseSum<T> {
   void reserve(Scratch& scratch) const override;
   const T* along(const T* numbers, const Segment& given, std::vector<T>& room) const;
 
-  /// What each of two threads in step has of its own.
+  /// What one of two threads in step tells the other of a batch, on lines that nothing else is on.
+  static constexpr std::int64_t line = std::int64_t(cache_line / sizeof(T));
+  struct alignas(cache_line) Told {
+    double total;
+    std::vector<T> room;
+
+    T* gradient() { return room.data() + line; }
+  };
+  /// What each of the two has of its own; of batches in turn, because a thread may be one ahead of the other.
   struct alignas(cache_line) Side {
     std::vector<T> x, gradient, partial;
-    std::array<double, std::size_t(DenseSum<T>::most_shares)> total;
+    std::array<Told, 2> told;
   };
 
   const LossKernels<T>& loss_;

@@ -204,15 +204,18 @@ Index descend_through(const Reader& row, Index features, const Segment& segment,
   auto at = Numbers::load(x, walk.last(), losses.intercept);
   Index from = 0;
   for (Index k = 0; from < segment.count; from += size, ++k) {
-    auto gradient = Numbers::zeros();
-    double total = 0;
+    auto gradient = Numbers::zeros(), first = gradient;
+    double total = 0, first_total = 0;
     for (Index i = 0, begin = from; i < shares; ++i) {
+      // Either half by itself, as two threads in step do.
+      if (i > 0 && i == shares / 2) std::swap(gradient, first), std::swap(total, first_total);
       auto own = Numbers::zeros();
       const Index end = i + 1 < shares ? from + size * (i + 1) / shares : from + size;
       total += walk.add(begin, end - begin, at, &own);
       gradient.add(own);
       begin = end;
     }
+    gradient.add(first), total += first_total;
     double met = total / mean_weight;
     if (std::isfinite(total)) {
       const ElasticStep down{double(step[k]), divisor, held.l1, held.l2, held.intercept_pace};
