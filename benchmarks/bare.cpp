@@ -83,22 +83,37 @@ T move_columns(const T* numbers, const std::int32_t* columns, Index entries, con
   return all;
 }
 
-/// One of two threads that share batches of rows in sequence: it reads its half, with that of a later batch asked for meanwhile,
-/// and both tell each other as many numbers as a row has.
+/// Rows and their targets in this order, or in sequence where that is null.
+struct Rows {
+  const float* data;
+  Index features;
+  const float* targets;
+  const std::uint32_t* order;
+
+  Index operator[](Index i) const { return order ? Index(order[i]) : i; }
+};
+
+/// One of two threads that share batches of rows: it reads its half, with that of a later batch asked for meanwhile, and both
+/// tell each other as many numbers as a row has.
 struct alignas(128) Side {
   std::vector<float> told[2];  // of batches in turn: the other may still be reading
   alignas(64) std::atomic<Index> batches{0};
 
-  float walk(const Side& other, const float* first, Index features, Index count, Index batch, Index ahead) {
+  float walk(const Side& other, const Rows& rows, Index first, Index count, Index batch, Index ahead) {
     Vector sum{};
     float rest = 0;
-    const Index half = batch / 2;
+    const Index half = batch / 2, features = rows.features;
     for (Index from = 0, turn = 0; from < count; from += batch, turn = 1 - turn) {
-      for (Index i = from; i < from + half; ++i) {
-        const float* later = first + (i + ahead * batch) * features;
-        if (from + ahead * batch < count)
+      for (Index i = from + first; i < from + first + half; ++i) {
+        if (from + ahead * batch < count) {
+          const Index soon = rows[i + ahead * batch];
+          const float* later = rows.data + soon * features;
           for (Index j = 0; j < features; j += 64 / Index(sizeof(float))) __builtin_prefetch(later + j, 0, 2);
-        add_row(first + i * features, features, sum, rest);
+          __builtin_prefetch(later + features - 1, 0, 2);
+          __builtin_prefetch(rows.targets + soon, 0, 2);
+        }
+        add_row(rows.data + rows[i] * features, features, sum, rest);
+        rest += rows.targets[rows[i]];
       }
       for (float& number : told[turn]) number = sum[0];
       const Index walked = batches.load(std::memory_order_relaxed) + 1;
@@ -131,17 +146,17 @@ float bare_read(const float* data, Index count) {
 }
 
 /// Nanoseconds a row in which two threads go through whole batches of them in step; requests are so many batches ahead.
-double bare_in_step(const float* rows, Index features, Index count, Index batch, Index ahead, float* read) {
+double bare_in_step(const float* data, Index features, const float* targets, const std::uint32_t* order, Index count,
+                    Index batch, Index ahead, float* read) {
+  const Rows rows{data, features, targets, order};
   Side sides[2];
   for (Side& side : sides)
     for (auto& numbers : side.told) numbers.resize(features);
   count -= count % batch;
   const auto began = std::chrono::steady_clock::now();
   float others = 0;
-  std::thread other([&] {
-    others = sides[1].walk(sides[0], rows + batch / 2 * features, features, count, batch, ahead);
-  });
-  *read = sides[0].walk(sides[1], rows, features, count, batch, ahead);
+  std::thread other([&] { others = sides[1].walk(sides[0], rows, batch / 2, count, batch, ahead); });
+  *read = sides[0].walk(sides[1], rows, 0, count, batch, ahead);
   other.join();
   *read += others;
   const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - began;

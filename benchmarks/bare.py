@@ -57,22 +57,15 @@ def _library() -> ctypes.CDLL:
         else:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
         library = ctypes.CDLL(str(path))
-    library.bare_read.argtypes = [ctypes.c_void_p, ctypes.c_int64]
-    library.bare_gather.argtypes = [
-        ctypes.c_void_p,
-        ctypes.c_int64,
-        ctypes.c_void_p,
-        ctypes.c_void_p,
-        ctypes.c_int64,
-        ctypes.c_int64,
-    ]
+    pointer, index = ctypes.c_void_p, ctypes.c_int64
+    library.bare_read.argtypes = [pointer, index]
+    library.bare_gather.argtypes = [pointer, index, pointer, pointer, index, index]
     library.bare_fma_operations.restype = ctypes.c_int64
-    library.bare_fma.argtypes = [ctypes.c_int64, ctypes.c_float, ctypes.c_float]
+    library.bare_fma.argtypes = [index, ctypes.c_float, ctypes.c_float]
     for move_columns in (library.bare_move_columns_f32, library.bare_move_columns_f64):
-        pointer, index = ctypes.c_void_p, ctypes.c_int64
         move_columns.argtypes = [pointer, pointer, index, pointer, index, index, pointer]
         move_columns.restype = ctypes.c_double if move_columns is library.bare_move_columns_f64 else ctypes.c_float
-    library.bare_in_step.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 4, ctypes.POINTER(ctypes.c_float)]
+    library.bare_in_step.argtypes = [pointer, index, pointer, pointer, *[index] * 3, ctypes.POINTER(ctypes.c_float)]
     library.bare_in_step.restype = ctypes.c_double
     library.bare_read.restype = library.bare_gather.restype = library.bare_fma.restype = ctypes.c_float
     return library
@@ -117,16 +110,18 @@ def multiply_and_add(operations: int) -> None:
     library.bare_fma(operations // library.bare_fma_operations(), 0.999, 0.001)
 
 
-def in_step(X: Array, batch: int, repeats: int = 3) -> float:
-    """Return the seconds a row in which two threads read batches in sequence, half each, and meet after every one.
+def in_step(X: Array, y: Array, batch: int, order: NDArray[np.uint32] | None = None, repeats: int = 3) -> float:
+    """Return the seconds a row in which two threads read batches, half each, and meet after every one.
 
-    They tell each other as many numbers as a row has. Requests are as far ahead as is best.
+    Rows and their targets come in this order, or in sequence. The threads tell each other as many numbers as a row has.
+    Requests are as far ahead as is best.
     """
-    assert X.dtype == np.float32
-    assert X.flags.c_contiguous
+    assert all(part.dtype == np.float32 and part.flags.c_contiguous for part in (X, y))
+    assert order is None or order.dtype == np.uint32
     read = ctypes.c_float()
+    rows = (X.ctypes.data, X.shape[1], y.ctypes.data, None if order is None else order.ctypes.data, len(X))
     times = [
-        _library().bare_in_step(X.ctypes.data, X.shape[1], len(X), batch, ahead, ctypes.byref(read))
+        _library().bare_in_step(*rows, batch, ahead, ctypes.byref(read))
         for ahead in (1, 2, 4, 8)
         for _ in range(repeats)
     ]

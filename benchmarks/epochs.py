@@ -125,6 +125,11 @@ def minimize_quietly(*arguments: Any, **options: Any) -> st.Result:
         return st.minimize(*arguments, **options)
 
 
+def random_order(rows: int, seed: int = 0) -> NDArray[np.uint32]:
+    """Return the numbers of all rows, shuffled."""
+    return np.random.default_rng(seed).permutation(rows).astype(np.uint32)
+
+
 class Contest:
     """Rows, peers and cases; `run` times all cases in turn.
 
@@ -147,7 +152,7 @@ class Contest:
         self.row_bytes = 4 * (self.features + 1)
         self.step = 0.1 if X is None else step_for(self.features)
         self.objective = st.Objective(self.loss, self.data, check_finite=False)
-        self.order: NDArray[np.uint32] = np.random.default_rng(seed).permutation(len(y)).astype(np.uint32)
+        self.order = random_order(len(y), seed)
         self.distance = bare.best_distance(X, y, self.order)
         self.cases: list[tuple[Measured, Callable[[], float]]] = []
         self._place = 0

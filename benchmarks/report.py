@@ -177,12 +177,14 @@ def print_cases(console: Console, results: Mapping[str, Any]) -> None:
 def limits(results: Mapping[str, Any]) -> Iterator[str]:
     """Say what bounds small batches: what two threads cannot do without that share them, and what one computes."""
     for group in results["groups"]:
-        read = min(one.ns for one in group.read.values())
-        if (shared := results.get("in_step_ns", {}).get(group.features)) is not None:
-            batches = f"batches of {SMALLEST_BATCH} rows of {group.features} features"
+        bare = {"in sequence": ("read", group.read), "in random order": ("gather", group.gather)}
+        for order, shared in results.get("in_step_ns", {}).get(group.features, {}).items():
+            what, alike = bare[order]
+            fastest = min(one.ns for one in alike.values())
             yield (
-                f"Two threads that read {batches} in sequence, half of each, and tell each other as many numbers after "
-                f"each, take {shared:.1f} ns a row at best; the fastest read takes {read:.1f}."
+                f"Two threads that read batches of {SMALLEST_BATCH} rows of {group.features} features {order}, half of "
+                f"each, and tell each other as many numbers after each, take {shared:.1f} ns a row at best; the "
+                f"fastest {what} takes {fastest:.1f}."
             )
         if (alone := results.get("cached_ns", {}).get(group.features)) is not None:
             yield (

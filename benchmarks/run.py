@@ -16,7 +16,7 @@ from typing import Any
 import bare
 import cases
 import rivals
-from epochs import Group, compare, make_rows
+from epochs import Group, compare, make_rows, random_order
 from goals import SMALLEST_BATCH, judge
 from machine import describe, thread_counts
 from page import fill
@@ -93,7 +93,10 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
                 if not options.only_epochs:
                     if thread_counts()[-1] > 1:
                         tell("two threads that do nothing but read and meet")
-                        results.setdefault("in_step_ns", {})[features] = bare.in_step(X, SMALLEST_BATCH) * 1e9
+                        orders = {"in sequence": None, "in random order": random_order(len(y))}
+                        results.setdefault("in_step_ns", {})[features] = {
+                            name: bare.in_step(X, y, SMALLEST_BATCH, order) * 1e9 for name, order in orders.items()
+                        }
                     tell("batches in the cache")
                     alone = cases.cached(features, SMALLEST_BATCH, options.repeats)
                     results.setdefault("cached_ns", {})[features] = alone

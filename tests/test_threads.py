@@ -123,7 +123,8 @@ def test_small_batches_have_the_same_bits_whoever_goes_in_step(features: int, sh
 
 
 @pytest.mark.parametrize(
-    "data", ["weights", "uint8", "constant", "float32", "rows", "slice", "few rows", "wide", "small batches", "momentum"]
+    "data",
+    ["weights", "uint8", "constant", "float32", "rows", "slice", "few rows", "wide", "small batches", "momentum"],
 )
 def test_scattered_rows_are_the_same_whoever_fetches_them(data: str) -> None:
     """In step or packed ahead: ever so many batches, so that either is tried, and small ones that are always packed."""
