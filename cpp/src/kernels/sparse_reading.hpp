@@ -51,7 +51,7 @@ struct SparseReader {
   const SparseRows<T>& rows;
   const volatile I *index, *start;
   Index entries;
-  Column last;
+  std::uint64_t last;
   bool far;
   Index asked_ahead;  ///< rows
 
@@ -75,14 +75,15 @@ struct SparseReader {
     return {from, to};
   }
 
-  STEEPEST_INLINE Column column(Index k) const {
+  STEEPEST_INLINE std::uint64_t column(Index k) const {
     unsigned unasked = 0;
     return column(k, unasked);
   }
 
-  /// The column of an entry, kept within its bounds; `beyond` says where that was needed.
-  STEEPEST_INLINE Column column(Index k, unsigned& beyond) const {
-    Column c = Column(index[k]);
+  /// The column of an entry, kept within its bounds; `beyond` says where that was needed. As wide as addresses are: of 32 bits it
+  /// would be widened after the comparison, once more.
+  STEEPEST_INLINE std::uint64_t column(Index k, unsigned& beyond) const {
+    std::uint64_t c = Column(index[k]);
     if (c > last) [[unlikely]] {
       beyond = 1;
       c = last;
@@ -228,7 +229,7 @@ struct SparseReader {
     C rest = 0;
     runs(row, [&](Index from, Index to, const T* numbers) STEEPEST_INLINE_LAMBDA {
       const auto several = [&]<int... Lane>(Index k, std::integer_sequence<int, Lane...>) STEEPEST_INLINE_LAMBDA {
-        const Column at[N] = {column(k + Lane)...};
+        const std::uint64_t at[N] = {column(k + Lane)...};
         const auto number = Simd<T, N>::load(numbers + (k - from));
         const V moves = V(double(s)) * V(__builtin_convertvector(number.v, typename V::Native));
         later.ask();
