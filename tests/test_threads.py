@@ -124,7 +124,19 @@ def test_small_batches_have_the_same_bits_whoever_goes_in_step(features: int, sh
 
 @pytest.mark.parametrize(
     "data",
-    ["weights", "uint8", "constant", "float32", "rows", "slice", "few rows", "wide", "small batches", "momentum"],
+    [
+        "weights",
+        "uint8",
+        "constant",
+        "float32",
+        "rows",
+        "slice",
+        "few rows",
+        "wide",
+        "small batches",
+        "large batches",
+        "momentum",
+    ],
 )
 def test_scattered_rows_are_the_same_whoever_fetches_them(data: str) -> None:
     """In step or packed ahead: ever so many batches, so that either is tried, and small ones that are always packed."""
@@ -141,6 +153,8 @@ def test_scattered_rows_are_the_same_whoever_fetches_them(data: str) -> None:
         options["rows"] = np.random.default_rng(0).permutation(len(y))[: len(y) // 2]
     elif data == "slice":
         options["rows"] = slice(1000, 50_000)
+    elif data == "large batches":
+        X, options["batch_size"] = X[:, :8].copy(), 2000
     elif data == "momentum":
         options["method"] = "momentum"
     elif data == "few rows":

@@ -104,7 +104,7 @@ Team* DenseSum<T>::team_for(const Segment& segment) const {
 
 template <class T>
 bool DenseSum<T>::tries(const Segment& batch) const {
-  return team_for(batch) && shares_of(batch) > 1 && cost(batch) < surely_shared_bytes;
+  return team_for(batch) && shares_of(batch) > 1 && (cost(batch) < surely_shared_bytes || packs_ahead(batch));
 }
 
 template <class T>
@@ -139,9 +139,9 @@ double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient) {
 template <class T>
 double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient, Team* team) {
   const Index shares = shares_of(segment);
-  const bool alone = !team || shares == 1;
-  if (!alone) fetch_in_place();
-  const std::optional<Chunk> ready = alone ? packed(segment) : std::nullopt;
+  if (shares == 1) team = nullptr;
+  if (team) fetch_in_place();
+  const std::optional<Chunk> ready = team ? std::nullopt : packed(segment);
   if (shares == 1) return ready ? evaluate(*ready, x, gradient, scratch_[0]) : walk(segment, x, gradient, scratch_[0]);
   const Index k = scores_ * (width_ + data_.intercept), half = shares / 2;
   // A share that is added at once has the same bits without a gradient of its own, which only threads need.
@@ -153,7 +153,7 @@ double DenseSum<T>::in_shares(const Segment& segment, const T* x, T* gradient, T
     return room == 0 || !gradient ? gradient : partial_.data() + room * partial_size_;
   };
   const auto begin_of = [&](Index i) { return segment.count * i / shares; };
-  // Rows are asked for along all shares that are a thread's, unless another is quicker.
+  // Rows are asked for along all shares that are a thread's own, as Team deals them out.
   const Index owners = team ? std::min<Index>(team->threads(), shares) : 1;
   const auto owned = [&](Index i) {
     const Index owner = ((i + 1) * owners - 1) / shares;

@@ -113,8 +113,8 @@ Index PointwiseSum<T>::descend_shared(const Segment& segment, Index batch_size, 
   return went;
 }
 
-/// A team shares each batch, where they are large, or packs it, where its rows are scattered; else one kernel walks through
-/// all, if there is one. Either way has the same bits.
+/// A team shares each batch, where they are large, or packs those of scattered rows, whichever is the faster; else one kernel
+/// walks through all, if there is one. Every way has the same bits.
 template <class T>
 Index PointwiseSum<T>::descend_alike(const Segment& segment, Index size, const T* step, const Restraint& held, T* x,
                                      double& objectives) {
@@ -154,8 +154,8 @@ Index PointwiseSum<T>::descend_by_shares(const Segment& segment, Index size, con
   return segment.count;
 }
 
-/// Either thread sums half of the shares, tells the other, and moves parameters of its own: between two batches they have to wait for
-/// each other only once.
+/// Either thread sums half of the shares, tells the other, and moves parameters of its own: between two batches they have to
+/// wait for each other only once.
 template <class T>
 Index PointwiseSum<T>::descend_in_step(const Segment& segment, Index size, const T* step, const Restraint& held, T* x,
                                        double& objectives, Team& team) {
@@ -167,8 +167,9 @@ Index PointwiseSum<T>::descend_in_step(const Segment& segment, Index size, const
     for (Told& told : side.told) told.room.resize(std::size_t(parameters + 2 * line));
   }
   this->fetch_in_place();
+  constexpr Index alone = -1;
   Pair pair;
-  Index went = 0;
+  Index went = alone;
   team.run(2, [&](std::uint32_t number, int thread) {
     if (number == 1 && !pair.join()) return;
     Side& own = sides_[number];
@@ -186,10 +187,7 @@ Index PointwiseSum<T>::descend_in_step(const Segment& segment, Index size, const
         told.total += walk(share, own.x.data(), sum, this->scratch(thread));
         if (i > first) kernels_.rows.add(sum, parameters, told.gradient());
       }
-      if (number == 0 && batch == 0 && !pair.joined()) {
-        went = descend_by_shares(segment, size, step, held, x, objectives, nullptr);
-        return;
-      }
+      if (number == 0 && batch == 0 && !pair.joined()) return;
       pair.meet(int(number));
       Told &one = sides_[0].told[batch % 2], &other = sides_[1].told[batch % 2];
       std::copy_n(one.gradient(), parameters, own.gradient.data());
@@ -202,7 +200,7 @@ Index PointwiseSum<T>::descend_in_step(const Segment& segment, Index size, const
     objectives = met;
     std::copy(own.x.begin(), own.x.end(), x);
   });
-  return went;
+  return went == alone ? descend_by_shares(segment, size, step, held, x, objectives, nullptr) : went;
 }
 
 template <class T>

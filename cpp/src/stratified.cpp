@@ -66,7 +66,7 @@ class Stratified final : public Order {
   Segment next(Index limit) override {
     const Index count = std::min(limit, rows_ - position_);
     const std::uint32_t* first = order_.data() + std::exchange(position_, position_ + count);
-    return {0, first, count, rows_ - position_};
+    return {0, first, count, rows_ - position_, true};
   }
 
  private:

@@ -93,8 +93,8 @@ struct RowData {
 
 /// What the sums over dense rows share: they cut a segment into shares and chunks and bring the rows into reach.
 ///
-/// A segment that takes long enough is cut into shares, each with a gradient of its own, which are added in order: how it
-/// is cut depends on the rows and their order alone, so the result does not depend on the number of threads.
+/// A segment that takes long enough is cut into shares. Either half of them is added up in order, then both: how it is cut
+/// depends on the rows and their order alone, so the result does not depend on the number of threads.
 template <class T>
 class DenseSum : public RowSum<T> {
  public:

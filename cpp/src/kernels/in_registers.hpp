@@ -207,7 +207,7 @@ Index descend_through(const Reader& row, Index features, const Segment& segment,
     auto gradient = Numbers::zeros(), first = gradient;
     double total = 0, first_total = 0;
     for (Index i = 0, begin = from; i < shares; ++i) {
-      // Either half by itself, as two threads in step do.
+      // Either half by itself, as two threads in step do; which of both sums is added to the other makes no difference.
       if (i > 0 && i == shares / 2) std::swap(gradient, first), std::swap(total, first_total);
       auto own = Numbers::zeros();
       const Index end = i + 1 < shares ? from + size * (i + 1) / shares : from + size;
