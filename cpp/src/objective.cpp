@@ -85,6 +85,7 @@ bool DenseSum<T>::in_place(bool widens) const {
 
 template <class T>
 Index DenseSum<T>::shares_of(const Segment& segment) const {
+  // Single numbers go by so fast that two threads would do nothing but meet.
   if (data_.rows.constant() && packs_ahead(segment)) return 1;
   const Index most = std::min(most_shares, segment.count / std::max(cut_.share_rows, least_share_rows));
   const Index bytes = cost(segment),
