@@ -68,7 +68,47 @@ class LazySparse final : public LazyDescent<T> {
     settle();
   }
 
-  double update(const Segment& batch, double divisor, double step) override {
+  double update(const Segment& given, double divisor, double step) override {
+    const FasterWay::Timed way(asking_, sum_.data_.rows.far(), given.count);
+    return move_together(asked(given, way), divisor, step);
+  }
+
+  double update_each(const Segment& given, double divisor, const T* steps) override {
+    if (thresholds() || !sum_.pointwise_) return LazyDescent<T>::update_each(given, divisor, steps);
+    const FasterWay::Timed way(asking_, sum_.data_.rows.far(), given.count);
+    const Segment rows = asked(given, way);
+    const SparseData<T>& data = sum_.data_;
+    SingleRows<T> single{data.y, data.weight, steps, x_, sum_.intercept_, divisor, held_};
+    double total = 0;
+    for (Index done = 0; done < rows.count && total - total == 0;) {
+      SharedScale shared{scale_, squares_, 0};
+      single.step = steps + done;
+      const Segment left = rows.part(done, rows.count - done);
+      done += kernels_.lazy.descend_rows(data.rows, left, kernels_.losses[sum_.loss_], sum_.params_.data(), single,
+                                         least_scale, &shared, &total);
+      scale_ = shared.scale, squares_ = shared.squares, penalties_ += shared.penalties;
+      if (done == rows.count || total - total != 0) break;
+      total += move_together(rows.part(done, 1), divisor, double(steps[done])) / divisor;  // folds the scale in
+      ++done;
+    }
+    return total * divisor;
+  }
+
+  /// begin() has to follow.
+  double flush() override {
+    catch_up();
+    return std::exchange(penalties_, 0.0);
+  }
+
+ private:
+  bool thresholds() const { return held_.l1 > 0; }
+
+  static Segment asked(Segment given, const FasterWay::Timed& way) {
+    given.sparing = !way.first();
+    return given;
+  }
+
+  double move_together(const Segment& batch, double divisor, double step) {
     const Index rows = batch.count, stride = sum_.stride_for(rows);
     sum_.reserve(scratch_, stride);
     begin_update(rows);
@@ -104,34 +144,6 @@ class LazySparse final : public LazyDescent<T> {
     if (thresholds()) pass(step * held_.l1 / std::abs(scale_), found);
     return total;
   }
-
-  double update_each(const Segment& rows, double divisor, const T* steps) override {
-    if (thresholds() || !sum_.pointwise_) return LazyDescent<T>::update_each(rows, divisor, steps);
-    const SparseData<T>& data = sum_.data_;
-    SingleRows<T> single{data.y, data.weight, steps, x_, sum_.intercept_, divisor, held_};
-    double total = 0;
-    for (Index done = 0; done < rows.count && total - total == 0;) {
-      SharedScale shared{scale_, squares_, 0};
-      single.step = steps + done;
-      const Segment left = rows.part(done, rows.count - done);
-      done += kernels_.lazy.descend_rows(data.rows, left, kernels_.losses[sum_.loss_], sum_.params_.data(), single,
-                                         least_scale, &shared, &total);
-      scale_ = shared.scale, squares_ = shared.squares, penalties_ += shared.penalties;
-      if (done == rows.count || total - total != 0) break;
-      total += update(rows.part(done, 1), divisor, double(steps[done])) / divisor;  // folds the scale in
-      ++done;
-    }
-    return total * divisor;
-  }
-
-  /// begin() has to follow.
-  double flush() override {
-    catch_up();
-    return std::exchange(penalties_, 0.0);
-  }
-
- private:
-  bool thresholds() const { return held_.l1 > 0; }
 
   /// From now on the coefficients are kept apart from x, from which they are taken.
   void settle() {
@@ -306,6 +318,7 @@ class LazySparse final : public LazyDescent<T> {
   std::vector<SquareSums> squares_before_;
   bool alike_ = false;  ///< all updates are, see PassedUpdates
   double alike_rows_ = 0, alike_threshold_ = 0;
+  FasterWay asking_;  ///< whether what later rows meet in far columns is asked for
 };
 
 template <class T>

@@ -231,7 +231,7 @@ double DenseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scratc
 template <class T>
 Segment DenseSum<T>::asking(Segment given) const {
   if (data_.rows.rows * row_bytes_ <= always_cached) given.ahead = 0;
-  given.begun = begun_;
+  given.sparing = sparing_;
   return given;
 }
 

@@ -170,7 +170,7 @@ class DenseSum : public RowSum<T> {
     Ways(DenseSum& sum, bool shareable, std::int64_t rows)
         : sharing_(sum.sharing_, shareable, counted(sum, rows)),
           asking_(sum.asking_, sum.begins_ && !(shareable && sum.sharing_.on_trial()), counted(sum, rows)) {
-      sum.begun_ = !asking_.first();
+      sum.sparing_ = !asking_.first();
     }
     bool shared() const { return sharing_.first(); }
 
@@ -223,9 +223,9 @@ class DenseSum : public RowSum<T> {
   std::vector<Scratch> scratch_;  // one per thread
   std::vector<T> partial_;        // one gradient per share but the first
 
-  FasterWay sharing_;            // whether a team shares batches, or one thread sums them share by share
-  FasterWay asking_;             // whether long rows are asked for line by line, or only begun
-  bool begins_, begun_ = false;  // whether rows are that long, and whether they are only begun just now
+  FasterWay sharing_;              // whether a team shares batches, or one thread sums them share by share
+  FasterWay asking_;               // whether long rows are asked for line by line, or only begun
+  bool begins_, sparing_ = false;  // whether rows are that long, and whether they are only begun just now
 };
 
 /// A pointwise loss over dense rows.

@@ -48,8 +48,9 @@ struct Segment {
   /// Where a batch is shared by threads, others' rows follow a share: own ones go on `skip` rows behind its end, which is
   /// `left` rows away, in a share of the next batch that is as long, `own` rows.
   std::int64_t left = 0, skip = 0, own = 1;
-  /// Long rows ahead are only begun, and left to the hardware's prefetcher from there; else asked for line by line.
-  bool begun = false;
+  /// Less is asked for ahead: long rows are only begun, and left to the hardware's prefetcher from there, else line by line; what
+  /// sparse rows will meet in far columns not at all.
+  bool sparing = false;
 
   static constexpr std::int64_t farthest = std::int64_t(1) << 20;  // nobody looks further ahead
 
@@ -69,7 +70,7 @@ struct Segment {
             left - from,
             skip,
             own,
-            begun};
+            sparing};
   }
   /// Rows that are visited while others visit the other shares, here and in batches to come, of which whole ones count.
   Segment share(std::int64_t from, std::int64_t size) const {
@@ -82,7 +83,7 @@ struct Segment {
             size,
             count - size,
             size,
-            begun};
+            sparing};
   }
 };
 

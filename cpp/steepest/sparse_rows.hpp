@@ -30,6 +30,8 @@ struct SparseRows {
   std::int64_t row_bytes() const {
     return std::int64_t(entries_per_row() * double(std::int64_t(sizeof(T)) + index_bytes())) + index_bytes();
   }
+  /// What there is one of for each column is near where, as doubles, it takes no more than a megabyte.
+  bool far() const { return features * std::int64_t(sizeof(double)) > 1 << 20; }
   double entries_per_row() const { return rows > 0 ? double(entries) / double(rows) : 0; }
 };
 

@@ -22,7 +22,7 @@ STEEPEST_INLINE double move_along(const SparseReader<T, I>& reader, typename Spa
 
 template <class T>
 double descend(const SparseRows<T>& rows, const Segment& segment, const T* move, T* coef) {
-  return with_reader(rows, [&](const auto& reader) {
+  return with_reader(rows, segment, [&](const auto& reader) {
     double grown = 0;
     for (Index i = 0; i < segment.count; ++i)
       if (const T s = move[i]; s != T(0))
@@ -97,7 +97,7 @@ STEEPEST_INLINE Index descend_rows(const SparseReader<T, I>& reader, const Segme
 template <class T>
 Index descend_rows(const SparseRows<T>& rows, const Segment& segment, const LossKernels<T>& loss, const double* params,
                    const SingleRows<T>& d, double least_scale, SharedScale* shared, double* total) {
-  return with_reader(rows, [&](const auto& reader) {
+  return with_reader(rows, segment, [&](const auto& reader) {
     return descend_rows(reader, segment, loss, params, d, least_scale, *shared, *total);
   });
 }
@@ -110,7 +110,7 @@ STEEPEST_INLINE V beyond(V reach, V passed) {
 
 template <class T>
 void predict(const SparseRows<T>& rows, const Segment& segment, const double* reach, double passed, T* z) {
-  with_reader(rows, [&](const auto& reader) {
+  with_reader(rows, segment, [&](const auto& reader) {
     const auto seen = [&](auto v) { return beyond(v, decltype(v)(passed)); };
     for (Index i = 0; i < segment.count; ++i)
       z[i] = T(reader.dot(reader(segment[i]), reach, reader.ahead(segment, i), seen));
@@ -259,7 +259,7 @@ STEEPEST_INLINE void descend_reaching(const Reader& reader, const Segment& segme
 template <class T>
 void descend_reaching(const SparseRows<T>& rows, const Segment& segment, const T* move, const PassedUpdates& past,
                       double* reach, ReachSums* sums) {
-  with_reader(rows, [&](const auto& reader) {
+  with_reader(rows, segment, [&](const auto& reader) {
     if (past.squares)
       descend_reaching<true>(reader, segment, move, past, reach, *sums);
     else

@@ -206,7 +206,7 @@ class WideLookout {
     long_ = whole > longest_short_row;
     if (!long_ && segment.count > 0) far_ = (far_ + segment.count - 1) / segment.count * segment.count;
     if (long_)
-      bytes_ = segment.begun ? begun_bytes : 0;
+      bytes_ = segment.sparing ? begun_bytes : 0;
     else
       bytes_ = segment.scattered ? whole : 0;
   }

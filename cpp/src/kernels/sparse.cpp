@@ -6,7 +6,7 @@ namespace {
 
 template <class T>
 void predict(const SparseRows<T>& rows, const Segment& segment, const T* coef, T intercept, T* z) {
-  with_reader(rows, [&](const auto& reader) {
+  with_reader(rows, segment, [&](const auto& reader) {
     for (Index i = 0; i < segment.count; ++i)
       z[i] = reader.dot(reader(segment[i]), coef, reader.ahead(segment, i)) + intercept;
   });
@@ -14,7 +14,7 @@ void predict(const SparseRows<T>& rows, const Segment& segment, const T* coef, T
 
 template <class T>
 void accumulate(const SparseRows<T>& rows, const Segment& segment, const T* slope, T* gradient) {
-  with_reader(rows, [&](const auto& reader) {
+  with_reader(rows, segment, [&](const auto& reader) {
     for (Index i = 0; i < segment.count; ++i) {
       const T s = slope[i];
       if (s == T(0)) continue;  // a row that holds no number has no slope either

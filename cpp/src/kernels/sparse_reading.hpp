@@ -20,9 +20,6 @@ struct Unsigned<std::int64_t> {
   using type = std::uint64_t;
 };
 
-/// What there is one of for each column is near where, as doubles, it takes no more bytes than these.
-constexpr Index near_bytes = 1 << 20;
-
 /// Rows are asked for so many entries ahead, and of so many rows at most. Where columns are far, what later rows will meet is
 /// asked for, too, which needs their entries: these are asked for earlier.
 constexpr Index entries_ahead = 400, entries_ahead_far = 2400, most_ahead = 48;
@@ -52,14 +49,14 @@ struct SparseReader {
   const volatile I *index, *start;
   Index entries;
   std::uint64_t last;
-  bool far;
+  bool asks_columns;  ///< what later rows will meet is asked for
   Index asked_ahead;  ///< rows
 
-  explicit SparseReader(const SparseRows<T>& given)
+  SparseReader(const SparseRows<T>& given, bool sparing)
       : rows(given), index(static_cast<const volatile I*>(given.indices)),
         start(static_cast<const volatile I*>(given.starts)), entries(given.entries), last(Column(given.features - 1)),
-        far(given.features * Index(sizeof(double)) > near_bytes) {
-    const double most = far ? entries_ahead_far : entries_ahead, of_row = given.entries_per_row();
+        asks_columns(given.far() && !sparing) {
+    const double most = asks_columns ? entries_ahead_far : entries_ahead, of_row = given.entries_per_row();
     asked_ahead = of_row * most_ahead < most ? most_ahead : of_row * 2 > most ? 2 : Index(most / of_row);
   }
 
@@ -152,7 +149,7 @@ struct SparseReader {
   /// What the row `further` behind row i will meet among the numbers, of which there is one for each column.
   template <class C>
   STEEPEST_INLINE Later<C> later(const Segment& segment, Index i, Index further, const C* numbers) const {
-    if (!far || i + further >= segment.count + segment.ahead) return {};
+    if (!asks_columns || i + further >= segment.count + segment.ahead) return {};
     const Row row = (*this)(segment[i + further]);
     return {index + row.from, numbers, row.to - row.from};
   }
@@ -255,11 +252,11 @@ struct SparseReader {
   }
 };
 
-/// Calls work with a reader of the width of the indices.
+/// Calls work with a reader for a segment, of the width of the indices.
 template <class T, class Work>
-STEEPEST_INLINE auto with_reader(const SparseRows<T>& rows, const Work& work) {
-  if (rows.wide) return work(SparseReader<T, std::int64_t>(rows));
-  return work(SparseReader<T, std::int32_t>(rows));
+STEEPEST_INLINE auto with_reader(const SparseRows<T>& rows, const Segment& segment, const Work& work) {
+  if (rows.wide) return work(SparseReader<T, std::int64_t>(rows, segment.sparing));
+  return work(SparseReader<T, std::int32_t>(rows, segment.sparing));
 }
 
 }  // namespace
