@@ -15,11 +15,11 @@ using steepest::Pair;
 void sums_in_step() {
   constexpr int steps = 1000;
   Pair pair;
-  long written[2][2] = {}, sum[2] = {}, met[2][steps] = {};
+  long written[2][2] = {}, sum[2] = {}, met[2][steps] = {}, along[2] = {};
   const auto walk = [&](int side) {
     for (int step = 0; step < steps; ++step) {
       written[side][step % 2] = side ? step : 1;
-      pair.meet(side);
+      along[side] += long(pair.meet(side, written[side][step % 2]));
       sum[side] += written[0][step % 2] + written[1][step % 2];
       met[side][step] = sum[side];
     }
@@ -29,7 +29,9 @@ void sums_in_step() {
   second.join();
   int same = 0;
   for (int step = 0; step < steps; ++step) same += met[0][step] == met[1][step];
-  std::printf("the sums that two threads find in step: the same %d times, %ld in the end\n", same, sum[0]);
+  std::printf(
+      "the sums that two threads find in step: the same %d times, %ld in the end, of it told along %ld and %ld\n", same,
+      sum[0], along[0], along[1]);
 }
 
 void who_is_waited_for() {

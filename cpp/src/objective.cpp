@@ -229,16 +229,16 @@ double DenseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scratc
 }
 
 template <class T>
-Segment DenseSum<T>::asking(Segment given) const {
+void DenseSum<T>::ask_for(Segment& given) const {
   if (data_.rows.rows * row_bytes_ <= always_cached) given.ahead = 0;
   given.sparing = sparing_;
-  return given;
 }
 
 template <class T>
 auto DenseSum<T>::brought(const Segment& rows_given, Scratch& scratch, bool widens) const -> Chunk {
   const DenseRows<T>& rows = data_.rows;
-  const Segment given = asking(rows_given);
+  Segment given = rows_given;
+  ask_for(given);
   Chunk chunk{rows, given, given, data_.weight ? data_.weight + given.begin : nullptr, nullptr};
   if (!in_place(widens)) {
     scratch.packed.resize(std::size_t(chunk_rows_ * rows.features));

@@ -129,15 +129,16 @@ Index PointwiseSum<T>::descend_alike(const Segment& segment, Index size, const T
     return descend_by_shares(segment, size, step, held, x, objectives, team);
   const Index at_once = segment.scattered && this->team() ? size : segment.count;
   for (Index from = 0; from < segment.count; from += at_once, step += at_once / size) {
-    const Segment part = segment.part(from, at_once);
+    Segment part = segment.part(from, at_once);
     const SmallBatches<T> batches{size, shares, step, data_.mean_weight, held};
     const auto descend = [&](const DenseRows<T>& rows, const Segment& visible, const RowLosses<T>& losses) {
       return (rows.narrow() ? kernels_.widening.descend_in_registers
                             : kernels_.rows.descend_in_registers)(rows, visible, losses, batches, x, &objectives);
     };
     const auto ready = this->packed(part);
+    if (!ready) this->ask_for(part);
     const Index went = ready ? descend(ready->rows, ready->visible, losses_of(ready->y, ready->weight))
-                             : descend(data_.rows, this->asking(part), losses_in_place(part));
+                             : descend(data_.rows, part, losses_in_place(part));
     if (went < at_once) return from + went;
   }
   return segment.count;
@@ -164,7 +165,8 @@ Index PointwiseSum<T>::descend_in_step(const Segment& segment, Index size, const
   for (Side& side : sides_) {
     side.x.assign(x, x + parameters);
     for (auto* numbers : {&side.gradient, &side.partial}) numbers->resize(std::size_t(parameters));
-    for (Told& told : side.told) told.room.resize(std::size_t(parameters + 2 * line));
+    // Nothing else is on their last line.
+    for (auto& told : side.told) told.resize(std::size_t(parameters) + cache_line / sizeof(T));
   }
   this->fetch_in_place();
   constexpr Index alone = -1;
@@ -172,28 +174,29 @@ Index PointwiseSum<T>::descend_in_step(const Segment& segment, Index size, const
   Index went = alone;
   team.run(2, [&](std::uint32_t number, int thread) {
     if (number == 1 && !pair.join()) return;
-    Side& own = sides_[number];
+    Side &own = sides_[number], &other = sides_[1 - number];
+    T *const at = own.x.data(), *const gradient = own.gradient.data(), *const partial = own.partial.data();
+    // Looked up here: beside what the other writes, each look would wait for it.
+    T* const told[2] = {own.told[0].data(), own.told[1].data()};
+    const T* const heard[2] = {other.told[0].data(), other.told[1].data()};
     const Index first = Index(number) * half, half_begin = begin_of(first);
     double met = objectives;
     Index from = 0;
     for (Index batch = 0; from < segment.count; from += size, ++batch) {
       const Segment rows = segment.part(from, size).share(half_begin, begin_of(first + half) - half_begin);
-      Told& told = own.told[batch % 2];
-      told.total = 0;
+      double total = 0;
       for (Index i = first; i < first + half; ++i) {
-        T* const sum = i == first ? told.gradient() : own.partial.data();
+        T* const sum = i == first ? gradient : partial;
         std::fill_n(sum, parameters, T(0));
         const Segment share = rows.part(begin_of(i) - half_begin, begin_of(i + 1) - begin_of(i));
-        told.total += walk(share, own.x.data(), sum, this->scratch(thread));
-        if (i > first) kernels_.rows.add(sum, parameters, told.gradient());
+        total += walk(share, at, sum, this->scratch(thread));
+        if (i > first) kernels_.rows.add(sum, parameters, gradient);
       }
+      std::copy_n(gradient, parameters, told[batch % 2]);
       if (number == 0 && batch == 0 && !pair.joined()) return;
-      pair.meet(int(number));
-      Told &one = sides_[0].told[batch % 2], &other = sides_[1].told[batch % 2];
-      std::copy_n(one.gradient(), parameters, own.gradient.data());
-      kernels_.rows.add(other.gradient(), parameters, own.gradient.data());
-      const double total = one.total + other.total;
-      if (!descend_by(own.gradient.data(), total, size, step[batch], held, own.x.data(), met)) break;
+      total += pair.meet(int(number), total);
+      kernels_.rows.add(heard[batch % 2], parameters, gradient);
+      if (!descend_by(gradient, total, size, step[batch], held, at, met)) break;
     }
     if (number == 1) return;
     went = from;
@@ -250,8 +253,9 @@ double PointwiseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Sc
   const auto sum = data_.rows.narrow() ? kernels_.widening.sum_in_registers : kernels_.rows.sum_in_registers;
   double total = 0;
   for (Index from = 0; from < segment.count; from += chunk_rows_) {
-    const Segment part = segment.part(from, std::min(chunk_rows_, segment.count - from));
-    total += sum(data_.rows, this->asking(part), losses_in_place(part), x, gradient);
+    Segment part = segment.part(from, std::min(chunk_rows_, segment.count - from));
+    this->ask_for(part);
+    total += sum(data_.rows, part, losses_in_place(part), x, gradient);
   }
   return total;
 }

@@ -140,10 +140,13 @@ bool Pair::join() { return become(State::joined); }
 
 bool Pair::joined() { return !become(State::alone); }
 
-void Pair::meet(int side) {
-  const std::int64_t step = side_[side].steps.load(std::memory_order_relaxed) + 1;
-  side_[side].steps.store(step, std::memory_order_release);
-  wait_until([&] { return side_[1 - side].steps.load(std::memory_order_acquire) >= step; });
+double Pair::meet(int side, double number) {
+  auto &own = side_[side], &other = side_[1 - side];
+  const std::int64_t step = own.steps.load(std::memory_order_relaxed) + 1;
+  own.number[step % 2] = number;
+  own.steps.store(step, std::memory_order_release);
+  wait_until([&] { return other.steps.load(std::memory_order_acquire) >= step; });
+  return other.number[step % 2];
 }
 
 }  // namespace steepest

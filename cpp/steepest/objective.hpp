@@ -129,8 +129,8 @@ class DenseSum : public RowSum<T> {
 
   /// Rows near enough to be read twice, of a segment no longer than a chunk; narrow ones only where kernels widen them.
   Chunk brought(const Segment& rows_given, Scratch& scratch, bool widens) const;
-  /// With nothing ahead where rows need not be asked for.
-  Segment asking(Segment given) const;
+  /// Says of how much that is ahead kernels ask for. In its place: what has just been written is not there yet to be copied whole.
+  void ask_for(Segment& given) const;
   /// Scattered rows that the team has packed ahead; nothing where they are to be fetched in place.
   std::optional<Chunk> packed(const Segment& given);
   /// Leaves helpers free for other work than packing.
@@ -277,18 +277,12 @@ class PointwiseSum final : public DenseSum<T> {
   void reserve(Scratch& scratch) const override;
   const T* along(const T* numbers, const Segment& given, std::vector<T>& room) const;
 
-  /// What one of two threads in step tells the other of a batch, on lines that nothing else is on.
-  static constexpr std::int64_t line = std::int64_t(cache_line / sizeof(T));
-  struct alignas(cache_line) Told {
-    double total;
-    std::vector<T> room;
-
-    T* gradient() { return room.data() + line; }
-  };
-  /// What each of the two has of its own; of batches in turn, because a thread may be one ahead of the other.
+  /// What each of two threads in step has of its own, and the gradients that it tells the other, of batches in turn: the other may
+  /// still be reading. Lines that the other has read come back with the first number written to them, and everything behind that
+  /// waits in line: gradients are summed elsewhere, and told when they are complete.
   struct alignas(cache_line) Side {
-    std::vector<T> x, gradient, partial;
-    std::array<Told, 2> told;
+    Numbers<T> x, gradient, partial;
+    std::array<Numbers<T>, 2> told;
   };
 
   const LossKernels<T>& loss_;

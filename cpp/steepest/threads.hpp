@@ -107,8 +107,9 @@ class Pair {
   /// Asked by the first before they meet: a second that has not begun by now is not waited for.
   bool joined();
   /// What `side`, 0 or 1, has written is seen by the other from here on, and the other way round. One that writes again to the same
-  /// place does so two steps later: the other may still be reading.
-  void meet(int side);
+  /// place does so two steps later: the other may still be reading. A number goes along, on the line that is waited for; returns
+  /// the other's.
+  double meet(int side, double number);
 
  private:
   enum class State { open, joined, alone };
@@ -117,6 +118,7 @@ class Pair {
   std::atomic<State> state_{State::open};
   struct alignas(cache_line) {
     std::atomic<std::int64_t> steps{0};
+    double number[2];  ///< of steps in turn
   } side_[2];
 };
 
