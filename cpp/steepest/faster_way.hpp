@@ -40,13 +40,14 @@ class FasterWay {
 
  private:
   /// Rows that go by before the clock counts, because threads may have to wake up first; rows of a trial; and until the next.
-  static constexpr std::int64_t warming = 1 << 13, tried = 1 << 15, kept = 1 << 20;
+  static constexpr std::int64_t warming = 1 << 12, tried = 1 << 14, first_kept = 1 << 20, second_kept = 1 << 18;
   /// The clock takes as long as a row: between trials it is looked at once in so many walks, and after so many rows it is judged
   /// by how much longer they took than those of the other way in its trial.
   static constexpr int walks_a_look = 16;
   static constexpr std::int64_t looked_at = 1 << 12;
   static constexpr double too_slow = 1.25;
 
+  std::int64_t kept() const { return first_ ? first_kept : second_kept; }
   bool looks_at_clock() { return on_trial() ? went_ >= warming : ++walks_ % walks_a_look == 0; }
 
   void took(std::int64_t rows, double seconds) { rows_ += rows, seconds_ += seconds; }
@@ -54,10 +55,10 @@ class FasterWay {
   void went(std::int64_t rows) {
     went_ += rows;
     if (!on_trial() && rows_ >= looked_at) {
-      if (seconds_ > too_slow * other_ * double(rows_)) went_ = kept;
+      if (seconds_ > too_slow * other_ * double(rows_)) went_ = kept();
       rows_ = 0, seconds_ = 0;
     }
-    if (went_ < (on_trial() ? tried : kept)) return;
+    if (went_ < (on_trial() ? tried : kept())) return;
     // Walks so long that none began after the warming are one trial each, at the next turn.
     if (on_trial() && rows_ == 0) return;
     const double each = on_trial() ? seconds_ / double(rows_) : 0;
