@@ -35,7 +35,7 @@ def test_the_example_links_the_core_alone_and_prints_the_textbook(tmp_path: Path
 
 def test_two_threads_in_step_meet_and_the_faster_way_is_gone(tmp_path: Path) -> None:
     assert output_of(ROOT / "tests" / "ways.cpp", tmp_path / "ways") == [
-        "the sums that two threads find in step: the same 1000 times, 500500 in the end, of it told along 499500 and 1000",
+        "the sums that two threads find in step: the same 1000 times, 500500 in the end; 499500 and 1000 came along",
         "a second thread that comes too late: not let in",
         "one that comes in time: waited for",
         "the first way takes longer: gone 0 of 8 times after the trial",

@@ -29,9 +29,8 @@ void sums_in_step() {
   second.join();
   int same = 0;
   for (int step = 0; step < steps; ++step) same += met[0][step] == met[1][step];
-  std::printf(
-      "the sums that two threads find in step: the same %d times, %ld in the end, of it told along %ld and %ld\n", same,
-      sum[0], along[0], along[1]);
+  std::printf("the sums that two threads find in step: the same %d times, %ld in the end; %ld and %ld came along\n",
+              same, sum[0], along[0], along[1]);
 }
 
 void who_is_waited_for() {

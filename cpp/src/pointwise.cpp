@@ -176,7 +176,6 @@ Index PointwiseSum<T>::descend_in_step(const Segment& segment, Index size, const
     if (number == 1 && !pair.join()) return;
     Side &own = sides_[number], &other = sides_[1 - number];
     T *const at = own.x.data(), *const gradient = own.gradient.data(), *const partial = own.partial.data();
-    // Looked up here: beside what the other writes, each look would wait for it.
     T* const told[2] = {own.told[0].data(), own.told[1].data()};
     const T* const heard[2] = {other.told[0].data(), other.told[1].data()};
     const Index first = Index(number) * half, half_begin = begin_of(first);

@@ -15,6 +15,7 @@
 #include "steepest/faster_way.hpp"
 #include "steepest/folding.hpp"
 #include "steepest/kernels.hpp"
+#include "steepest/memory.hpp"
 #include "steepest/packing.hpp"
 #include "steepest/rows.hpp"
 #include "steepest/threads.hpp"
@@ -129,7 +130,8 @@ class DenseSum : public RowSum<T> {
 
   /// Rows near enough to be read twice, of a segment no longer than a chunk; narrow ones only where kernels widen them.
   Chunk brought(const Segment& rows_given, Scratch& scratch, bool widens) const;
-  /// Says of how much that is ahead kernels ask for. In its place: what has just been written is not there yet to be copied whole.
+  /// Sets what kernels ask for ahead. In place: to copy a segment whole, right after it was written piece by piece, takes as long as
+  /// all that is still to be written before it.
   void ask_for(Segment& given) const;
   /// Scattered rows that the team has packed ahead; nothing where they are to be fetched in place.
   std::optional<Chunk> packed(const Segment& given);
@@ -177,7 +179,7 @@ class DenseSum : public RowSum<T> {
    private:
     /// Trials of long rows take fewer of them.
     static std::int64_t counted(const DenseSum& sum, std::int64_t rows) {
-      constexpr std::int64_t counted_once = 512, most = 8;
+      constexpr std::int64_t counted_once = 256, most = 16;
       return rows * std::clamp<std::int64_t>(sum.row_bytes_ / counted_once, 1, most);
     }
 
@@ -278,8 +280,8 @@ class PointwiseSum final : public DenseSum<T> {
   const T* along(const T* numbers, const Segment& given, std::vector<T>& room) const;
 
   /// What each of two threads in step has of its own, and the gradients that it tells the other, of batches in turn: the other may
-  /// still be reading. Lines that the other has read come back with the first number written to them, and everything behind that
-  /// waits in line: gradients are summed elsewhere, and told when they are complete.
+  /// still be reading. The first write to a line that the other has read waits for that line, and all later writes wait behind it:
+  /// so gradients are summed elsewhere, and told when they are complete.
   struct alignas(cache_line) Side {
     Numbers<T> x, gradient, partial;
     std::array<Numbers<T>, 2> told;

@@ -20,8 +20,8 @@ struct Unsigned<std::int64_t> {
   using type = std::uint64_t;
 };
 
-/// Rows are asked for so many entries ahead, and of so many rows at most. Where columns are far, what later rows will meet is
-/// asked for, too, which needs their entries: these are asked for earlier.
+/// Rows are asked for so many entries ahead, and of so many rows at most. Where what later rows will meet in far columns is asked
+/// for, too, that needs their entries: these are asked for earlier.
 constexpr Index entries_ahead = 400, entries_ahead_far = 2400, most_ahead = 48;
 
 /// Entries of a row that are asked for: what follows comes by itself.
