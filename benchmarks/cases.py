@@ -31,6 +31,7 @@ CACHED_BYTES, CACHED_NUMBERS = 800_000, 100_000_000
 INTERRUPT = """
 import os, signal, sys, threading, time
 import steepest as st
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what shells start in the background ignores Ctrl-C
 X, y = st.data.logistic(int(sys.argv[1]), 28, seed=0)
 pressed = 0.0
 def press():
