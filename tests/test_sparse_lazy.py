@@ -204,7 +204,7 @@ def test_epochs_of_more_updates_than_are_kept(penalty: Any) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
 @pytest.mark.parametrize("penalty", [None, st.L1(1e-3), st.L2(0.1), st.ElasticNet(0.01, 0.4)])
 def test_columns_far_apart(penalty: Any, dtype: str, shuffle: Any) -> None:
-    """Coefficients beyond the caches are fetched ahead, or not: the same rows give the same bits wherever columns are."""
+    """Coefficients beyond the caches are fetched ahead or not: the same rows give the same bits wherever they reach."""
     near = make_rows(700, 900, 0.012)
     near.data = np.ceil(np.abs(near.data) * 10) if dtype == "uint8" else near.data
     near = near.astype(dtype)
