@@ -220,6 +220,7 @@ def test_columns_far_apart(penalty: Any, dtype: str, shuffle: Any) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", st.ConvergenceWarning)
             small, large = (st.minimize("log_loss", (X, y), **options) for X in (near, far))
+        assert len(large.history.epoch) == options["epochs"]
         vary(small.coef)
         np.testing.assert_array_equal(large.coef[places], small.coef)
         assert np.count_nonzero(large.coef) == np.count_nonzero(small.coef)

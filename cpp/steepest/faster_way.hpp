@@ -40,7 +40,7 @@ class FasterWay {
 
  private:
   /// Rows that go by before the clock counts, because threads may have to wake up first; rows of a trial; and until the next, which
-  /// comes earlier where the second way was the faster: of the first, while it is gone, the clock tells when it has become slow.
+  /// comes earlier after the second way has won: where the first one is the faster, it is so by more.
   static constexpr std::int64_t warming = 1 << 13, tried = 1 << 15, first_kept = 1 << 20, second_kept = 1 << 19;
   /// The clock takes as long as a row: between trials it is looked at once in so many walks, and after so many rows it is judged
   /// by how much longer they took than those of the other way in its trial.

@@ -130,8 +130,7 @@ class DenseSum : public RowSum<T> {
 
   /// Rows near enough to be read twice, of a segment no longer than a chunk; narrow ones only where kernels widen them.
   Chunk brought(const Segment& rows_given, Scratch& scratch, bool widens) const;
-  /// Sets what kernels ask for ahead. In place: to copy a segment whole, right after it was written piece by piece, takes as long as
-  /// all that is still to be written before it.
+  /// Sets what kernels ask for ahead. In place: a copy of what has just been written waits for all that was written before.
   void ask_for(Segment& given) const;
   /// Scattered rows that the team has packed ahead; nothing where they are to be fetched in place.
   std::optional<Chunk> packed(const Segment& given);
