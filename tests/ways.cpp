@@ -66,6 +66,15 @@ void which_way_is_gone() {
   int until = 0;
   while (!ways.on_trial() && until < 100) walk(ways, rows, 2 * slow, slow), ++until;
   std::printf("the way that was faster has become slow: %s\n", ways.on_trial() && until < 100 ? "tried again" : "kept");
+  FasterWay alike;
+  std::printf("walks from one trial to the next, while the same way wins:");
+  for (int trial = 0; trial < 4; ++trial) {
+    while (alike.on_trial()) walk(alike, rows, 0, quick);
+    int between = 0;
+    while (!alike.on_trial()) walk(alike, rows, 0, quick), ++between;
+    std::printf(" %d", between);
+  }
+  std::printf("\n");
 }
 
 }  // namespace

@@ -40,15 +40,17 @@ class FasterWay {
 
  private:
   /// Rows that go by before the clock counts, because threads may have to wake up first; rows of a trial; and until the next, which
-  /// comes earlier after the second way has won: where the first one is the faster, it is so by more.
+  /// comes earlier after the second way has won: where the first one is the faster, it is so by more. It comes later each time that
+  /// the same way wins again.
   static constexpr std::int64_t warming = 1 << 13, tried = 1 << 15, first_kept = 1 << 20, second_kept = 1 << 19;
+  static constexpr int most_doubled = 2;
   /// The clock takes as long as a row: between trials it is looked at once in so many walks, and after so many rows it is judged
   /// by how much longer they took than those of the other way in its trial.
   static constexpr int walks_a_look = 16;
   static constexpr std::int64_t looked_at = 1 << 12;
   static constexpr double too_slow = 1.25;
 
-  std::int64_t kept() const { return first_ ? first_kept : second_kept; }
+  std::int64_t kept() const { return (first_ ? first_kept : second_kept) << doubled_; }
   bool looks_at_clock() { return on_trial() ? went_ >= warming : ++walks_ % walks_a_look == 0; }
 
   void took(std::int64_t rows, double seconds) { rows_ += rows, seconds_ += seconds; }
@@ -56,7 +58,10 @@ class FasterWay {
   void went(std::int64_t rows) {
     went_ += rows;
     if (!on_trial() && rows_ >= looked_at) {
-      if (seconds_ > too_slow * other_ * double(rows_)) went_ = kept();
+      if (seconds_ > too_slow * other_ * double(rows_)) {
+        doubled_ = 0;
+        went_ = kept();
+      }
       rows_ = 0, seconds_ = 0;
     }
     if (went_ < (on_trial() ? tried : kept())) return;
@@ -68,6 +73,8 @@ class FasterWay {
       first_ = false;
     } else if (trial_ == 1) {
       first_ = other_ < each;
+      doubled_ = first_ == first_won_ ? std::min(doubled_ + 1, most_doubled) : 0;
+      first_won_ = first_;
       other_ = std::max(other_, each);
     } else {
       first_ = true;
@@ -76,8 +83,9 @@ class FasterWay {
     went_ = rows_ = 0, seconds_ = 0;
   }
 
-  bool first_ = true;
-  int trial_ = 0;  ///< of the first way, of the second; then the faster one is gone
+  bool first_ = true, first_won_ = true;  ///< now, and in the last trial
+  int trial_ = 0;                         ///< of the first way, of the second; then the faster one is gone
+  int doubled_ = -1;                      ///< how often the time until the next trial has been, from the first trial on
   unsigned walks_ = 0;
   std::int64_t went_ = 0, rows_ = 0;  ///< since a trial began or ended, and those of them that the clock counted
   double seconds_ = 0, other_ = 0;    ///< of a row, of the first way and then of the slower one
