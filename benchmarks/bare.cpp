@@ -2,6 +2,7 @@
 //
 // benchmarks/bare.py compiles this file for the machine it runs on and calls it through ctypes, one call per thread, so the
 // loops need no Python lock and no build of steepest.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -93,38 +94,115 @@ struct Rows {
   Index operator[](Index i) const { return order ? Index(order[i]) : i; }
 };
 
-/// One of two threads that share batches of rows: it reads its half, with that of a later batch asked for meanwhile, and both
-/// tell each other as many numbers as a row has.
+/// How rows to come are asked for: not at all, which leaves them to the hardware's prefetcher; the beginning of each; or line by line.
+enum class Asks { nothing, begin, lines };
+
+/// One of the threads that go through batches: it reads each row of its part twice, as every gradient must, first along the row and
+/// then, while it is near, down the columns; nothing is computed but sums. Two tell each other those of the columns.
 struct alignas(128) Side {
-  std::vector<float> told[2];  // of batches in turn: the other may still be reading
+  static constexpr Index together = 8, line = 64 / Index(sizeof(float));
+  std::vector<float> told[2], coef;  // of batches in turn: the other may still be reading
   alignas(64) std::atomic<Index> batches{0};
 
-  float walk(const Side& other, const Rows& rows, Index first, Index count, Index batch, Index ahead) {
-    Vector sum{};
-    float rest = 0;
-    const Index half = batch / 2, features = rows.features;
-    for (Index from = 0, turn = 0; from < count; from += batch, turn = 1 - turn) {
-      for (Index i = from + first; i < from + first + half; ++i) {
-        if (from + ahead * batch < count) {
-          const Index soon = rows[i + ahead * batch];
-          const float* later = rows.data + soon * features;
-          for (Index j = 0; j < features; j += 64 / Index(sizeof(float))) __builtin_prefetch(later + j, 0, 2);
-          __builtin_prefetch(later + features - 1, 0, 2);
-          __builtin_prefetch(rows.targets + soon, 0, 2);
-        }
-        add_row(rows.data + rows[i] * features, features, sum, rest);
-        rest += rows.targets[rows[i]];
-      }
-      for (float& number : told[turn]) number = sum[0];
-      const Index walked = batches.load(std::memory_order_relaxed) + 1;
-      batches.store(walked, std::memory_order_release);
-      while (other.batches.load(std::memory_order_acquire) < walked) {
-      }
-      add_row(other.told[turn].data(), features, sum, rest);
+  /// Some of this side's rows side by side, and as many behind them that are asked for.
+  struct Group {
+    const float *row[together], *soon[together];
+  };
+
+  /// Reads a group register by register, the last one ending with the row, and asks for half of what is to come.
+  template <Asks asks, class Use>
+  static void read(const Group& group, Index features, Index half, const Use& use) {
+    const Index registers = (features + lanes - 1) / lanes;
+    for (Index k = 0; k < registers; ++k) {
+      const Index j = k < registers - 1 ? k * lanes : features - lanes;
+      if (asks == Asks::lines)
+        for (Index i = half * together / 2; i < (half + 1) * together / 2; ++i)
+          __builtin_prefetch(group.soon[i] + j, 0, 2);
+      use(k, j);
     }
-    return total(sum) + rest;
+  }
+
+  template <Asks asks>
+  float walk(const Side* other, const Rows& rows, Index first, Index share, Index count, Index batch) {
+    constexpr Index near_bytes = 64 * 1024, begun = 4;
+    const Index features = rows.features, row_bytes = features * Index(sizeof(float)), numbers = Index(told[0].size());
+    const Index near = std::clamp<Index>(near_bytes / row_bytes / together * together, 2 * together, 128);
+    const Index chunk = std::min(near, share), own = count / batch * share;
+    const int shift = __builtin_ctzll(std::uint64_t(share));  // divisions would take as long as short rows
+    const auto number = [&](Index k) { return rows[(k >> shift) * batch + first + (k & (share - 1))]; };
+    const auto group_of = [&](Index k) {
+      Group group;
+      for (Index i = 0; i < together; ++i) {
+        group.row[i] = rows.data + number(k + i) * features;
+        group.soon[i] = rows.data + number(std::min(k + i + near, own - 1)) * features;
+      }
+      return group;
+    };
+    Vector across[together]{};
+    float targets = 0;
+    for (Index from = 0, turn = 0; from < own; from += share, turn = 1 - turn) {
+      std::vector<float>& sums = told[turn];
+      std::fill(sums.begin(), sums.end(), 0.0f);
+      for (Index k = from; k < from + share; k += chunk) {
+        const Index end = std::min(k + chunk, from + share);
+        for (Index i = k; i < end; i += together) {
+          const Group group = group_of(i);
+          for (Index r = 0; r < together; ++r) {
+            __builtin_prefetch(rows.targets + number(std::min(i + r + near, own - 1)), 0, 2);
+            if (asks == Asks::begin)
+              for (Index l = 0; l < begun; ++l)
+                __builtin_prefetch(group.soon[r] + std::min(l * line, features - 1), 0, 2);
+            targets += rows.targets[number(i + r)];
+          }
+          read<asks>(group, features, 0, [&](Index at_number, Index j) {
+            const Vector w = at(coef.data() + at_number * lanes);
+            for (Index r = 0; r < together; ++r) across[r] += w * at(group.row[r] + j);
+          });
+        }
+        for (Index i = k; i < end; i += together) {
+          const Group group = group_of(i);
+          read<asks>(group, features, 1, [&](Index at_number, Index j) {
+            Vector sum = at(group.row[0] + j);
+            for (Index r = 1; r < together; ++r) sum += at(group.row[r] + j);
+            *reinterpret_cast<Vector*>(sums.data() + at_number * lanes) += sum;
+          });
+        }
+      }
+      const float* heard = nullptr;
+      if (other) {
+        const Index walked = batches.load(std::memory_order_relaxed) + 1;
+        batches.store(walked, std::memory_order_release);
+        while (other->batches.load(std::memory_order_acquire) < walked) {
+        }
+        heard = other->told[turn].data();
+      }
+      for (Index j = 0; j < numbers; ++j) coef[j] += 1e-9f * (heard ? sums[j] + heard[j] : sums[j]);
+    }
+    for (Index r = 1; r < together; ++r) across[0] += across[r];
+    return total(across[0]) + targets;
   }
 };
+
+template <Asks asks>
+double go_through(const Rows& rows, Index count, Index batch, Index threads, float* read) {
+  Side sides[2];
+  const std::size_t numbers = (rows.features + lanes - 1) / lanes * lanes;
+  for (Side& side : sides)
+    for (auto* room : {&side.told[0], &side.told[1], &side.coef}) room->assign(numbers, 1.0f);
+  count -= count % batch;
+  const auto began = std::chrono::steady_clock::now();
+  if (threads == 1) {
+    *read = sides[0].walk<asks>(nullptr, rows, 0, batch, count, batch);
+  } else {
+    float others = 0;
+    std::thread other([&] { others = sides[1].walk<asks>(&sides[0], rows, batch / 2, batch / 2, count, batch); });
+    *read = sides[0].walk<asks>(&sides[1], rows, 0, batch / 2, count, batch);
+    other.join();
+    *read += others;
+  }
+  const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - began;
+  return taken.count() / double(count);
+}
 
 }  // namespace
 
@@ -145,22 +223,14 @@ float bare_read(const float* data, Index count) {
   return total(a + b + c + d) + rest;
 }
 
-/// Nanoseconds a row in which two threads go through whole batches of them in step; requests are so many batches ahead.
-double bare_in_step(const float* data, Index features, const float* targets, const std::uint32_t* order, Index count,
-                    Index batch, Index ahead, float* read) {
+/// Nanoseconds a row in which one or two threads go through whole batches of 2^k rows, 16 and more, of 16 features and more; rows are
+/// asked for in the way of this number.
+double bare_batches(const float* data, Index features, const float* targets, const std::uint32_t* order, Index count,
+                    Index batch, Index threads, Index asks, float* read) {
   const Rows rows{data, features, targets, order};
-  Side sides[2];
-  for (Side& side : sides)
-    for (auto& numbers : side.told) numbers.resize(features);
-  count -= count % batch;
-  const auto began = std::chrono::steady_clock::now();
-  float others = 0;
-  std::thread other([&] { others = sides[1].walk(sides[0], rows, batch / 2, count, batch, ahead); });
-  *read = sides[0].walk(sides[1], rows, 0, count, batch, ahead);
-  other.join();
-  *read += others;
-  const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - began;
-  return taken.count() / double(count);
+  if (asks == Index(Asks::nothing)) return go_through<Asks::nothing>(rows, count, batch, threads, read);
+  if (asks == Index(Asks::begin)) return go_through<Asks::begin>(rows, count, batch, threads, read);
+  return go_through<Asks::lines>(rows, count, batch, threads, read);
 }
 
 /// How many operations a round of bare_fma is.

@@ -23,6 +23,7 @@ Array = NDArray[Any]
 SOURCE = Path(__file__).with_name("bare.cpp")
 # Too near and the row is not there yet, too far and the lines asked for push each other out: the best one counts.
 DISTANCES = (1, 2, 4, 8, 16, 32, 64)
+FEWEST_FEATURES = 16  # of rows in batches: a register's
 
 
 def compiler() -> str:
@@ -65,8 +66,8 @@ def _library() -> ctypes.CDLL:
     for move_columns in (library.bare_move_columns_f32, library.bare_move_columns_f64):
         move_columns.argtypes = [pointer, pointer, index, pointer, index, index, pointer]
         move_columns.restype = ctypes.c_double if move_columns is library.bare_move_columns_f64 else ctypes.c_float
-    library.bare_in_step.argtypes = [pointer, index, pointer, pointer, *[index] * 3, ctypes.POINTER(ctypes.c_float)]
-    library.bare_in_step.restype = ctypes.c_double
+    library.bare_batches.argtypes = [pointer, index, pointer, pointer, *[index] * 4, ctypes.POINTER(ctypes.c_float)]
+    library.bare_batches.restype = ctypes.c_double
     library.bare_read.restype = library.bare_gather.restype = library.bare_fma.restype = ctypes.c_float
     return library
 
@@ -110,19 +111,26 @@ def multiply_and_add(operations: int) -> None:
     library.bare_fma(operations // library.bare_fma_operations(), 0.999, 0.001)
 
 
-def in_step(X: Array, y: Array, batch: int, order: NDArray[np.uint32] | None = None, repeats: int = 3) -> float:
-    """Return the seconds a row in which two threads read batches, half each, and meet after every one.
+def batches(
+    X: Array, y: Array, batch: int, threads: int, order: NDArray[np.uint32] | None = None, repeats: int = 2
+) -> float:
+    """Return the seconds a row in which one or two threads go through batches of rows and compute nothing but sums.
 
-    Rows and their targets come in this order, or in sequence. The threads tell each other as many numbers as a row has.
-    Requests are as far ahead as is best.
+    Rows and their targets come in this order, or in sequence. Each is read twice, as by every gradient: along the row,
+    and down the columns. Two threads have half of each batch and tell each other the sums of the columns. Rows are
+    asked for in whichever way is best.
     """
     assert all(part.dtype == np.float32 and part.flags.c_contiguous for part in (X, y))
     assert order is None or order.dtype == np.uint32
-    read = ctypes.c_float()
+    assert batch >= 16
+    assert batch.bit_count() == 1
+    assert X.shape[1] >= FEWEST_FEATURES
+    assert threads in (1, 2)
+    total = ctypes.c_float()
     rows = (X.ctypes.data, X.shape[1], y.ctypes.data, None if order is None else order.ctypes.data, len(X))
     times = [
-        _library().bare_in_step(*rows, batch, ahead, ctypes.byref(read))
-        for ahead in (1, 2, 4, 8)
+        _library().bare_batches(*rows, batch, threads, way, ctypes.byref(total))
+        for way in range(3)
         for _ in range(repeats)
     ]
     return min(times) / 1e9

@@ -30,7 +30,13 @@ STYLES = {
     "scikit-learn SGD": ("#16a34a", "*", "-"),
     "NumPy": ("#64748b", "h", "-"),
 }
-VERDICTS = {"met": ("met", "green"), "least": ("between", "yellow"), "missed": ("missed", "red")}
+VERDICTS = {
+    "met": ("met", "green"),
+    "least": ("between", "yellow"),
+    "beyond": ("beyond this machine", "yellow"),
+    "missed": ("missed", "red"),
+}
+ORDERS = {"stream": "in sequence", "full": "in random order"}
 
 
 def print_machine(console: Console, machine: Mapping[str, Any], gigabytes: float) -> None:
@@ -130,15 +136,14 @@ def print_goals(console: Console, goals: Sequence[Goal]) -> None:
     """Print what was to be reached and what was."""
     table = Table(title="Goals", box=rich.box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     table.add_column("case", no_wrap=True)
-    for name in ("goal", "least", "measured", ""):
+    for name in ("goal", "least", "measured", "bare loop", ""):
         table.add_column(name, justify="right")
     for goal in goals:
         text, color = VERDICTS[goal.verdict]
         sign = "≤" if goal.at_most else "≥"
-        least = "" if goal.least is None else goal.show(goal.least)
-        table.add_row(
-            goal.case, f"{sign} {goal.show(goal.goal)}", least, goal.show(goal.measured), Text(text, style=color)
-        )
+        least, limit = ("" if number is None else goal.show(number) for number in (goal.least, goal.limit))
+        numbers = f"{sign} {goal.show(goal.goal)}", least, goal.show(goal.measured), limit
+        table.add_row(goal.case, *numbers, Text(text, style=color))
     console.print(table)
 
 
@@ -175,17 +180,18 @@ def print_cases(console: Console, results: Mapping[str, Any]) -> None:
 
 
 def limits(results: Mapping[str, Any]) -> Iterator[str]:
-    """Say what bounds small batches: what two threads cannot do without that share them, and what one computes."""
+    """Say what bounds batches: what no loop over them can do without, and what one thread computes."""
     for group in results["groups"]:
-        bare = {"in sequence": ("read", group.read), "in random order": ("gather", group.gather)}
-        for order, shared in results.get("in_step_ns", {}).get(group.features, {}).items():
+        bare = {"stream": ("read", group.read), "full": ("gather", group.gather)}
+        for order, by_batch in group.limits.items():
             what, alike = bare[order]
-            fastest = min(one.ns for one in alike.values())
-            yield (
-                f"Two threads that read batches of {SMALLEST_BATCH} rows of {group.features} features {order}, half of "
-                f"each, and tell each other as many numbers after each, take {shared:.1f} ns a row at best; the "
-                f"fastest {what} takes {fastest:.1f}."
-            )
+            for threads in next(iter(by_batch.values())):
+                times = ", ".join(f"{batch:,}: {by_batch[batch][threads]:.1f}" for batch in by_batch)
+                yield (
+                    f"Rows of {group.features} features {ORDERS[order]}, read twice each, batch by batch, and nothing "
+                    f"computed but sums, {threads} thread{'s' * (threads > 1)}, ns a row by batch size: {times}; "
+                    f"a bare {what}: {alike[threads].ns:.1f}."
+                )
         if (alone := results.get("cached_ns", {}).get(group.features)) is not None:
             yield (
                 f"Batches of {SMALLEST_BATCH} rows of {group.features} features that lie in the cache take "

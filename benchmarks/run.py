@@ -71,6 +71,20 @@ def constant_model(values: int, repeats: int, seconds: float, tell: Any) -> Grou
     return compare(None, cases.constant_values(values), [CONSTANT_BATCH], repeats, seconds, tell)
 
 
+def limits_of_batches(X: Any, y: Any, batches: Sequence[int]) -> dict[str, dict[int, dict[int, float]]]:
+    """Return the nanoseconds a row of the barest loop, by order, batch size and number of threads, two at the most."""
+    counts = thread_counts()
+    sizes = [batch for batch in batches if SMALLEST_BATCH <= batch <= len(y) and batch.bit_count() == 1]
+    if counts[-1] > 2 or X.shape[1] < bare.FEWEST_FEATURES:
+        return {}
+    return {
+        name: {
+            batch: {threads: bare.batches(X, y, batch, threads, order) * 1e9 for threads in counts} for batch in sizes
+        }
+        for name, order in (("stream", None), ("full", random_order(len(y))))
+    }
+
+
 def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Measure everything; what is there when Ctrl-C comes is kept."""
     results: dict[str, Any] = {"machine": describe(), "options": vars(options), "groups": []}
@@ -91,12 +105,8 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
                 results["groups"].append(group)
                 print_group(console, group)
                 if not options.only_epochs:
-                    if thread_counts()[-1] > 1:
-                        tell("two threads that do nothing but read and meet")
-                        orders = {"in sequence": None, "in random order": random_order(len(y))}
-                        results.setdefault("in_step_ns", {})[features] = {
-                            name: bare.in_step(X, y, SMALLEST_BATCH, order) * 1e9 for name, order in orders.items()
-                        }
+                    tell("the barest loop over batches")
+                    group.limits = limits_of_batches(X, y, options.batch_sizes)
                     tell("batches in the cache")
                     alone = cases.cached(features, SMALLEST_BATCH, options.repeats)
                     results.setdefault("cached_ns", {})[features] = alone
@@ -141,6 +151,7 @@ def as_json(results: dict[str, Any]) -> str:
                 "read": [one.as_dict() for one in value.read.values()],
                 "gather": [one.as_dict() for one in value.gather.values()],
                 "contenders": [one.as_dict() for one in value.contenders],
+                "limits": value.limits,
             }
         return str(value)
 

@@ -1,5 +1,6 @@
 """The benchmarks run: on so few rows that nothing is measured, but everything is called."""
 
+import ctypes
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import steepest as st
@@ -100,7 +102,13 @@ def test_make_bench_writes_table_json_picture_and_page(tmp_path: Path) -> None:
         assert 0 < one["objective"] < 0.7, one
     for peer in found["missing"]:
         assert f"{peer} is left out" in output
-    assert {goal["verdict"] for goal in found["goals"]} <= {"met", "least", "missed"}
+    assert {goal["verdict"] for goal in found["goals"]} <= {"met", "least", "beyond", "missed"}
+    limits = group["limits"]
+    assert (limits.keys() == {"stream", "full"}) == (found["machine"]["threads"] <= 2)
+    assert all(ns > 0 for by_batch in limits.values() for by_threads in by_batch.values() for ns in by_threads.values())
+    judged = [goal for goal in found["goals"] if "bare gather" in goal["case"] or "fastest seq" in goal["case"]]
+    assert len(judged) >= 2
+    assert all((goal["limit"] is not None) == bool(limits) for goal in judged)
     after = page.read_text(encoding="utf-8")
     begin, end = "<!-- figures: begin -->", "<!-- figures: end -->"
     assert after.partition(begin)[0] == before.partition(begin)[0]
@@ -109,6 +117,45 @@ def test_make_bench_writes_table_json_picture_and_page(tmp_path: Path) -> None:
     for goal in found["goals"]:
         assert goal["case"] in output
         assert goal["case"] in after
+
+
+def test_a_goal_that_the_barest_loop_misses_is_beyond_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import goals
+
+    def verdict(*numbers: float, **options: Any) -> str:
+        return str(goals.Goal("", *numbers, **options).verdict)
+
+    assert verdict(0.8, 0.75) == verdict(0.8, 0.75, 0.5, limit=0.6) == "met"
+    assert verdict(0.7, 0.75) == verdict(0.7, 0.75, limit=0.76) == "missed"
+    assert verdict(0.7, 0.75, limit=0.74) == "beyond"
+    # Between goal and least the goal counts, below the least that.
+    assert verdict(0.7, 0.75, 0.5) == verdict(0.7, 0.75, 0.5, limit=0.76) == "least"
+    assert verdict(0.7, 0.75, 0.5, limit=0.74) == verdict(0.4, 0.75, 0.5, limit=0.45) == "beyond"
+    assert verdict(0.4, 0.75, 0.5, limit=0.7) == "missed"
+    assert verdict(1.5, 1.15, at_most=True, limit=1.2) == "beyond"
+    assert verdict(1.5, 1.15, at_most=True, limit=1.1) == "missed"
+    # What is missed though it could be reached comes before what could not.
+    assert goals.hardest({32: (0.5, 0.6), 256: (0.7, 0.9), 4096: (0.9, 0.95)}, 0.8) == (0.7, 0.9)
+    assert goals.hardest({32: (0.5, 0.6), 256: (0.85, 0.9)}, 0.8) == (0.5, 0.6)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("way", range(3))
+def test_the_barest_loop_reads_every_row_of_whole_batches(
+    monkeypatch: pytest.MonkeyPatch, way: int, threads: int
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import bare
+
+    rng = np.random.default_rng(way)
+    X, y = rng.random((200, 48), dtype=np.float32), rng.random(200, dtype=np.float32)
+    order, total = rng.permutation(200).astype(np.uint32), ctypes.c_float()
+    rows = X.ctypes.data, 48, y.ctypes.data, order.ctypes.data, 200
+    assert bare._library().bare_batches(*rows, 32, threads, way, ctypes.byref(total)) > 0
+    whole = order[:192]
+    assert total.value == pytest.approx(X[whole].sum() + y[whole].sum(), rel=1e-4)
+    assert bare.batches(X, y, 32, threads, order, repeats=1) > 0
 
 
 def test_losses_of_ones_own_are_compared_with_the_built_in_ones() -> None:
