@@ -7,6 +7,8 @@
 // of two products alone a compiler rounds either one before the addition, and not the same one everywhere.
 #pragma once
 
+#include <utility>
+
 #include "reading.hpp"
 
 namespace steepest::STEEPEST_LEVEL {
@@ -84,19 +86,47 @@ STEEPEST_INLINE void in_groups(Index rows, const Group& group) {
   for (; i + 4 <= rows; i += 4) group.template operator()<4>(i);
   for (; i < rows; ++i) group.template operator()<1>(i);
 }
-constexpr Index groups_of(Index rows) { return rows / 8 + rows % 8 / 4 + rows % 4; }
+
+/// Asks for half of the rows that follow a segment in the places of a group's, either half in one pass, line by line as the group is
+/// walked: asked for in bursts, lines fill the buffers for lines on their way, and the work waits.
+template <int Rows, class T, class Reader>
+class Successors {
+ public:
+  STEEPEST_INLINE Successors(const Reader& row, const Segment& segment, Index i, bool second) {
+    const Index first = second ? Rows - asked : 0;
+    for (int k = 0; k < asked; ++k) {
+      const Index own = i + first + k, next = segment.count + own;
+      // What has none asks for its own line, which is near.
+      row_[k] = row(next < segment.count + segment.ahead ? segment.soon(next) : own);
+    }
+  }
+  STEEPEST_INLINE void step(Index j) const {
+    constexpr Index bytes = lanes<T> * Index(sizeof(S));
+    if (bytes % 64 != 0 && j * Index(sizeof(S)) % 64 != 0) return;
+    for (int k = 0; k < asked; ++k) __builtin_prefetch(row_[k] + j, 0, 2);
+  }
+  /// A row may begin anywhere in a line, and so reach into one more.
+  STEEPEST_INLINE void finish(Index features) const {
+    for (int k = 0; k < asked; ++k) __builtin_prefetch(row_[k] + features - 1, 0, 2);
+  }
+
+ private:
+  using S = std::remove_cvref_t<decltype(*std::declval<Reader>()(0))>;
+  static constexpr int asked = (Rows + 1) / 2;
+  const S* row_[asked];
+};
 
 /// Walks a segment of wide rows, pass(i, Rows, requests) being a group. Either pass spreads requests for half of the rows behind
 /// the segment: the second one reads from the cache, and would leave the memory idle.
 template <class T, class Reader, class Pass>
 STEEPEST_INLINE void with_requests(const Reader& row, Index d, const Segment& segment, bool second, const Pass& pass) {
-  using S = std::remove_cvref_t<decltype(*row.first)>;
   const WideLookout<Reader> lookout(row, d, segment);
   if (lookout.spread()) {
-    const Index all = asked_for(segment), half = (all + 1) / 2;
-    Requests<S> requests(row.first, row.stride, d, segment, second ? half : 0, second ? all : half,
-                         groups_of(segment.count) * (d / lanes<T>));
-    return in_groups(segment.count, [&]<int Rows>(Index i) { pass.template operator()<Rows>(i, requests); });
+    return in_groups(segment.count, [&]<int Rows>(Index i) {
+      const Successors<Rows, T, Reader> successors(row, segment, i, second);
+      pass.template operator()<Rows>(i, successors);
+      successors.finish(d);
+    });
   }
   NoRequests none;
   in_groups(segment.count, [&]<int Rows>(Index i) {
@@ -107,8 +137,8 @@ STEEPEST_INLINE void with_requests(const Reader& row, Index d, const Segment& se
 
 /// The predictions of a group of wide rows.
 template <int Rows, class T, class Reader, class Requests>
-STEEPEST_INLINE void predict_group(const Reader& row, Index i, Index d, const T* coef, T intercept, Requests& requests,
-                                   T* z) {
+STEEPEST_INLINE void predict_group(const Reader& row, Index i, Index d, const T* coef, T intercept,
+                                   const Requests& requests, T* z) {
   constexpr int N = lanes<T>;
   const Index whole = d / N * N;
   decltype(row(0)) x[Rows];
@@ -118,7 +148,7 @@ STEEPEST_INLINE void predict_group(const Reader& row, Index i, Index d, const T*
     sum[K] = Vector<T>(0.0);
   });
   for (Index j = 0; j < whole; j += N) {
-    requests.step();
+    requests.step(j);
     const auto w = Vector<T>::load(coef + j);
     unrolled<Rows>([&]<int K>() { sum[K] = w * load_as<T>(x[K] + j) + sum[K]; });
   }
@@ -132,7 +162,7 @@ STEEPEST_INLINE void predict_group(const Reader& row, Index i, Index d, const T*
 
 template <class T, class Reader>
 void predict_wide(const Reader& row, Index d, const Segment& segment, const T* coef, T intercept, T* z) {
-  with_requests<T>(row, d, segment, false, [&]<int Rows>(Index i, auto& requests) {
+  with_requests<T>(row, d, segment, false, [&]<int Rows>(Index i, const auto& requests) {
     predict_group<Rows>(row, i, d, coef, intercept, requests, z);
   });
 }
@@ -177,7 +207,7 @@ void accumulate_narrow(const Reader& row, Index d, const Segment& segment, const
 
 /// gradient += sum of `Rows` rows times their slopes: one load and store of the gradient for all of them.
 template <int Rows, class T, class Reader, class Requests>
-STEEPEST_INLINE void accumulate_group(const Reader& row, Index i, Index d, const T* slope, Requests& requests,
+STEEPEST_INLINE void accumulate_group(const Reader& row, Index i, Index d, const T* slope, const Requests& requests,
                                       T* gradient, Vector<T>& rest) {
   constexpr int N = lanes<T>;
   const Index whole = d / N * N;
@@ -188,7 +218,7 @@ STEEPEST_INLINE void accumulate_group(const Reader& row, Index i, Index d, const
     s[K] = Vector<T>(slope[i + K]);
   });
   for (Index j = 0; j < whole; j += N) {
-    requests.step();
+    requests.step(j);
     Vector<T> sum(0.0);
     unrolled<Rows>([&]<int K>() { sum = s[K] * load_as<T>(x[K] + j) + sum; });
     add_to(gradient + j, sum);
@@ -205,7 +235,7 @@ template <class T, class Reader>
 void accumulate_wide(const Reader& row, Index d, const Segment& segment, const T* slope, T* gradient) {
   const Index partial = d % lanes<T>;
   auto rest = Vector<T>::load_last(gradient + d, partial);
-  with_requests<T>(row, d, segment, true, [&]<int Rows>(Index i, auto& requests) {
+  with_requests<T>(row, d, segment, true, [&]<int Rows>(Index i, const auto& requests) {
     accumulate_group<Rows>(row, i, d, slope, requests, gradient, rest);
   });
   rest.store_last(gradient + d, partial);

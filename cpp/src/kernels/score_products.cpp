@@ -44,6 +44,61 @@ STEEPEST_INLINE void in_groups(Index classes, Index most, const Group& group) {
   }
 }
 
+/// How many of the rows behind a segment are asked for in one walk through it.
+STEEPEST_INLINE Index asked_for(const Segment& segment) {
+  return segment.ahead < segment.count ? segment.ahead : segment.count;
+}
+
+/// Asks for rows behind those of a segment between the steps of other work, evenly: asked for in bursts, lines fill the
+/// buffers for lines on their way, and the work waits. Four neighbouring lines of each of four rows in turn: so the hardware's
+/// prefetcher, which follows every row, has the time to run ahead in it.
+template <class S>
+class Requests {
+ public:
+  /// The rows `from` to `to` behind the segment, of so many numbers from `first` on, within so many steps.
+  STEEPEST_INLINE Requests(const S* first, Index stride, Index features, const Segment& segment, Index from, Index to,
+                           Index steps)
+      : first_(first), segment_(segment), next_(segment.count + from), end_(segment.count + to), stride_(stride),
+        runs_((features + run - 1) / run), rest_(features - 1 - (runs_ - 1) * run), asks_((to - from) * runs_),
+        steps_(steps) {
+    begin_rows();
+  }
+
+  STEEPEST_INLINE void step() {
+    for (due_ += asks_; due_ >= steps_; due_ -= steps_) ask();
+  }
+
+ private:
+  static constexpr Index run = 256 / Index(sizeof(S)), side_by_side = 4;
+
+  STEEPEST_INLINE void ask() {
+    const S* line = row_[at_];
+    for (Index k = 0; k < run; k += 64 / Index(sizeof(S))) __builtin_prefetch(line + k, 0, 2);
+    // A row may begin anywhere in a line, and so reach into one more.
+    if (runs_left_ == 1) __builtin_prefetch(line + rest_, 0, 2);
+    row_[at_] = line + run;
+    if (++at_ < rows_) return;
+    at_ = 0;
+    if (--runs_left_ == 0) begin_rows();
+  }
+
+  [[gnu::noinline]] void begin_rows() {
+    rows_ = end_ - next_ < side_by_side ? end_ - next_ : side_by_side;
+    if (rows_ == 0) asks_ = 0;
+    for (Index k = 0; k < rows_; ++k, ++next_) {
+      const Index soon = segment_.soon(next_);
+      row_[k] = first_ + (segment_.offset ? Index(segment_.offset[soon]) : soon) * stride_;
+    }
+    runs_left_ = runs_;
+  }
+
+  const S* first_;
+  const Segment& segment_;
+  Index next_, end_, stride_, runs_, rest_, asks_, steps_;
+  Index due_ = 0, at_ = 0, rows_ = 0, runs_left_ = 0;
+  const S* row_[side_by_side];
+};
+
 /// Of the rows behind a segment, as many as it has itself are asked for: so many of them while predicting, at most one with
 /// each tile, and the others while accumulating.
 STEEPEST_INLINE Index asked_for_early(const Segment& segment, Index classes) {
