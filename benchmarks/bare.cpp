@@ -100,8 +100,9 @@ enum class Asks { nothing, begin, lines };
 /// One of the threads that go through batches: it reads each row of its part twice, as every gradient must, first along the row and
 /// then, while it is near, down the columns; nothing is computed but sums. Two tell each other those of the columns.
 struct alignas(128) Side {
-  static constexpr Index together = 8, line = 64 / Index(sizeof(float));
-  std::vector<float> told[2], coef;  // of batches in turn: the other may still be reading
+  typedef float Loaded __attribute__((vector_size(register_lanes * sizeof(float)), aligned(alignof(float))));
+  static constexpr Index together = 8, line = 64 / Index(sizeof(float)), near_bytes = 64 * 1024, begun = 4;
+  std::vector<float> told[2], met;  // of batches in turn: the other may still be reading; and of all batches
   alignas(64) std::atomic<Index> batches{0};
 
   /// Some of this side's rows side by side, and as many behind them that are asked for.
@@ -109,36 +110,43 @@ struct alignas(128) Side {
     const float *row[together], *soon[together];
   };
 
+  static const Loaded& load(const float* from) { return *reinterpret_cast<const Loaded*>(from); }
+
   /// Reads a group register by register, the last one ending with the row, and asks for half of what is to come.
   template <Asks asks, class Use>
   static void read(const Group& group, Index features, Index half, const Use& use) {
-    const Index registers = (features + lanes - 1) / lanes;
+    const Index registers = (features + register_lanes - 1) / register_lanes;
+    const auto ask = [&](Index j) __attribute__((always_inline)) {
+      if (asks != Asks::lines) return;
+      for (Index i = half * together / 2; i < (half + 1) * together / 2; ++i)
+        __builtin_prefetch(group.soon[i] + j, 0, 2);
+    };
     for (Index k = 0; k < registers; ++k) {
-      const Index j = k < registers - 1 ? k * lanes : features - lanes;
-      if (asks == Asks::lines)
-        for (Index i = half * together / 2; i < (half + 1) * together / 2; ++i)
-          __builtin_prefetch(group.soon[i] + j, 0, 2);
-      use(k, j);
+      const Index j = k < registers - 1 ? k * register_lanes : features - register_lanes;
+      if (k * register_lanes % line == 0) ask(k * register_lanes);
+      use(k * register_lanes, j);
     }
+    ask(features - 1);
   }
 
   template <Asks asks>
   float walk(const Side* other, const Rows& rows, Index first, Index share, Index count, Index batch) {
-    constexpr Index near_bytes = 64 * 1024, begun = 4;
-    const Index features = rows.features, row_bytes = features * Index(sizeof(float)), numbers = Index(told[0].size());
-    const Index near = std::clamp<Index>(near_bytes / row_bytes / together * together, 2 * together, 128);
+    const Index features = rows.features, numbers = Index(met.size());
+    const Index near_rows = near_bytes / (features * Index(sizeof(float))) / together * together;
+    const Index near = std::clamp<Index>(near_rows, 2 * together, 128);
     const Index chunk = std::min(near, share), own = count / batch * share;
     const int shift = __builtin_ctzll(std::uint64_t(share));  // divisions would take as long as short rows
     const auto number = [&](Index k) { return rows[(k >> shift) * batch + first + (k & (share - 1))]; };
+    const auto soon = [&](Index k) { return number(std::min(k + near, own - 1)); };
     const auto group_of = [&](Index k) {
       Group group;
       for (Index i = 0; i < together; ++i) {
         group.row[i] = rows.data + number(k + i) * features;
-        group.soon[i] = rows.data + number(std::min(k + i + near, own - 1)) * features;
+        group.soon[i] = rows.data + soon(k + i) * features;
       }
       return group;
     };
-    Vector across[together]{};
+    Loaded along[together]{};
     float targets = 0;
     for (Index from = 0, turn = 0; from < own; from += share, turn = 1 - turn) {
       std::vector<float>& sums = told[turn];
@@ -148,47 +156,49 @@ struct alignas(128) Side {
         for (Index i = k; i < end; i += together) {
           const Group group = group_of(i);
           for (Index r = 0; r < together; ++r) {
-            __builtin_prefetch(rows.targets + number(std::min(i + r + near, own - 1)), 0, 2);
+            __builtin_prefetch(rows.targets + soon(i + r), 0, 2);
             if (asks == Asks::begin)
               for (Index l = 0; l < begun; ++l)
                 __builtin_prefetch(group.soon[r] + std::min(l * line, features - 1), 0, 2);
             targets += rows.targets[number(i + r)];
           }
-          read<asks>(group, features, 0, [&](Index at_number, Index j) {
-            const Vector w = at(coef.data() + at_number * lanes);
-            for (Index r = 0; r < together; ++r) across[r] += w * at(group.row[r] + j);
+          read<asks>(group, features, 0, [&](Index, Index j) {
+            for (Index r = 0; r < together; ++r) along[r] += load(group.row[r] + j);
           });
         }
         for (Index i = k; i < end; i += together) {
           const Group group = group_of(i);
-          read<asks>(group, features, 1, [&](Index at_number, Index j) {
-            Vector sum = at(group.row[0] + j);
-            for (Index r = 1; r < together; ++r) sum += at(group.row[r] + j);
-            *reinterpret_cast<Vector*>(sums.data() + at_number * lanes) += sum;
+          read<asks>(group, features, 1, [&](Index to, Index j) {
+            Loaded sum = load(group.row[0] + j);
+            for (Index r = 1; r < together; ++r) sum += load(group.row[r] + j);
+            *reinterpret_cast<Loaded*>(sums.data() + to) += sum;
           });
         }
       }
-      const float* heard = nullptr;
-      if (other) {
-        const Index walked = batches.load(std::memory_order_relaxed) + 1;
-        batches.store(walked, std::memory_order_release);
-        while (other->batches.load(std::memory_order_acquire) < walked) {
-        }
-        heard = other->told[turn].data();
-      }
-      for (Index j = 0; j < numbers; ++j) coef[j] += 1e-9f * (heard ? sums[j] + heard[j] : sums[j]);
+      if (other) wait_for(*other);
+      const float* const heard = other ? other->told[turn].data() : nullptr;
+      for (Index j = 0; j < numbers; ++j) met[std::size_t(j)] += heard ? sums[j] + heard[j] : sums[j];
     }
-    for (Index r = 1; r < together; ++r) across[0] += across[r];
-    return total(across[0]) + targets;
+    for (Index r = 0; r < together; ++r)
+      for (Index i = 0; i < register_lanes; ++i) targets += along[r][i];
+    return targets;
+  }
+
+  void wait_for(const Side& other) {
+    constexpr int patience = 1 << 16;
+    const Index walked = batches.load(std::memory_order_relaxed) + 1;
+    batches.store(walked, std::memory_order_release);
+    for (int looks = 1; other.batches.load(std::memory_order_acquire) < walked; ++looks)
+      if (looks % patience == 0) std::this_thread::yield();  // he may not be running at all
   }
 };
 
 template <Asks asks>
 double go_through(const Rows& rows, Index count, Index batch, Index threads, float* read) {
   Side sides[2];
-  const std::size_t numbers = (rows.features + lanes - 1) / lanes * lanes;
+  const std::size_t numbers = (rows.features + register_lanes - 1) / register_lanes * register_lanes;
   for (Side& side : sides)
-    for (auto* room : {&side.told[0], &side.told[1], &side.coef}) room->assign(numbers, 1.0f);
+    for (auto* room : {&side.told[0], &side.told[1], &side.met}) room->resize(numbers);
   count -= count % batch;
   const auto began = std::chrono::steady_clock::now();
   if (threads == 1) {
@@ -201,6 +211,7 @@ double go_through(const Rows& rows, Index count, Index batch, Index threads, flo
     *read += others;
   }
   const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - began;
+  for (const float number : sides[0].met) *read += number;
   return taken.count() / double(count);
 }
 
@@ -224,7 +235,7 @@ float bare_read(const float* data, Index count) {
 }
 
 /// Nanoseconds a row in which one or two threads go through whole batches of 2^k rows, 16 and more, of 16 features and more; rows are
-/// asked for in the way of this number.
+/// asked for in the way of this number. All that was read along and down, and the targets, are added up in `read`.
 double bare_batches(const float* data, Index features, const float* targets, const std::uint32_t* order, Index count,
                     Index batch, Index threads, Index asks, float* read) {
   const Rows rows{data, features, targets, order};

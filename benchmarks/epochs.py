@@ -87,7 +87,7 @@ class Group:
     read: dict[int, Measured]
     gather: dict[int, Measured]
     contenders: list[Measured]
-    # Nanoseconds a row of the barest loop, by order, batch size and threads.
+    # Nanoseconds a row of the bare loop, by order, batch size and threads.
     limits: dict[str, dict[int, dict[int, float]]] = field(default_factory=dict)
 
     def of(self, kind: Kind, batch: int | None = None, order: str | None = None) -> list[Measured]:

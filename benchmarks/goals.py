@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ FLAT = 0.15
 class Goal:
     """What was to be reached, and what was; `least` is the line that must not be crossed where the goal is softer.
 
-    `limit` is what the barest loop over batches reached in the same run, where one was measured.
+    `limit` is what the bare loop over batches reached in the same run, where one was measured.
     """
 
     case: str
@@ -34,7 +34,7 @@ class Goal:
 
     @property
     def verdict(self) -> str:
-        """Say "met"; "least" above the least; "beyond" where the barest loop does not reach it either; or "missed"."""
+        """Say "met"; "least" above the least; "beyond" where the bare loop does not reach it either; or "missed"."""
         if self.reaches(self.measured, self.goal):
             return "met"
         above = self.least is not None and self.reaches(self.measured, self.least)
@@ -83,15 +83,15 @@ def least_over_peers(group: Group, own: Mapping[int, Measured]) -> tuple[float, 
 
 
 def limit_of(group: Group, order: str, batch: int, threads: int | None = None) -> float | None:
-    """Return the nanoseconds a row of the barest loop over such batches, with so many threads or the best number."""
+    """Return the nanoseconds a row of the bare loop over such batches, with so many threads or the best number."""
     by_threads = group.limits.get(order, {}).get(batch, {})
     return min(by_threads.values(), default=None) if threads is None else by_threads.get(threads)
 
 
-def hardest(shares: Mapping[int, tuple[float, float | None]], goal: float) -> tuple[float, float | None]:
-    """Return the worst share of all batch sizes, and its limit: of those first that miss what their limit reaches."""
-    missed = [one for one in shares.values() if one[0] < goal and (one[1] is None or one[1] >= goal)]
-    return min(missed or shares.values(), key=lambda one: one[0])
+def hardest(goals: Sequence[Goal]) -> Goal:
+    """Return the worst goal of all batch sizes; one that is missed though it could be reached before one beyond."""
+    order = ("missed", "least", "beyond", "met")
+    return min(goals, key=lambda goal: (order.index(goal.verdict), goal.measured))
 
 
 def stream_goals(group: Group) -> Iterator[Goal]:
@@ -107,12 +107,13 @@ def stream_goals(group: Group) -> Iterator[Goal]:
     # One core may get half of what all can read: both shares say something.
     alike = min(max(map(group.share_of_read, group.of("steepest", batch, "stream"))) for batch in own)
     yield Goal(f"{where}: of a sequential read by as many threads (worst batch)", alike, *wanted)
-    shares: dict[int, tuple[float, float | None]] = {}
+    of_batches = []
     for batch, one in own.items():
         limit = limit_of(group, "stream", batch)
-        shares[batch] = (one.gigabytes / group.roof, None if limit is None else group.row_bytes / limit / group.roof)
-    share, limit = hardest(shares, wanted[0])
-    yield Goal(f"{where}: of the fastest sequential read (worst batch)", share, *wanted, limit=limit)
+        share = None if limit is None else group.row_bytes / limit / group.roof
+        case = f"{where}: of the fastest sequential read (worst: batch {batch})"
+        of_batches.append(Goal(case, one.gigabytes / group.roof, *wanted, limit=share))
+    yield hardest(of_batches)
     if narrow and (rivals := group.of("peer")):
         best = fastest(rivals)
         factor = best.counted_ns / slowest.counted_ns
@@ -128,17 +129,16 @@ def stream_goals(group: Group) -> Iterator[Goal]:
 def full_goals(group: Group) -> Iterator[Goal]:
     """Judge "full" against a bare gather with as many threads, and against the best peer."""
     for threads, gather in group.gather.items():
-        shares: dict[int, tuple[float, float | None]] = {}
+        of_batches = []
         for one in group.of("steepest", order="full"):
             if one.threads == threads and one.batch is not None and one.batch >= SMALLEST_BATCH:
                 limit = limit_of(group, "full", one.batch, threads)
-                shares[one.batch] = (gather.ns / one.ns, None if limit is None else gather.ns / limit)
-        if shares:
-            goal = 0.8
-            count = f"{threads} thread" + "s" * (threads > 1)
-            case = f"full, {group.features} features, {count}: of a bare gather, no shuffle counted (worst batch)"
-            share, limit = hardest(shares, goal)
-            yield Goal(case, share, goal, limit=limit)
+                share = None if limit is None else gather.ns / limit
+                count = f"{threads} thread" + "s" * (threads > 1)
+                case = f"full, {group.features} features, {count}: of a bare gather, no shuffle counted"
+                of_batches.append(Goal(f"{case} (worst: batch {one.batch})", gather.ns / one.ns, 0.8, limit=share))
+        if of_batches:
+            yield hardest(of_batches)
     if over := least_over_peers(group, steepest_by_batch(group, "full")):
         case = f"full, {group.features} features: over {over[1]}, its shuffle counted"
         yield Goal(case, over[0], 2.0, unit="factor")
@@ -176,14 +176,17 @@ def bend(sizes: Iterable[float], times: Iterable[float]) -> float:
 
 
 def growth_goals(growth: Mapping[str, Any], bare: Mapping[int, Mapping[int, float]]) -> Iterator[Goal]:
-    """Judge how the cost grows, beside that of the barest loop by batch size and threads."""
+    """Judge how the cost grows; to be flat, each batch would have to come about as fast as the fastest does."""
     for threads, by_batch in growth["ns_per_row_by_batch"].items():
         count = f"{threads} thread" + "s" * (threads > 1)
         case = f"time a row over batch sizes from 32 to 4096, {count}: slowest over fastest"
-        slowest_over_fastest = max(by_batch.values()) / min(by_batch.values())
-        times = [min(ns for count, ns in of_batch.items() if count <= threads) for of_batch in bare.values()]
-        limit = max(times) / min(times) if len(times) > 1 else None
-        yield Goal(case, slowest_over_fastest, 1 + FLAT, unit="factor", at_most=True, limit=limit)
+        fastest_one = min(by_batch.values())
+        bare_ones = [
+            min(ns for number, ns in bare[batch].items() if number <= threads) for batch in by_batch if batch in bare
+        ]
+        limit = max(bare_ones) / fastest_one if bare_ones else None
+        flatness = max(by_batch.values()) / fastest_one
+        yield Goal(case, flatness, 1 + FLAT, unit="factor", at_most=True, limit=limit)
     for key, what in (("seconds_by_rows", "rows"), ("ns_per_row_by_features", "features")):
         distance = bend(growth[key].keys(), growth[key].values())
         yield Goal(f"linear in {what}: farthest from a straight line", distance, FLAT, at_most=True)

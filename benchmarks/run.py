@@ -72,10 +72,10 @@ def constant_model(values: int, repeats: int, seconds: float, tell: Any) -> Grou
 
 
 def limits_of_batches(X: Any, y: Any, batches: Sequence[int]) -> dict[str, dict[int, dict[int, float]]]:
-    """Return the nanoseconds a row of the barest loop, by order, batch size and number of threads, two at the most."""
+    """Return the nanoseconds a row of the bare loop, by order, batch size and number of threads, two at the most."""
     counts = thread_counts()
     sizes = [batch for batch in batches if SMALLEST_BATCH <= batch <= len(y) and batch.bit_count() == 1]
-    if counts[-1] > 2 or X.shape[1] < bare.FEWEST_FEATURES:
+    if counts[-1] > 2 or X.shape[1] < bare.FEWEST_FEATURES or not sizes:
         return {}
     return {
         name: {
@@ -105,7 +105,7 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
                 results["groups"].append(group)
                 print_group(console, group)
                 if not options.only_epochs:
-                    tell("the barest loop over batches")
+                    tell("the bare loop over batches")
                     group.limits = limits_of_batches(X, y, options.batch_sizes)
                     tell("batches in the cache")
                     alone = cases.cached(features, SMALLEST_BATCH, options.repeats)

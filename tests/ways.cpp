@@ -68,13 +68,16 @@ void which_way_is_gone() {
   std::printf("the way that was faster has become slow: %s\n", ways.on_trial() && until < 100 ? "tried again" : "kept");
   FasterWay alike;
   std::printf("walks from one trial to the next, while the same way wins:");
-  for (int trial = 0; trial < 4; ++trial) {
+  const auto until_next = [&] {
     while (alike.on_trial()) walk(alike, rows, 0, quick);
     int between = 0;
     while (!alike.on_trial()) walk(alike, rows, 0, quick), ++between;
-    std::printf(" %d", between);
-  }
-  std::printf("\n");
+    return between;
+  };
+  for (int trial = 0; trial < 4; ++trial) std::printf(" %d", until_next());
+  while (alike.on_trial()) walk(alike, rows, 0, quick);
+  while (!alike.on_trial()) walk(alike, rows, slow, quick);
+  std::printf("; %d once it had become slow\n", until_next());
 }
 
 }  // namespace

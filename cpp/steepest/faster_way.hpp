@@ -40,7 +40,7 @@ class FasterWay {
 
  private:
   /// Rows that go by before the clock counts, because threads may have to wake up first; rows of a trial; and until the next, which
-  /// comes earlier after the second way has won: where the first one is the faster, it is so by more. It comes later each time that
+  /// comes earlier after the second way has won: where the first one is the faster, it is so by more. It comes later, twice, where
   /// the same way wins again.
   static constexpr std::int64_t warming = 1 << 13, tried = 1 << 15, first_kept = 1 << 20, second_kept = 1 << 19;
   static constexpr int most_doubled = 2;
@@ -57,14 +57,12 @@ class FasterWay {
 
   void went(std::int64_t rows) {
     went_ += rows;
+    bool due = went_ >= (on_trial() ? tried : kept());
     if (!on_trial() && rows_ >= looked_at) {
-      if (seconds_ > too_slow * other_ * double(rows_)) {
-        doubled_ = 0;
-        went_ = kept();
-      }
+      if (seconds_ > too_slow * other_ * double(rows_)) due = true, doubled_ = -1;
       rows_ = 0, seconds_ = 0;
     }
-    if (went_ < (on_trial() ? tried : kept())) return;
+    if (!due) return;
     // Walks so long that none began after the warming are one trial each, at the next turn.
     if (on_trial() && rows_ == 0) return;
     const double each = on_trial() ? seconds_ / double(rows_) : 0;
@@ -85,7 +83,7 @@ class FasterWay {
 
   bool first_ = true, first_won_ = true;  ///< now, and in the last trial
   int trial_ = 0;                         ///< of the first way, of the second; then the faster one is gone
-  int doubled_ = -1;                      ///< how often the time until the next trial has been, from the first trial on
+  int doubled_ = -1;  ///< how often the time until the next trial has been; -1 before it is first set
   unsigned walks_ = 0;
   std::int64_t went_ = 0, rows_ = 0;  ///< since a trial began or ended, and those of them that the clock counted
   double seconds_ = 0, other_ = 0;    ///< of a row, of the first way and then of the slower one

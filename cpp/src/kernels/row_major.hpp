@@ -89,48 +89,52 @@ STEEPEST_INLINE void in_groups(Index rows, const Group& group) {
 
 /// Asks for half of the rows that follow a segment in the places of a group's, either half in one pass, line by line as the group is
 /// walked: asked for in bursts, lines fill the buffers for lines on their way, and the work waits.
-template <int Rows, class T, class Reader>
+template <int Rows, bool Second, class T, class Reader>
 class Successors {
  public:
-  STEEPEST_INLINE Successors(const Reader& row, const Segment& segment, Index i, bool second) {
-    const Index first = second ? Rows - asked : 0;
+  STEEPEST_INLINE Successors(const Reader& row, const Segment& segment, Index i) {
     for (int k = 0; k < asked; ++k) {
-      const Index own = i + first + k, next = segment.count + own;
+      const Index own = i + (Second ? Rows - asked : 0) + k, next = segment.count + own;
       // What has none asks for its own line, which is near.
       row_[k] = row(next < segment.count + segment.ahead ? segment.soon(next) : own);
     }
   }
   STEEPEST_INLINE void step(Index j) const {
-    constexpr Index bytes = lanes<T> * Index(sizeof(S));
-    if (bytes % 64 != 0 && j * Index(sizeof(S)) % 64 != 0) return;
+    constexpr Index registers_a_line = line > lanes<T> ? line / lanes<T> : 1;
+    if (j / lanes<T> % registers_a_line != 0) return;
     for (int k = 0; k < asked; ++k) __builtin_prefetch(row_[k] + j, 0, 2);
   }
-  /// A row may begin anywhere in a line, and so reach into one more.
+  /// What is left behind the whole registers. A row may begin anywhere in a line, and so reach into one more.
   STEEPEST_INLINE void finish(Index features) const {
-    for (int k = 0; k < asked; ++k) __builtin_prefetch(row_[k] + features - 1, 0, 2);
+    const Index last = features - 1;
+    for (int k = 0; k < asked; ++k) {
+      __builtin_prefetch(row_[k] + last / line * line, 0, 2);
+      __builtin_prefetch(row_[k] + last, 0, 2);
+    }
   }
 
  private:
   using S = std::remove_cvref_t<decltype(*std::declval<Reader>()(0))>;
-  static constexpr int asked = (Rows + 1) / 2;
-  const S* row_[asked];
+  static constexpr Index line = 64 / Index(sizeof(S));
+  static constexpr int asked = Second ? Rows / 2 : (Rows + 1) / 2;
+  const S* row_[asked > 0 ? asked : 1];
 };
 
 /// Walks a segment of wide rows, pass(i, Rows, requests) being a group. Either pass spreads requests for half of the rows behind
 /// the segment: the second one reads from the cache, and would leave the memory idle.
-template <class T, class Reader, class Pass>
-STEEPEST_INLINE void with_requests(const Reader& row, Index d, const Segment& segment, bool second, const Pass& pass) {
+template <bool Second, class T, class Reader, class Pass>
+STEEPEST_INLINE void with_requests(const Reader& row, Index d, const Segment& segment, const Pass& pass) {
   const WideLookout<Reader> lookout(row, d, segment);
   if (lookout.spread()) {
     return in_groups(segment.count, [&]<int Rows>(Index i) {
-      const Successors<Rows, T, Reader> successors(row, segment, i, second);
+      const Successors<Rows, Second, T, Reader> successors(row, segment, i);
       pass.template operator()<Rows>(i, successors);
       successors.finish(d);
     });
   }
   NoRequests none;
   in_groups(segment.count, [&]<int Rows>(Index i) {
-    second ? lookout.second_pass(i, Rows) : lookout.first_pass(i, Rows);
+    Second ? lookout.second_pass(i, Rows) : lookout.first_pass(i, Rows);
     pass.template operator()<Rows>(i, none);
   });
 }
@@ -162,7 +166,7 @@ STEEPEST_INLINE void predict_group(const Reader& row, Index i, Index d, const T*
 
 template <class T, class Reader>
 void predict_wide(const Reader& row, Index d, const Segment& segment, const T* coef, T intercept, T* z) {
-  with_requests<T>(row, d, segment, false, [&]<int Rows>(Index i, const auto& requests) {
+  with_requests<false, T>(row, d, segment, [&]<int Rows>(Index i, const auto& requests) {
     predict_group<Rows>(row, i, d, coef, intercept, requests, z);
   });
 }
@@ -235,7 +239,7 @@ template <class T, class Reader>
 void accumulate_wide(const Reader& row, Index d, const Segment& segment, const T* slope, T* gradient) {
   const Index partial = d % lanes<T>;
   auto rest = Vector<T>::load_last(gradient + d, partial);
-  with_requests<T>(row, d, segment, true, [&]<int Rows>(Index i, const auto& requests) {
+  with_requests<true, T>(row, d, segment, [&]<int Rows>(Index i, const auto& requests) {
     accumulate_group<Rows>(row, i, d, slope, requests, gradient, rest);
   });
   rest.store_last(gradient + d, partial);
