@@ -34,12 +34,15 @@ class Goal:
 
     @property
     def verdict(self) -> str:
-        """Say "met"; "least" above the least; "beyond" where the bare loop does not reach it either; or "missed"."""
+        """Say "met"; "least" above the least; "beyond" where the bare loop misses it, too; or "missed".
+
+        A bare loop that was not the faster bounds nothing.
+        """
         if self.reaches(self.measured, self.goal):
             return "met"
         above = self.least is not None and self.reaches(self.measured, self.least)
         line = self.least if self.least is not None and not above else self.goal
-        if self.limit is not None and not self.reaches(self.limit, line):
+        if self.limit is not None and self.reaches(self.limit, self.measured) and not self.reaches(self.limit, line):
             return "beyond"
         return "least" if above else "missed"
 

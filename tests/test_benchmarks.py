@@ -136,6 +136,9 @@ def test_a_goal_that_the_bare_loop_misses_too_is_beyond_the_machine(monkeypatch:
     assert verdict(0.4, 0.75, 0.5, limit=0.7) == "missed"
     assert verdict(1.5, 1.15, at_most=True, limit=1.2) == "beyond"
     assert verdict(1.5, 1.15, at_most=True, limit=1.1) == "missed"
+    # A loop that is slower than what was measured bounds nothing.
+    assert verdict(0.7, 0.75, limit=0.69) == verdict(1.5, 1.15, at_most=True, limit=1.6) == "missed"
+    assert verdict(0.7, 0.75, 0.5, limit=0.69) == "least"
 
     # What is missed though it could be reached comes before what could not.
     def hardest(goal: float, least: float | None, *numbers: tuple[float, float]) -> float:
