@@ -337,6 +337,21 @@ def test_a_diverging_run_says_so() -> None:
         assert np.isfinite(result.x).all()
 
 
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_parameters_beyond_their_range_are_noticed_where_no_row_meets_them_again(batch_size: int) -> None:
+    n, each = 40, 3
+    columns = np.random.default_rng(0).permutation(5000)[: n * each]
+    rows = sparse.csr_matrix(
+        (np.full(n * each, 1e38, np.float32), columns, np.arange(0, n * each + 1, each)), (n, 5000)
+    )
+    y = np.where(np.arange(n) % 2, 1.0, -1.0).astype(np.float32)
+    vary(columns, y)
+    with pytest.warns(st.ConvergenceWarning, match="a gradient in epoch 0 left parameters that are no finite numbers"):
+        result = st.minimize("absolute_error", (rows, y), **(OPTIONS | {"batch_size": batch_size, "step_size": 100.0}))
+    assert result.status is st.Status.diverged
+    assert not result.x.any()
+
+
 def test_interrupted_runs_keep_what_they_reached() -> None:
     rows, y = make_rows(), make_targets(st.losses.get("log_loss"))
     calls = iter(range(100))

@@ -116,11 +116,14 @@ void Fit<T>::run() {
     order_->use(team_.get());
     if (held_out_) held_out_->use(team_.get());
   }
-  pacer_ = std::make_unique<Pacer>(options_.poll, std::max<Index>(parameters_, 8));
+  // In numbers moved: all parameters, but where updates leave those alone that a row does not meet.
+  const Index row_cost = lazy_ ? sum_.row_bytes() / Index(sizeof(T)) : parameters_;
+  pacer_ = std::make_unique<Pacer>(options_.poll, std::max<Index>(row_cost, 8));
   order_->poll = options_.poll;
   // The natural size of the objective, by which an explosion is told from a bad start.
   if (options_.judged) scale_ = natural_scale();
   if (held_out_) validate();
+  if (lazy_) lazy_->begin(x_.data());
   const Index last = epoch_ + options_.epochs;
   try {
     while (epoch_ < last && status_ == Status::running)
@@ -328,7 +331,8 @@ bool Fit<T>::end_of_epoch(double running) {
     return false;
   }
   // Comparisons swallow NaN: a loss may stay finite with parameters that are not.
-  if (std::isfinite(running) && !kernels_.rows.finite(x_.data(), parameters_)) {
+  const bool known_finite = lazy_ && lazy_->known_finite();
+  if (std::isfinite(running) && !known_finite && !kernels_.rows.finite(x_.data(), parameters_)) {
     what_stopped_ = "A gradient in epoch " + std::to_string(epoch_ - 1) +
                     " left parameters that are no finite numbers, though the objective stayed one";
     diverge();

@@ -76,7 +76,6 @@ template <class T>
 bool Fit<T>::run_epoch_lazily() {
   const bool by_rows = options_.batch_size == 1;
   double running = 0;
-  lazy_->begin(x_.data());
   try {
     batch_ = 0;
     for (Index done = 0; done < n_; done += last_segment_.count) {

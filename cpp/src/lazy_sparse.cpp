@@ -64,8 +64,9 @@ class LazySparse final : public LazyDescent<T> {
 
   void begin(T* x) override {
     x_ = x;
-    penalties_ = 0;
-    settle();
+    penalties_ = known_ = sizes_ = squares_ = 0;
+    forget_updates();
+    for (Index from = 0; from < size_; from += looked_through) settle(from, std::min(looked_through, size_ - from));
   }
 
   double update(const Segment& given, double divisor, double step) override {
@@ -94,11 +95,11 @@ class LazySparse final : public LazyDescent<T> {
     return total * divisor;
   }
 
-  /// begin() has to follow.
   double flush() override {
     catch_up();
     return std::exchange(penalties_, 0.0);
   }
+  bool known_finite() const override { return finite_; }
 
  private:
   bool thresholds() const { return held_.l1 > 0; }
@@ -118,15 +119,8 @@ class LazySparse final : public LazyDescent<T> {
       alike_ = false;  // this update's threshold does not pass
       return total;
     }
-    const double left = 1 - step * held_.l2;
-    const double kept = std::max(left, held_.least_kept);
-    if (std::abs(kept * scale_) < (thresholds() ? least_summed_scale : least_scale)) {
-      catch_up();
-      for (Index j = 0; j < size_; ++j) x_[j] = T(double(x_[j]) * kept);
-      settle();
-    } else {
-      scale_ *= kept;
-    }
+    scale_ *= std::max(1 - step * held_.l2, held_.least_kept);
+    if (std::abs(scale_) < (thresholds() ? least_summed_scale : least_scale)) catch_up();
     T* slopes = scratch_.slope.data();
     ReachSums found;
     for (Index k = 0; k < sum_.vectors_; ++k) {
@@ -145,36 +139,31 @@ class LazySparse final : public LazyDescent<T> {
     return total;
   }
 
-  /// From now on the coefficients are kept apart from x, from which they are taken.
-  void settle() {
+  void forget_updates() {
     scale_ = 1;
-    known_ = sizes_ = squares_ = 0;
+    if (!thresholds()) return;
+    passed_ = least_passed;
+    updates_.assign(1, {});
+    squares_before_.assign(1, {});
+    marks_.clear();
+    marks_per_threshold_ = 0;
+    alike_ = held_.l2 == 0;
+  }
+
+  /// From now on these coefficients are kept apart from x, from which they are taken.
+  void settle(Index from, Index count) {
+    const T* x = x_ + from;
     if (thresholds()) {
-      passed_ = least_passed;
-      updates_.assign(1, {});
-      squares_before_.assign(1, {});
-      marks_.clear();
-      marks_per_threshold_ = 0;
-      alike_ = held_.l2 == 0;
+      std::copy_n(x, count, reach_.data() + from);
+      known_ += double(count - std::count(x, x + count, T(0)));
+      sizes_ += sum_over(x, count, [](double w) { return std::abs(w); });
     }
-    for (Index from = 0; from < size_; from += looked_through) {
-      const Index count = std::min(looked_through, size_ - from);
-      const T* x = x_ + from;
-      if (thresholds()) {
-        std::copy_n(x, count, reach_.data() + from);
-        known_ += double(count - std::count(x, x + count, T(0)));
-        sizes_ += sum_over(x, count, [](double w) { return std::abs(w); });
-      }
-      if (held_.l2 > 0) squares_ += sum_over(x, count, [](double w) { return w * w; });
-    }
+    if (held_.l2 > 0) squares_ += sum_over(x, count, [](double w) { return w * w; });
   }
 
   /// Adds what the penalty of a batch of so many rows is.
   void begin_update(Index rows) {
-    if (thresholds() && updates_.size() > std::max<std::size_t>(most_updates, std::size_t(size_))) {
-      catch_up();
-      settle();
-    }
+    if (thresholds() && updates_.size() > std::max<std::size_t>(most_updates, std::size_t(size_))) catch_up();
     const double scale = std::abs(scale_);
     penalties_ += double(rows) * (held_.l1 * scale * sizes_ + 0.5 * held_.l2 * scale * scale * squares_);
     if (!thresholds()) return;
@@ -282,23 +271,33 @@ class LazySparse final : public LazyDescent<T> {
     return total;
   }
 
-  /// Brings x up to date; settle() has to follow before anything else.
+  /// Brings x up to date and goes on from there. Of many parameters each pass finds them in no cache, so there is one.
   void catch_up() {
-    if (!thresholds()) {
-      const T scale = T(scale_);
-      if (scale_ != 1)
-        for (Index j = 0; j < size_; ++j) x_[j] *= scale;
-      return;
+    if (thresholds()) {
+      // An update that has no objective: the threshold of the last one is still to pass.
+      SizeSums sums = updates_.back();
+      sums.threshold = passed_;
+      updates_.push_back(sums);
+      mark(passed_);
+      if (held_.l2 > 0) squares_before_.push_back(SquareSums(squares_before_.back()));
     }
-    // An update that has no objective: the threshold of the last one is still to pass.
-    SizeSums sums = updates_.back();
-    sums.threshold = passed_;
-    updates_.push_back(sums);
-    mark(passed_);
-    if (held_.l2 > 0) squares_before_.push_back(SquareSums(squares_before_.back()));
+    const PassedUpdates past = passed();
+    const double scale = scale_;
     ReachSums found;
-    kernels_.lazy.settle(passed(), size_, reach_.data(), scale_, x_, &found);
+    known_ = sizes_ = squares_ = 0;
+    finite_ = kernels_.rows.finite(x_ + size_, sum_.parameters() - size_);
+    for (Index from = 0; from < size_; from += looked_through) {
+      const Index count = std::min(looked_through, size_ - from);
+      T* x = x_ + from;
+      if (thresholds())
+        kernels_.lazy.settle(past, count, reach_.data() + from, scale, x, &found);
+      else if (scale != 1)
+        for (Index j = 0; j < count; ++j) x[j] = T(double(x[j]) * scale);
+      finite_ = finite_ && kernels_.rows.finite(x, count);
+      settle(from, count);
+    }
     take_back(found);
+    forget_updates();
   }
 
   SparseSum<T>& sum_;
@@ -316,6 +315,7 @@ class LazySparse final : public LazyDescent<T> {
   std::vector<std::uint32_t> marks_;  // see PassedUpdates
   double marks_per_threshold_ = 0;
   std::vector<SquareSums> squares_before_;
+  bool finite_ = false;
   bool alike_ = false;  ///< all updates are, see PassedUpdates
   double alike_rows_ = 0, alike_threshold_ = 0;
   FasterWay asking_;  ///< whether what later rows meet in far columns is asked for

@@ -80,6 +80,7 @@ class SubsetSum final : public RowSum<T> {
       return descent_->update_each(subset_.of(rows), divisor, steps);
     }
     double flush() override { return descent_->flush(); }
+    bool known_finite() const override { return descent_->known_finite(); }
 
    private:
     const SubsetSum& subset_;

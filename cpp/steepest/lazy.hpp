@@ -17,7 +17,7 @@ template <class T>
 class LazyDescent {
  public:
   virtual ~LazyDescent() = default;
-  /// From now on the parameters x are the descent's, until flush().
+  /// From now on the parameters x are the descent's; between a flush() and the next update they may be read, but not changed.
   virtual void begin(T* x) = 0;
   /// An update along the gradient over a batch, which is divided by `divisor`. Returns the sum of its losses; where that is not
   /// finite nothing has changed.
@@ -30,9 +30,11 @@ class LazyDescent {
       total += update(rows.part(i, 1), divisor, double(steps[i]));
     return total;
   }
-  /// Brings the parameters up to date. Returns the sum of rows times penalty over all updates since begin(), each at the
-  /// parameters that its batch met.
+  /// Brings the parameters up to date. Returns the sum of rows times penalty over all updates since begin(), or the flush()
+  /// before, each at the parameters that its batch met.
   virtual double flush() = 0;
+  /// Whether flush() found all parameters to be finite numbers; false where it did not look.
+  virtual bool known_finite() const { return false; }
 };
 
 /// What coefficients that share a scale are multiplied with, the sum of their squares before that, and of the penalties met.
