@@ -12,8 +12,9 @@ import scipy.sparse
 import members
 import steepest as st
 from members import Array
-from steepest import _gap, _gap_kinks, _gap_losses, _gap_penalties
-from steepest._gap_refined import Point, newton
+from steepest import _gap, _gap_kinks, _gap_losses, _gap_penalties, _gap_refined
+from steepest._gap_refined import UNASKED_PRODUCTS, Point, newton
+from steepest._scipy import SmoothObjective
 from tolerances import DTYPES
 
 # Others have no dual.
@@ -528,6 +529,27 @@ def test_newtons_steps(d: int) -> None:
     exact = newton(evaluate, hessp, start, 0.0)
     assert np.linalg.norm(exact.gradient) < 1e-14 * np.linalg.norm(start.gradient)
     np.testing.assert_allclose(newton(evaluate, hessp, exact, 0.0).x, exact.x, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_where_nobody_asks_it_costs_some_products_and_no_more(penalty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    products, product = 0, SmoothObjective.hessp
+
+    def counted(*given: Any) -> Array:
+        nonlocal products
+        products += 1
+        return product(*given)
+
+    monkeypatch.setattr(SmoothObjective, "hessp", counted)
+    # Fewer rows than features: second-order steps have far to go.
+    X, y = draw("log_loss", members.random(penalty), 60, 80)
+    options: dict[str, Any] = {"method": "sgd", "batch_size": 8, "epochs": 3, "penalty": PENALTIES[penalty](1e-4)}
+    assert st.minimize("log_loss", (X, y), **options).gap is not None
+    unasked, products = products, 0
+    assert 1 < unasked <= UNASKED_PRODUCTS
+    monkeypatch.setattr(_gap_refined, "UNASKED_PRODUCTS", math.inf)
+    st.minimize("log_loss", (X, y), **options)
+    assert products > UNASKED_PRODUCTS
 
 
 def test_bounds_by_the_gradient_copy_no_targets(monkeypatch: pytest.MonkeyPatch) -> None:
