@@ -12,9 +12,7 @@ import scipy.sparse
 import members
 import steepest as st
 from members import Array
-from steepest import _gap, _gap_kinks, _gap_losses, _gap_penalties, _gap_refined
-from steepest._gap_refined import UNASKED_PRODUCTS, Point, newton
-from steepest._scipy import SmoothObjective
+from steepest import _gap, _gap_kinks, _gap_losses, _gap_penalties
 from tolerances import DTYPES
 
 # Others have no dual.
@@ -506,50 +504,6 @@ def test_conjugates_are_conjugates() -> None:
             assert most <= found + 1e-12, name
             assert found - most < 1e-3 * max(1.0, abs(found)), name
             assert math.isfinite(found)
-
-
-@pytest.mark.parametrize("d", [1, 4, 30])
-def test_newtons_steps(d: int) -> None:
-    """From far away, where full steps go wrong, to a short gradient; then no step is taken that brings nothing."""
-    source = members.random(d)
-    A, b = source.normal(size=(3 * d, d)), source.normal(size=3 * d)
-
-    def evaluate(x: Array) -> tuple[float, Array]:
-        z = A @ x - b
-        return float(np.sum(np.logaddexp(z, -z)) + 0.01 * x @ x), A.T @ np.tanh(z) + 0.02 * x
-
-    def hessp(x: Array, v: Array) -> Array:
-        return A.T @ ((1 - np.tanh(A @ x - b) ** 2) * (A @ v)) + 0.02 * v
-
-    far = source.normal(size=d) * 3
-    start = Point(far, *evaluate(far))
-    found = newton(evaluate, hessp, start, 1e-4 * float(np.linalg.norm(start.gradient)))
-    assert np.linalg.norm(found.gradient) <= 1e-4 * np.linalg.norm(start.gradient)
-    assert found.value < start.value
-    exact = newton(evaluate, hessp, start, 0.0)
-    assert np.linalg.norm(exact.gradient) < 1e-14 * np.linalg.norm(start.gradient)
-    np.testing.assert_allclose(newton(evaluate, hessp, exact, 0.0).x, exact.x, rtol=1e-12, atol=1e-13)
-
-
-@pytest.mark.parametrize("penalty", PENALTIES)
-def test_where_nobody_asks_it_costs_some_products_and_no_more(penalty: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    products, product = 0, SmoothObjective.hessp
-
-    def counted(*given: Any) -> Array:
-        nonlocal products
-        products += 1
-        return product(*given)
-
-    monkeypatch.setattr(SmoothObjective, "hessp", counted)
-    # Fewer rows than features: second-order steps have far to go.
-    X, y = draw("log_loss", members.random(penalty), 60, 80)
-    options: dict[str, Any] = {"method": "sgd", "batch_size": 8, "epochs": 3, "penalty": PENALTIES[penalty](1e-4)}
-    assert st.minimize("log_loss", (X, y), **options).gap is not None
-    unasked, products = products, 0
-    assert 1 < unasked <= UNASKED_PRODUCTS
-    monkeypatch.setattr(_gap_refined, "UNASKED_PRODUCTS", math.inf)
-    st.minimize("log_loss", (X, y), **options)
-    assert products > UNASKED_PRODUCTS
 
 
 def test_bounds_by_the_gradient_copy_no_targets(monkeypatch: pytest.MonkeyPatch) -> None:
