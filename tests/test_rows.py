@@ -63,6 +63,27 @@ def test_as_if_only_they_were_given(name: str, layout: str) -> None:
             assert part.fun == pytest.approx(copied.fun, rel=1e-5)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("batch_size", "options"), [(257, {}), (32, {"patience": 5}), (1, {"epochs": 1})])
+def test_more_rows_in_random_order_than_are_looked_up_at_once(
+    batch_size: int, options: dict[str, Any], threads: int
+) -> None:
+    """Bit for bit: threads pack rows ahead, and every epoch's offsets stand where those of the one before stood."""
+    source = random("many")
+    X = source.normal(size=(2_300_000, 4)).astype(np.float32)
+    y = np.where(X[:, 0] > 0.3 * X[:, 1], 1.0, -1.0).astype(np.float32)
+    chosen = np.flatnonzero(source.random(len(X)) < 0.55)
+    assert len(chosen) > 1.1 * (1 << 20)
+    held = {"validation": 0.1} if "patience" in options else {}
+    common: dict[str, Any] = {"method": "sgd", "step_size": 0.01, "batch_size": batch_size, "epochs": 2, "seed": 3}
+    common |= {"shuffle": "full", "history": "running", "n_threads": threads, **options, **held}
+    part = st.minimize("log_loss", (X, y), rows=chosen, **common)
+    copied = st.minimize("log_loss", (X[chosen], y[chosen]), **common)
+    vary(part.x)
+    assert np.array_equal(part.x, copied.x)
+    assert np.array_equal(part.history.running_objective, copied.history.running_objective)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_objectives(layout: str) -> None:
     X, y, weight = data("log_loss", layout)

@@ -1,8 +1,11 @@
 #include "steepest/subset.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <stdexcept>
 #include <utility>
+
+#include "steepest/memory.hpp"
 
 namespace steepest {
 namespace {
@@ -12,11 +15,14 @@ using Index = std::int64_t;
 /// As far as kernels look ahead of the rows they work on, generously.
 constexpr Index lookahead = 256;
 
+/// Of an epoch in random order so many rows are looked up at once: far more than are packed ahead, in little memory.
+constexpr Index looked_up = Index(1) << 20;
+
 template <class T>
 class SubsetSum final : public RowSum<T> {
  public:
-  SubsetSum(RowSum<T>& sum, std::vector<std::uint32_t> rows, double mean_weight)
-      : sum_(sum), rows_(std::move(rows)), count_(Index(rows_.size())), mean_weight_(mean_weight) {
+  SubsetSum(RowSum<T>& sum, const std::vector<std::uint32_t>& rows, double mean_weight)
+      : sum_(sum), rows_(rows.begin(), rows.end()), count_(Index(rows_.size())), mean_weight_(mean_weight) {
     if (rows_.empty()) throw std::invalid_argument("a subset needs rows");
     if (Index(*std::max_element(rows_.begin(), rows_.end())) >= sum.rows())
       throw std::invalid_argument("a subset names rows that the data does not have");
@@ -58,7 +64,10 @@ class SubsetSum final : public RowSum<T> {
   }
   Index row_bytes() const override { return sum_.row_bytes(); }
   void use(Team* team) override { sum_.use(team); }
-  void draw(bool on, std::uint64_t key) override { sum_.draw(on, key); }
+  void draw(bool on, std::uint64_t key) override {
+    known_ = nullptr;
+    sum_.draw(on, key);
+  }
   bool begin_batch(T scale) override { return sum_.begin_batch(scale); }
   double batch(const Segment& segment, const T* x, T* gradient) override {
     return sum_.batch(of(segment), x, gradient);
@@ -92,27 +101,46 @@ class SubsetSum final : public RowSum<T> {
     if (rows_.empty()) return {first_ + segment.begin, segment.offset, segment.count, segment.ahead, segment.scattered};
     const std::uint32_t* from = rows_.data() + segment.begin;
     if (!segment.offset) return {0, from, segment.count, count_ - segment.begin - segment.count};
+    if (segment.scattered) return of_epoch(segment);
     const Index ahead = std::min(segment.ahead, lookahead);
+    known_ = nullptr;
     mapped_.resize(std::max(mapped_.size(), std::size_t(segment.count + ahead)));
     for (Index i = 0; i < segment.count + ahead; ++i) mapped_[std::size_t(i)] = from[segment.offset[i]];
     return {0, mapped_.data(), segment.count, ahead};
   }
 
+  /// The same of a segment whose offsets stay where they are, as must the rows behind them, which a team may be packing.
+  Segment of_epoch(const Segment& segment) const {
+    const std::less<> before;
+    const std::uint32_t* end = segment.offset + segment.count;
+    if (!known_ || before(segment.offset, known_) || before(known_ + mapped_.size(), end)) {
+      // Whole segments: nobody packs any more when the next rows are looked up.
+      const Index whole = std::max<Index>(1, looked_up / segment.count) * segment.count;
+      const std::uint32_t* from = rows_.data() + segment.begin;
+      mapped_.resize(std::size_t(std::min(whole, segment.count + segment.ahead)));
+      for (std::size_t i = 0; i < mapped_.size(); ++i) mapped_[i] = from[segment.offset[i]];
+      known_ = segment.offset;
+    }
+    const Index at = segment.offset - known_;
+    return {0, mapped_.data() + at, segment.count, Index(mapped_.size()) - at - segment.count, true};
+  }
+
   RowSum<T>& sum_;
-  std::vector<std::uint32_t> rows_;  ///< empty where they are neighbours, the first being first_
+  Numbers<std::uint32_t> rows_;  ///< empty where they are neighbours, the first being first_
   Index count_, first_ = 0;
   double mean_weight_;
-  mutable std::vector<std::uint32_t> mapped_;
+  mutable Numbers<std::uint32_t> mapped_;         ///< the rows behind the offsets that were asked for,
+  mutable const std::uint32_t* known_ = nullptr;  ///< which in an epoch in random order begin here
 };
 
 }  // namespace
 
 template <class T>
-std::unique_ptr<RowSum<T>> subset_sum(RowSum<T>& sum, std::vector<std::uint32_t> rows, double mean_weight) {
-  return std::make_unique<SubsetSum<T>>(sum, std::move(rows), mean_weight);
+std::unique_ptr<RowSum<T>> subset_sum(RowSum<T>& sum, const std::vector<std::uint32_t>& rows, double mean_weight) {
+  return std::make_unique<SubsetSum<T>>(sum, rows, mean_weight);
 }
 
-template std::unique_ptr<RowSum<float>> subset_sum(RowSum<float>&, std::vector<std::uint32_t>, double);
-template std::unique_ptr<RowSum<double>> subset_sum(RowSum<double>&, std::vector<std::uint32_t>, double);
+template std::unique_ptr<RowSum<float>> subset_sum(RowSum<float>&, const std::vector<std::uint32_t>&, double);
+template std::unique_ptr<RowSum<double>> subset_sum(RowSum<double>&, const std::vector<std::uint32_t>&, double);
 
 }  // namespace steepest

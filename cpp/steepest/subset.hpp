@@ -16,6 +16,6 @@ namespace steepest {
 /// `sum` outlives it and is not used at the same time. `rows` are positions of the sum's rows, of which each may occur once
 /// or more; `mean_weight` is theirs.
 template <class T>
-std::unique_ptr<RowSum<T>> subset_sum(RowSum<T>& sum, std::vector<std::uint32_t> rows, double mean_weight);
+std::unique_ptr<RowSum<T>> subset_sum(RowSum<T>& sum, const std::vector<std::uint32_t>& rows, double mean_weight);
 
 }  // namespace steepest
