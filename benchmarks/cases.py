@@ -6,13 +6,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
 import bare
 import numpy as np
-from epochs import Contest, make_rows, minimize_quietly
+from epochs import make_rows, minimize_quietly, step_for
 from machine import aligned, interleave, thread_counts
 from numpy.typing import NDArray
 
@@ -110,7 +110,7 @@ def full_gradient(X: Array, y: Array, repeats: int, budget: float) -> dict[str, 
     for threads in counts:
         runs["gd", threads] = descend(threads)
         runs["sequential read", threads] = read(threads)
-    seconds = {key: statistics.median(times) for key, times in interleave(runs, repeats, budget).items()}
+    seconds = {key: statistics.median(times) for key, times in interleave(runs, 2 * repeats + 1, budget).items()}
     total = X.nbytes + y.nbytes
     return {
         "features": X.shape[1],
@@ -155,29 +155,39 @@ def textbook() -> dict[str, float]:
 
 
 def growth(gigabytes: float, repeats: int, budget: float) -> dict[str, Any]:
-    """Measure how the time of an epoch of "stream" grows with rows, features and batch size."""
+    """Measure how the time of an epoch of "stream" grows with rows, features and batch size, all of them in turn.
+
+    Rows of other widths are cut from the same numbers. A slow minute of the machine must not look like growth, so there
+    are more turns than elsewhere.
+    """
     most = thread_counts()[-1]
-
-    def stream(X: Array, y: Array, batches: Sequence[int], threads: int = most) -> list[float]:
-        contest = Contest(X, y, budget)
-        for batch in batches:
-            contest.add_steepest(batch, "stream", "stream", threads)
-        return [one.ns for one in contest.run(repeats)]
-
     X, y = make_rows(28, gigabytes, seed=3)
+
+    def epoch(X: Array, y: Array, batch: int = GROWTH_BATCH, threads: int = most) -> Callable[[], float]:
+        options = {"method": "sgd", "step_size": step_for(X.shape[1]), "shuffle": "stream", "check_finite": False}
+        return lambda: float(
+            minimize_quietly(
+                "log_loss", (X, y), batch_size=batch, n_threads=threads, epochs=1, seed=0, **options
+            ).history.seconds[-1]
+        )
+
     batches = (32, 64, 128, 256, 512, 1024, 2048, 4096)
-    by_batch = {threads: dict(zip(batches, stream(X, y, batches, threads), strict=True)) for threads in thread_counts()}
-    by_rows = {}
-    for share in (0.125, 0.25, 0.5, 1.0):
-        rows = int(share * len(y))
-        by_rows[rows] = stream(X[:rows], y[:rows], [GROWTH_BATCH])[0] * rows / 1e9
-    del X, y
-    by_features = {}
-    for features in (16, 28, 64, 128, 256, 784):
-        X, y = make_rows(features, gigabytes, seed=3)
-        by_features[features] = stream(X, y, [GROWTH_BATCH])[0]
-        del X, y
-    return {"ns_per_row_by_batch": by_batch, "seconds_by_rows": by_rows, "ns_per_row_by_features": by_features}
+    shares = [int(share * len(y)) for share in (0.125, 0.25, 0.5, 1.0)]
+    wide = {d: X.reshape(-1)[: X.size // d * d].reshape(-1, d) for d in (16, 28, 64, 128, 256, 784)}
+    runs: dict[tuple[str, int, int], Callable[[], float]] = {
+        ("batch", threads, batch): epoch(X, y, batch, threads) for threads in thread_counts() for batch in batches
+    }
+    runs |= {("rows", 0, rows): epoch(X[:rows], y[:rows]) for rows in shares}
+    runs |= {("features", 0, d): epoch(rows, np.resize(y, len(rows))) for d, rows in wide.items()}
+    seconds = {key: statistics.median(times) for key, times in interleave(runs, 2 * repeats + 1, budget).items()}
+    return {
+        "ns_per_row_by_batch": {
+            threads: {batch: seconds["batch", threads, batch] / len(y) * 1e9 for batch in batches}
+            for threads in thread_counts()
+        },
+        "seconds_by_rows": {rows: seconds["rows", 0, rows] for rows in shares},
+        "ns_per_row_by_features": {d: seconds["features", 0, d] / len(rows) * 1e9 for d, rows in wide.items()},
+    }
 
 
 def cached(features: int, batch: int, repeats: int) -> float:
