@@ -340,7 +340,10 @@ bool Fit<T>::end_of_epoch(double running) {
   }
   if (objective < best_objective_) {
     best_objective_ = objective;
-    best_x_ = judged_on_the_way() && !need_exact ? epoch_start_ : x_;  // a full batch is judged before its update
+    if (lazy_)
+      best_x_.swap(gradient_);  // where flush() has left a copy
+    else
+      best_x_ = judged_on_the_way() && !need_exact ? epoch_start_ : x_;  // a full batch is judged before its update
   }
   if (options_.on_epoch && options_.on_epoch(history_.back()))
     status_ = Status::stopped;

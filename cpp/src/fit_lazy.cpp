@@ -84,7 +84,7 @@ bool Fit<T>::run_epoch_lazily() {
       const Index updates = by_rows ? last_segment_.count : 1;
       evaluations_ += updates;
       if (!std::isfinite(objectives)) {
-        lazy_->flush();
+        lazy_->flush(nullptr);
         return met(objectives, last_segment_);
       }
       batch_ += updates;
@@ -93,10 +93,10 @@ bool Fit<T>::run_epoch_lazily() {
       worked(last_segment_.count);
     }
   } catch (...) {
-    lazy_->flush();
+    lazy_->flush(nullptr);
     throw;
   }
-  running += lazy_->flush();
+  running += lazy_->flush(gradient_.data());
   ++epoch_;
   return end_of_epoch(running / double(n_));
 }

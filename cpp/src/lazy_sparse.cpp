@@ -95,8 +95,8 @@ class LazySparse final : public LazyDescent<T> {
     return total * divisor;
   }
 
-  double flush() override {
-    catch_up();
+  double flush(T* copy) override {
+    catch_up(copy);
     return std::exchange(penalties_, 0.0);
   }
   bool known_finite() const override { return finite_; }
@@ -272,7 +272,7 @@ class LazySparse final : public LazyDescent<T> {
   }
 
   /// Brings x up to date and goes on from there. Of many parameters each pass finds them in no cache, so there is one.
-  void catch_up() {
+  void catch_up(T* copy = nullptr) {
     if (thresholds()) {
       // An update that has no objective: the threshold of the last one is still to pass.
       SizeSums sums = updates_.back();
@@ -294,8 +294,10 @@ class LazySparse final : public LazyDescent<T> {
       else if (scale != 1)
         for (Index j = 0; j < count; ++j) x[j] = T(double(x[j]) * scale);
       finite_ = finite_ && kernels_.rows.finite(x, count);
+      if (copy) std::copy_n(x, count, copy + from);
       settle(from, count);
     }
+    if (copy) std::copy(x_ + size_, x_ + sum_.parameters(), copy + size_);
     take_back(found);
     forget_updates();
   }

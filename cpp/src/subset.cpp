@@ -88,7 +88,7 @@ class SubsetSum final : public RowSum<T> {
     double update_each(const Segment& rows, double divisor, const T* steps) override {
       return descent_->update_each(subset_.of(rows), divisor, steps);
     }
-    double flush() override { return descent_->flush(); }
+    double flush(T* copy) override { return descent_->flush(copy); }
     bool known_finite() const override { return descent_->known_finite(); }
 
    private:

@@ -94,7 +94,10 @@ class TracedSum<T>::Straight final : public LazyDescent<T> {
     sum_.last_x_ = x_;
     return sum_.gradient_tapes_[0].move(sum_.data_.inputs, batch, x_, T(-step / divisor), sum_.draw_, sum_.team_);
   }
-  double flush() override { return 0; }
+  double flush(T* copy) override {
+    if (copy) std::copy_n(x_, sum_.parameters(), copy);
+    return 0;
+  }
 
  private:
   TracedSum& sum_;

@@ -32,7 +32,8 @@ class LazyDescent {
   }
   /// Brings the parameters up to date. Returns the sum of rows times penalty over all updates since begin(), or the flush()
   /// before, each at the parameters that its batch met.
-  virtual double flush() = 0;
+  /// They are written to `copy`, too, unless that is null: while each is at hand.
+  virtual double flush(T* copy) = 0;
   /// Whether flush() found all parameters to be finite numbers; false where it did not look.
   virtual bool known_finite() const { return false; }
 };
