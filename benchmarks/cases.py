@@ -110,7 +110,7 @@ def full_gradient(X: Array, y: Array, repeats: int, budget: float) -> dict[str, 
     for threads in counts:
         runs["gd", threads] = descend(threads)
         runs["sequential read", threads] = read(threads)
-    seconds = {key: statistics.median(times) for key, times in interleave(runs, 2 * repeats + 1, budget).items()}
+    seconds = {key: statistics.median(times) for key, times in interleave(runs, repeats, budget).items()}
     total = X.nbytes + y.nbytes
     return {
         "features": X.shape[1],
@@ -157,8 +157,8 @@ def textbook() -> dict[str, float]:
 def growth(gigabytes: float, repeats: int, budget: float) -> dict[str, Any]:
     """Measure how the time of an epoch of "stream" grows with rows, features and batch size, all of them in turn.
 
-    Rows of other widths are cut from the same numbers. A slow minute of the machine must not look like growth, so there
-    are more turns than elsewhere.
+    Rows of other widths are cut from the same numbers, and have labels that do not depend on them. A slow minute of the
+    machine must not look like growth, so there are more turns than elsewhere.
     """
     most = thread_counts()[-1]
     X, y = make_rows(28, gigabytes, seed=3)
@@ -178,7 +178,7 @@ def growth(gigabytes: float, repeats: int, budget: float) -> dict[str, Any]:
         ("batch", threads, batch): epoch(X, y, batch, threads) for threads in thread_counts() for batch in batches
     }
     runs |= {("rows", 0, rows): epoch(X[:rows], y[:rows]) for rows in shares}
-    runs |= {("features", 0, d): epoch(rows, np.resize(y, len(rows))) for d, rows in wide.items()}
+    runs |= {("features", 0, d): epoch(rows, aligned(np.resize(y, len(rows)))) for d, rows in wide.items()}
     seconds = {key: statistics.median(times) for key, times in interleave(runs, 2 * repeats + 1, budget).items()}
     return {
         "ns_per_row_by_batch": {

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 from numpy.typing import NDArray
 
 import steepest as st
@@ -197,6 +198,42 @@ def test_a_signal_handlers_exception_reaches_the_caller(outside: bool) -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@st.loss
+def two_layers(p: Any, x: Any, t: Any) -> Any:
+    return (st.relu(st.relu(x @ p["a"]) @ p["b"]) @ p["c"] - t) ** 2
+
+
+@pytest.mark.parametrize("problem", ["few inputs, wide layers", "few entries, many classes"])
+def test_rows_that_cost_much_more_than_they_hold_are_no_excuse(problem: str) -> None:
+    """Ctrl-C within an epoch of fewer rows than are gone through between two looks where rows are cheap."""
+
+    def ring(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    source = np.random.default_rng(0)
+    n = 16_000
+    options: dict[str, Any] = {"method": "sgd", "step_size": 1e-3, "epochs": 1, "shuffle": False, "n_threads": 1}
+    if problem == "few inputs, wide layers":
+        shapes = {"a": (4, 768), "b": (768, 768), "c": (768,)}
+        start = {name: (source.normal(size=shape) / 20).astype(np.float32) for name, shape in shapes.items()}
+        X, y = source.normal(size=(n, 4)).astype(np.float32), source.normal(size=n).astype(np.float32)
+        arguments: Any = (two_layers, (X, y))
+        options |= {"x0": start, "batch_size": 64, "history": "running"}
+    else:
+        rows = scipy.sparse.random_array((n, 2000), density=2e-3, format="csr", rng=source)
+        arguments = ("softmax", (rows, source.integers(0, 2000, n)))
+        options |= {"batch_size": 1, "penalty": None}
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 0.4)
+    try:
+        with pytest.raises(st.Interrupted) as caught:
+            st.minimize(*arguments, **options)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert caught.value.result.nit < n // options["batch_size"]
 
 
 def test_a_signal_handler_that_returns_does_no_harm() -> None:

@@ -84,6 +84,29 @@ def test_more_rows_in_random_order_than_are_looked_up_at_once(
     assert np.array_equal(part.history.running_objective, copied.history.running_objective)
 
 
+@pytest.mark.parametrize("fails_at", [0.0, 1.0, 1.5])
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_schedules_that_fail_are_heard(batch_size: int, fails_at: float) -> None:
+    X, y, _ = data("log_loss", "C")
+
+    def steps(time: float) -> float:
+        return 0.01 if time < fails_at else -1.0
+
+    for shuffle in ("full", "once", "stream"):
+        with pytest.raises(ValueError, match=r"the schedule gave -1"):
+            st.minimize(
+                "log_loss",
+                (X, y),
+                rows=some("fails"),
+                method="sgd",
+                step_size=steps,
+                batch_size=batch_size,
+                epochs=3,
+                shuffle=shuffle,
+                seed=0,
+            )
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_objectives(layout: str) -> None:
     X, y, weight = data("log_loss", layout)

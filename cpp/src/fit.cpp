@@ -116,8 +116,7 @@ void Fit<T>::run() {
     order_->use(team_.get());
     if (held_out_) held_out_->use(team_.get());
   }
-  // In numbers moved: all parameters, but where updates leave those alone that a row does not meet.
-  const Index row_cost = lazy_ ? sum_.row_bytes() / Index(sizeof(T)) : parameters_;
+  const Index row_cost = lazy_ ? lazy_->row_cost() : parameters_;
   pacer_ = std::make_unique<Pacer>(options_.poll, std::max<Index>(row_cost, 8));
   order_->poll = options_.poll;
   // The natural size of the objective, by which an explosion is told from a bad start.
@@ -159,6 +158,7 @@ double Fit<T>::natural_scale() {
 template <class T>
 bool Fit<T>::run_epoch() {
   order_->start(std::uint64_t(epoch_));
+  sum_.forget_offsets();
   sum_.draw(true, generator_of(options_.seed, std::uint64_t(epoch_)).key);
   // A copy of many parameters costs as much as some hundred sparse batches.
   if (options_.step_tolerance >= 0 || full_batch_) epoch_start_ = x_;
@@ -231,6 +231,7 @@ bool Fit<T>::run_epoch_by_sum() {
         batches = i;
       }
     }
+    if (stopped && batches == 0) std::rethrow_exception(stopped);
     const Index went = sum_.descend(segment, batch_size, steps_.data(), options_.held, x_.data(), running);
     const Index updates = went == segment.count ? batches : went / batch_size;
     batch_ += updates;
@@ -341,7 +342,7 @@ bool Fit<T>::end_of_epoch(double running) {
   if (objective < best_objective_) {
     best_objective_ = objective;
     if (lazy_)
-      best_x_.swap(gradient_);  // where flush() has left a copy
+      best_x_.swap(gradient_);  // where flush() has left a copy: such runs have no other use for it
     else
       best_x_ = judged_on_the_way() && !need_exact ? epoch_start_ : x_;  // a full batch is judged before its update
   }

@@ -99,6 +99,9 @@ class LazySparse final : public LazyDescent<T> {
     catch_up(copy);
     return std::exchange(penalties_, 0.0);
   }
+  Index row_cost() const override {
+    return Index(sum_.data_.rows.entries_per_row() * double(sum_.vectors_)) + sum_.vectors_;
+  }
   bool known_finite() const override { return finite_; }
 
  private:

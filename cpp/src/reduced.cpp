@@ -31,6 +31,7 @@ class ReducedSum : public RowSum<T> {
   Index row_bytes() const override { return sum_.row_bytes(); }
   void use(Team* team) override { sum_.use(team); }
   void draw(bool on, std::uint64_t key) override { sum_.draw(on, key); }
+  void forget_offsets() override { sum_.forget_offsets(); }
   bool outside() const override { return sum_.outside(); }
   Index block_rows() const override { return sum_.block_rows(); }
   std::string complaint(const Segment& segment) const override { return sum_.complaint(segment); }

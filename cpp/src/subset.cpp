@@ -64,9 +64,10 @@ class SubsetSum final : public RowSum<T> {
   }
   Index row_bytes() const override { return sum_.row_bytes(); }
   void use(Team* team) override { sum_.use(team); }
-  void draw(bool on, std::uint64_t key) override {
+  void draw(bool on, std::uint64_t key) override { sum_.draw(on, key); }
+  void forget_offsets() override {
     known_ = nullptr;
-    sum_.draw(on, key);
+    sum_.forget_offsets();
   }
   bool begin_batch(T scale) override { return sum_.begin_batch(scale); }
   double batch(const Segment& segment, const T* x, T* gradient) override {
@@ -89,6 +90,7 @@ class SubsetSum final : public RowSum<T> {
       return descent_->update_each(subset_.of(rows), divisor, steps);
     }
     double flush(T* copy) override { return descent_->flush(copy); }
+    Index row_cost() const override { return descent_->row_cost(); }
     bool known_finite() const override { return descent_->known_finite(); }
 
    private:
@@ -96,7 +98,7 @@ class SubsetSum final : public RowSum<T> {
     std::unique_ptr<LazyDescent<T>> descent_;
   };
 
-  /// The segment of the data's rows behind one of positions; valid until the next is asked for.
+  /// The segment of the data's rows behind one of positions; valid until the next is asked for, scattered ones for longer.
   Segment of(const Segment& segment) const {
     if (rows_.empty()) return {first_ + segment.begin, segment.offset, segment.count, segment.ahead, segment.scattered};
     const std::uint32_t* from = rows_.data() + segment.begin;
@@ -113,13 +115,15 @@ class SubsetSum final : public RowSum<T> {
   Segment of_epoch(const Segment& segment) const {
     const std::less<> before;
     const std::uint32_t* end = segment.offset + segment.count;
+    if (segment.count == 0) return {};
     if (!known_ || before(segment.offset, known_) || before(known_ + mapped_.size(), end)) {
-      // Whole segments: nobody packs any more when the next rows are looked up.
+      // Whole segments, which are equally long: with the last one in hand nobody packs any more, and the next are looked up.
       const Index whole = std::max<Index>(1, looked_up / segment.count) * segment.count;
       const std::uint32_t* from = rows_.data() + segment.begin;
       mapped_.resize(std::size_t(std::min(whole, segment.count + segment.ahead)));
       for (std::size_t i = 0; i < mapped_.size(); ++i) mapped_[i] = from[segment.offset[i]];
       known_ = segment.offset;
+      sum_.forget_offsets();
     }
     const Index at = segment.offset - known_;
     return {0, mapped_.data() + at, segment.count, Index(mapped_.size()) - at - segment.count, true};

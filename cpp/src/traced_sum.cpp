@@ -98,6 +98,7 @@ class TracedSum<T>::Straight final : public LazyDescent<T> {
     if (copy) std::copy_n(x_, sum_.parameters(), copy);
     return 0;
   }
+  Index row_cost() const override { return sum_.parameters(); }
 
  private:
   TracedSum& sum_;

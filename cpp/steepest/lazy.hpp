@@ -30,11 +30,12 @@ class LazyDescent {
       total += update(rows.part(i, 1), divisor, double(steps[i]));
     return total;
   }
-  /// Brings the parameters up to date. Returns the sum of rows times penalty over all updates since begin(), or the flush()
-  /// before, each at the parameters that its batch met.
-  /// They are written to `copy`, too, unless that is null: while each is at hand.
+  /// Brings the parameters up to date, and writes them to `copy`, too, unless that is null. Returns the sum of rows times penalty
+  /// over all updates since begin(), or the flush() before, each at the parameters that its batch met.
   virtual double flush(T* copy) = 0;
-  /// Whether flush() found all parameters to be finite numbers; false where it did not look.
+  /// How many numbers a row's share of an update reads or moves.
+  virtual std::int64_t row_cost() const = 0;
+  /// Whether flush() found all parameters to be finite numbers; false where it did not look. Asked right after it.
   virtual bool known_finite() const { return false; }
 };
 

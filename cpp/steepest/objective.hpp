@@ -75,9 +75,10 @@ class RowSum {
   virtual bool outside() const { return false; }
   /// How many rows are summed in T before they move on to double.
   virtual std::int64_t block_rows() const { return 8192; }
-  /// Whether what the losses draw at random is drawn, from this key and the number of each row. Called as an epoch begins, whose
-  /// offsets may stand where those of another stood.
+  /// Whether what the losses draw at random is drawn, from this key and the number of each row.
   virtual void draw(bool /*on*/, std::uint64_t /*key*/) {}
+  /// From now on offsets of scattered segments may stand where others stood: nothing is known of them. Called as an epoch begins.
+  virtual void forget_offsets() {}
   /// What is wrong with the rows of a segment (numbers that are not finite), or an empty string where nothing is.
   virtual std::string complaint(const Segment&) const { return {}; }
 };

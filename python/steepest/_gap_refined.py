@@ -54,8 +54,8 @@ class Smooth(Protocol):
 def refined(smooth: Smooth, start: Point, l1: Array, searching: bool) -> Point:
     """Go on from a point to one whose gradient is 1e-4 of its, or with L1 as near the optimum as can be had.
 
-    With L1 it takes a search to learn which coefficients are zero; without one those that are stay so. Without, some
-    products with the Hessian have to do.
+    With L1 it takes a search to learn which coefficients are zero. Where there is to be none, those that are stay so,
+    and some products with the Hessian have to do.
     """
     products = math.inf if searching else UNASKED_PRODUCTS
     if not l1.any():
