@@ -411,7 +411,7 @@ def test_an_interrupted_run_keeps_what_it_reached(method: str) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(st.Interrupted) as caught:
-        st.minimize("squared_error", (X, y), method=method, epochs=9, validation=0.25, patience=2, callback=interrupt)
+        st.minimize("squared_error", (X, y), method=method, epochs=9, validation=0.25, patience=9, callback=interrupt)
     result = caught.value.result
     assert result.status is st.Status.interrupted
     assert len(result.history.validation) == 3
