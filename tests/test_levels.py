@@ -45,7 +45,7 @@ def run(level: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize("level", OTHERS)
 def test_every_level_computes_the_same(level: str) -> None:
     files = [str(TESTS / name) for name in CHECKED]
-    plain = ["-q", "--color=no", "-p", "no:cacheprovider", "--tb=short", "--maxfail=5"]
+    plain = ["-q", "-rp", "--color=no", "-p", "no:cacheprovider", "--tb=short"]
     # What Python alone decides is the same at every level, and so are the loop around the kernels and where rows lie.
     others = (
         "test_member or test_list or test_the_loop or test_labels or any_order and (other or backwards or repeated)"
@@ -58,6 +58,7 @@ def test_every_level_computes_the_same(level: str) -> None:
     passed = re.search(r"(\d+) passed", result.stdout)
     assert passed is not None
     assert int(passed[1]) > 1000
+    assert result.stdout.count("::test_same_bits_as_float32[") == 28
 
 
 @each_level

@@ -115,7 +115,6 @@ class SubsetSum final : public RowSum<T> {
   Segment of_epoch(const Segment& segment) const {
     const std::less<> before;
     const std::uint32_t* end = segment.offset + segment.count;
-    if (segment.count == 0) return {};
     if (!known_ || before(segment.offset, known_) || before(known_ + mapped_.size(), end)) {
       // Whole segments, which are equally long: with the last one in hand nobody packs any more, and the next are looked up.
       const Index whole = std::max<Index>(1, looked_up / segment.count) * segment.count;
