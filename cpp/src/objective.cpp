@@ -221,6 +221,7 @@ bool DenseSum<T>::bend(const Segment& segment, const T* x, const T* direction, T
 
 template <class T>
 double DenseSum<T>::walk(const Segment& segment, const T* x, T* gradient, Scratch& scratch) const {
+  if (segment.count <= chunk_rows_) return evaluate(brought(segment, scratch, cut_.widens), x, gradient, scratch);
   double total = 0;
   for (Index from = 0; from < segment.count; from += chunk_rows_)
     total += evaluate(brought(segment.part(from, std::min(chunk_rows_, segment.count - from)), scratch, cut_.widens), x,
@@ -237,9 +238,10 @@ void DenseSum<T>::ask_for(Segment& given) const {
 template <class T>
 auto DenseSum<T>::brought(const Segment& rows_given, Scratch& scratch, bool widens) const -> Chunk {
   const DenseRows<T>& rows = data_.rows;
-  Segment given = rows_given;
-  ask_for(given);
-  Chunk chunk{rows, given, given, data_.weight ? data_.weight + given.begin : nullptr, nullptr};
+  Chunk chunk{rows, rows_given, rows_given, data_.weight ? data_.weight + rows_given.begin : nullptr, nullptr};
+  const Segment& given = chunk.given;
+  ask_for(chunk.given);
+  ask_for(chunk.visible);
   if (!in_place(widens)) {
     scratch.packed.resize(std::size_t(chunk_rows_ * rows.features));
     T* packed = scratch.packed.data();

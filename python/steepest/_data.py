@@ -177,6 +177,8 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
         return values
     if isinstance(values, float):
         return np.asarray(values)
+    if isinstance(values, (list, tuple)):
+        return _of_sequence(values, what)
     if isinstance(values, Scaled):
         raise TypeError(f"{what} is scaled, which only X is, and only for losses of linear scores")
     if is_table(values):
@@ -190,8 +192,12 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
         raise TypeError(
             f"{what} is a SciPy sparse matrix; only the X of a loss of the core may be one: pass {what}.toarray()"
         )
+    return shown(values, what)
+
+
+def _of_sequence(values: list[Any] | tuple[Any, ...], what: str) -> NDArray[Any]:
     array = shown(values, what)
-    if array.dtype.kind in "US" and isinstance(values, (list, tuple)):
+    if array.dtype.kind in "US":
         # Among texts NumPy writes a NaN as the text "nan", which would be a label like others.
         objects = np.array(values, dtype=object)
         if not all(isinstance(value, (str, bytes)) for value in objects.flat):

@@ -88,6 +88,16 @@ struct LossLoops {
     return load_at(y, offset, together);
   }
 
+  /// The targets from i on, less than a register of them, and zeros behind.
+  template <bool Gathered>
+  STEEPEST_INLINE static V last_targets(const T* y, const Segment& segment, Index i) {
+    const Index rest = segment.count - i;
+    if constexpr (!Gathered) return V::load_first(y + i, rest);
+    std::array<T, std::size_t(N)> last{};
+    for (Index k = 0; k < rest; ++k) last[std::size_t(k)] = y[segment.offset[i + k]];
+    return V::load(last.data());
+  }
+
   /// Lanes of float move on to double as in reduce_all, those of the slopes too.
   template <bool Gathered, bool Weighted>
   static LossSums constant_sums(Loss loss, const Segment& segment, const T* y, const T* weight, T z) {
@@ -109,11 +119,9 @@ struct LossLoops {
       total.slope += double(slopes.sum());
     }
     if (const Index rest = n - i; rest > 0) {
-      std::array<T, std::size_t(N)> last{};
-      for (Index k = 0; k < rest; ++k) last[std::size_t(k)] = y[Gathered ? Index(segment.offset[i + k]) : i + k];
       const V some = V::load_first(ones.data(), rest), none(0.0);
-      const auto [value, slope] =
-          step<Weighted>(loss, V::load(last.data()), prediction, Weighted ? V::load_first(weight + i, rest) : some);
+      const auto [value, slope] = step<Weighted>(loss, last_targets<Gathered>(y, segment, i), prediction,
+                                                 Weighted ? V::load_first(weight + i, rest) : some);
       total.value += double(ops::select(some > none, value, none).sum());
       total.slope += double(ops::select(some > none, slope, none).sum());
     }
