@@ -1,9 +1,9 @@
 // Rows of features, seen but never owned or copied, and which of them a batch visits.
 //
 // Layout, loss, penalty and update rule meet only at the raw prediction z: rows predict a segment and accumulate a segment,
-// whatever lies between. C order is read in place, whether rows come one after the other or in any order; F order is
-// read in place along its columns when the rows are consecutive; whatever else is packed, a chunk at a time. Numbers narrower than the computation's are widened a chunk at a time: fewer
-// bytes are the only way past what the memory gives.
+// whatever lies between. C order is read in place, whether rows come one after the other or in any order; F order is read
+// in place along its columns when the rows are consecutive; whatever else is packed, a chunk at a time. Numbers narrower
+// than the computation's are widened a chunk at a time: fewer bytes are the only way past what the memory gives.
 #pragma once
 
 #include <cstdint>

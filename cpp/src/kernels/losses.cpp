@@ -88,6 +88,22 @@ struct LossLoops {
     return load_at(y, offset, together);
   }
 
+  /// Registers that are looked at together: to look whether rows follow one another takes as long as to add them up.
+  static constexpr int in_group = 4;
+
+  /// Whether each register of a group is of rows that follow one another.
+  STEEPEST_INLINE static bool begin_runs(const Segment& segment, Index i) {
+    auto apart = apart_from_runs<T>(segment.offset + i);
+    for (int k = 1; k < in_group; ++k) apart |= apart_from_runs<T>(segment.offset + i + k * N);
+    return all_zero(apart);
+  }
+
+  STEEPEST_INLINE static void ask_for_runs(const T* y, const Segment& segment, Index i) {
+    if (segment.count + segment.ahead - i <= prefetch_run_rows + in_group * N) return;
+    const std::uint32_t* later = segment.offset + i + prefetch_run_rows + N - 1;
+    for (int k = 0; k < in_group; ++k) __builtin_prefetch(y + later[k * N], 0, 2);
+  }
+
   /// The targets from i on, less than a register of them, and zeros behind.
   template <bool Gathered>
   STEEPEST_INLINE static V last_targets(const T* y, const Segment& segment, Index i) {
@@ -109,12 +125,17 @@ struct LossLoops {
     while (i + N <= n) {
       const Index stop = n - i > 64 * N ? i + 64 * N : n;
       V values(0.0), slopes(0.0);
-      for (; i + N <= stop; i += N) {
-        const auto [value, slope] =
-            step<Weighted>(loss, targets<Gathered>(y, segment, i), prediction, Weighted ? V::load(weight + i) : V(1.0));
+      const auto add = [&](V targets, Index at) STEEPEST_INLINE_LAMBDA {
+        const auto [value, slope] = step<Weighted>(loss, targets, prediction, Weighted ? V::load(weight + at) : V(1.0));
         values = values + value;
         slopes = slopes + slope;
-      }
+      };
+      if constexpr (Gathered)
+        for (; i + in_group * N <= stop && begin_runs(segment, i); i += in_group * N) {
+          ask_for_runs(y, segment, i);
+          for (int k = 0; k < in_group; ++k) add(V::load(y + segment.offset[i + k * N]), i + k * N);
+        }
+      for (; i + N <= stop; i += N) add(targets<Gathered>(y, segment, i), i);
       total.value += double(values.sum());
       total.slope += double(slopes.sum());
     }

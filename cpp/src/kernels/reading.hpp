@@ -182,14 +182,20 @@ struct Offsets {
   typedef std::uint32_t Native __attribute__((vector_size(lanes<T> * sizeof(std::uint32_t))));
 };
 
-/// Whether `lanes<T>` rows follow one another in memory.
+/// How far `lanes<T>` rows are from following the first in memory.
 template <class T>
-STEEPEST_INLINE bool consecutive(const std::uint32_t* offset) {
+STEEPEST_INLINE typename Offsets<T>::Native apart_from_runs(const std::uint32_t* offset) {
   constexpr int N = lanes<T>;
   typename Offsets<T>::Native given, step;
   __builtin_memcpy(&given, offset, sizeof(given));
   for (int k = 0; k < N; ++k) step[k] = std::uint32_t(k);
-  return all_zero(given - step - offset[0]);
+  return given - step - offset[0];
+}
+
+/// Whether `lanes<T>` rows follow one another in memory.
+template <class T>
+STEEPEST_INLINE bool consecutive(const std::uint32_t* offset) {
+  return all_zero(apart_from_runs<T>(offset));
 }
 
 /// A register of numbers at the offsets, in one load where they follow one another.
