@@ -63,8 +63,24 @@ def test_as_if_only_they_were_given(name: str, layout: str) -> None:
             assert part.fun == pytest.approx(copied.fun, rel=1e-5)
 
 
+def backwards(n: int) -> Any:
+    """Return the rows of each half, from its last to its first."""
+    return np.concatenate([np.arange(n // 2)[::-1], np.arange(n // 2, n)[::-1]])
+
+
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize(("batch_size", "options"), [(257, {}), (32, {"patience": 5}), (1, {"epochs": 1})])
+@pytest.mark.parametrize(
+    ("batch_size", "options"),
+    [
+        (257, {}),
+        (32, {"patience": 5}),
+        (1, {"epochs": 1}),
+        (64, {"shuffle": "once"}),
+        (1000, {"shuffle": backwards}),
+        (300, {"method": "svrg"}),
+        (300, {"method": "saga"}),
+    ],
+)
 def test_more_rows_in_random_order_than_are_looked_up_at_once(
     batch_size: int, options: dict[str, Any], threads: int
 ) -> None:
@@ -75,8 +91,9 @@ def test_more_rows_in_random_order_than_are_looked_up_at_once(
     chosen = np.flatnonzero(source.random(len(X)) < 0.55)
     assert len(chosen) > 1.1 * (1 << 20)
     held = {"validation": 0.1} if "patience" in options else {}
+    given = {"shuffle": options["shuffle"](len(chosen))} if callable(options.get("shuffle")) else {}
     common: dict[str, Any] = {"method": "sgd", "step_size": 0.01, "batch_size": batch_size, "epochs": 2, "seed": 3}
-    common |= {"shuffle": "full", "history": "running", "n_threads": threads, **options, **held}
+    common |= {"shuffle": "full", "history": "running", "n_threads": threads, **options, **held, **given}
     part = st.minimize("log_loss", (X, y), rows=chosen, **common)
     copied = st.minimize("log_loss", (X[chosen], y[chosen]), **common)
     vary(part.x)
