@@ -57,7 +57,7 @@ test-sanitized: $(VENV)/.installed ## Run tests of the core under the sanitizers
 	@cp -r python/steepest $(SANITIZED)/package && cp $(SANITIZED)/_*.so $(SANITIZED)/package/steepest
 	@LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
-	  MPLBACKEND=agg PYTHONPATH="$(CURDIR)/$(SANITIZED)/package" $(BIN)/python -m pytest -k "not peak_memory" \
+	  MPLBACKEND=agg PYTHONPATH="$(CURDIR)/$(SANITIZED)/package" $(BIN)/python -m pytest --numprocesses auto -k "not peak_memory" \
 	  $(SANITIZED_TESTS) $(ARGS)
 
 bench: $(VENV)/.bench ## Measure against the NumPy reference, the memory and whatever peers are installed
