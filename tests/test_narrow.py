@@ -52,6 +52,22 @@ def y_for(loss: Any, n: int) -> Array:
     return targets(loss, n, source)
 
 
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("d", [8, 16, 33, 64, 128])
+@pytest.mark.parametrize("dtype", [np.dtype(np.uint8), np.dtype(np.float16)], ids=str)
+def test_single_rows_have_the_bits_of_float32(dtype: np.dtype[Any], d: int, order: str) -> None:
+    """Where rows fit registers a step foresees the next prediction, which must begin anew at the same rows."""
+    X = random(d, dtype).integers(0, 100, size=(1500, d)).astype(dtype)
+    y = targets(st.losses.get("log_loss"), 1500, random(d))
+    options: dict[str, Any] = {"method": "sgd", "batch_size": 1, "step_size": 1e-6, "epochs": 2, "seed": 0}
+    stored, wide = (
+        st.minimize("log_loss", (rows, y), shuffle=ORDERS[order], **options) for rows in (X, X.astype(np.float32))
+    )
+    vary(wide.x)
+    assert np.array_equal(stored.x, wide.x)
+    assert stored.fun == wide.fun
+
+
 @pytest.mark.parametrize("d", [1, 3, 16, 70, 101])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", NARROW, ids=str)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import sparse
 
 import steepest as st
 from members import random, targets, vary
@@ -152,3 +153,43 @@ def test_scaled_rows_go_where_rows_go() -> None:
         st.minimize(traced, (X, np.arange(3.0)))
     with pytest.raises(TypeError, match="is scaled"):
         st.minimize((lambda t, b: 0.0, lambda t, b: t), (X, np.arange(3.0)), x0=np.zeros(3))
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
+def test_rows_by_position_of_scaled_rows(make: Any) -> None:
+    X, scale, _, _ = rows(90, 4, np.float64, "by position")
+    y = y_for(st.losses.get("log_loss"), 90)
+    given = st.data.scaled(make(X), scale)
+    assert len(given) == 90
+    options: dict[str, Any] = {"method": "sgd", "step_size": 0.01, "batch_size": 8, "epochs": 3, "seed": 0}
+    options |= {"rows": np.arange(60), "validation": np.arange(60, 90)}
+    found = st.minimize("log_loss", (given, y), **options)
+    copied = st.minimize("log_loss", (X * scale, y), **options)
+    vary(copied.x, copied.history.validation)
+    np.testing.assert_allclose(found.x, copied.x, rtol=1e-12)
+    np.testing.assert_allclose(found.history.validation, copied.history.validation, rtol=1e-12)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_rows_given_apart_to_judge_by_are_seen_as_they_are_given(normalize: bool) -> None:
+    X, scale, shift, seen = rows(90, 4, np.float64, "judged")
+    y = y_for(st.losses.get("log_loss"), 90)
+    options: dict[str, Any] = {"method": "sgd", "step_size": 0.01, "batch_size": 8, "epochs": 3, "seed": 0}
+    options |= {"normalize": normalize}
+
+    def judged(data: Any, other: Any) -> Array:
+        part = np.arange(60)
+        result = st.minimize("log_loss", (data, y), rows=part, validation=(other, y[60:]), **options)
+        history: Array = result.history.validation
+        return history
+
+    expected = judged(seen, seen[60:])
+    vary(expected)
+    scaled = st.data.scaled(X, scale, shift)
+    for data, other in (
+        (scaled, st.data.scaled(X[60:], scale, shift)),
+        (scaled, seen[60:]),
+        (seen, st.data.scaled(X[60:], scale, shift)),
+        (scaled, st.data.scaled(seen[60:])),
+    ):
+        np.testing.assert_allclose(judged(data, other), expected, rtol=1e-10)

@@ -83,6 +83,17 @@ def test_other_formats_are_converted_aloud(kind: str) -> None:
     np.testing.assert_allclose(found.x, fit(rows).x, rtol=0, atol=1e-15)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "bool", "float64"])
+def test_entries_named_twice_add_up_beyond_what_their_type_holds(dtype: str) -> None:
+    data = np.full(2 * N, 100).astype(dtype)
+    twice = sparse.coo_array((data, (np.tile(np.arange(N), 2), np.tile(np.arange(N) % 3, 2))), shape=(N, 3))
+    added = sparse.csr_array((2.0 * data[:N].astype(np.float64), (np.arange(N), np.arange(N) % 3)), shape=(N, 3))
+    with pytest.warns(st.DataCopyWarning, match=r"COO.*CSR"):
+        found = fit(twice, step_size=1e-5)
+    np.testing.assert_allclose(found.x, fit(added, step_size=1e-5).x, rtol=1e-5)
+    assert (found.x != 0).any()
+
+
 def test_other_types_of_numbers() -> None:
     rows = make_rows()
     counts = sparse.csr_matrix(np.round(rows * 5))

@@ -212,6 +212,26 @@ def test_other_columns_than_those_fitted() -> None:
     assert np.allclose(result.predict(swapped[["a", "b"]]), result.predict(X))
 
 
+def test_columns_of_arrays_are_refused_by_name() -> None:
+    X, y = numbers(20, 4), numbers(20, 1)[:, 0]
+    for table in (pl.DataFrame({"flat": y, "pairs": X[:, :2]}), pl.DataFrame({"pairs": X[:, :2], "others": X[:, 2:]})):
+        with pytest.raises(TypeError, match=r"column 'pairs' of X must hold numbers or booleans; its type is Array"):
+            st.minimize("squared_error", (table, y))
+
+
+def test_predictions_take_what_minimize_takes() -> None:
+    X, y = numbers(40, 3).astype(np.float32), numbers(40, 1)[:, 0]
+    result = st.minimize("squared_error", (X, y), seed=0)
+    expected = result.predict(X)
+    vary(expected)
+    assert np.array_equal(result.predict(DLPackOnly(X)), expected)
+    np.testing.assert_allclose(result.predict(st.data.scaled(DLPackOnly(X))), expected, rtol=1e-4, atol=1e-6)
+    with pytest.raises(TypeError, match=r"X is a masked array"):
+        result.predict(np.ma.masked_array(X, X > 0))
+    with pytest.raises(TypeError, match=r"X must hold real numbers; its dtype is object"):
+        result.predict(X.astype(object))
+
+
 @pytest.mark.parametrize("make", [pd.Series, pl.Series, pa.array], ids=["pandas", "polars", "arrow"])
 def test_targets_and_weights_of_columns(make: Callable[[Any], Any]) -> None:
     y, weight = numbers(50, 1)[:, 0], random("weight").uniform(1, 2, size=50)

@@ -13,8 +13,8 @@ using Index = std::int64_t;
 /// A team is worth a trial from here on.
 constexpr Index team_bytes = 16 * 1024;
 
-/// Half of the first-level cache of common processors.
-constexpr Index first_cache_bytes = 16 * 1024;
+/// What widened rows may take of the first-level cache of common processors.
+constexpr Index first_cache_bytes = 24 * 1024;
 
 }  // namespace
 
@@ -60,18 +60,24 @@ Index PointwiseSum<T>::descend(const Segment& segment, Index batch_size, const T
 template <class T>
 double PointwiseSum<T>::descend_by_rows(const Segment& segment, const T* step, const Restraint& held, T* x) {
   SingleRows<T> single{data_.y, data_.weight, step, x, data_.intercept, data_.mean_weight, held};
-  if (!data_.rows.narrow()) return loss_.descend(params_.data(), data_.rows, segment, single);
-  // Widened rows are read twice each, and stay in the first-level cache meanwhile.
+  if (!data_.rows.narrow() && !fit_registers(data_.rows))
+    return loss_.descend(params_.data(), data_.rows, segment, single);
+  // Widened rows are read twice each, and stay in the first-level cache meanwhile. So many at once go by of others, too: with a row
+  // in registers a kernel foresees the next one's prediction, and begins anew with every part. Both have the same bits.
   const Index fit = first_cache_bytes / (data_.rows.features * Index(sizeof(T)));
   const Index at_once = std::clamp<Index>(fit, 1, chunk_rows_);
   double met = 0;
   Scratch& scratch = this->scratch();
   for (Index from = 0; from < segment.count; from += at_once) {
     const Segment part = segment.part(from, std::min(at_once, segment.count - from));
+    single.step = step + from;
+    if (!data_.rows.narrow()) {
+      met += loss_.descend(params_.data(), data_.rows, part, single);
+      continue;
+    }
     const Chunk chunk = this->brought(part, scratch, false);
     single.y = along(data_.y, chunk.given, scratch.y);
     single.weight = chunk.weight;
-    single.step = step + from;
     met += loss_.descend(params_.data(), chunk.rows, chunk.visible, single);
   }
   return met;

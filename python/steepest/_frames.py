@@ -70,7 +70,7 @@ def _read_column(values: Any, what: str) -> tuple[NDArray[Any], bool]:
     """Return a column of numbers, and whether it is a copy."""
     read = {"pandas": _pandas_column, "polars": _polars_column, "pyarrow": _arrow_column}[_kind(values)]
     array, is_copy = read(values, what)
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf" or array.ndim != 1:
         raise TypeError(f"{what} must hold numbers or booleans; its type is {_type_of(values)}")
     return array, is_copy
 

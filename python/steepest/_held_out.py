@@ -22,6 +22,7 @@ from steepest._data import (
     require_labels,
 )
 from steepest._rows import resolve_rows
+from steepest._scaled import Scaled
 from steepest._sparse import SparseRows
 from steepest._warnings import LARGE_COPY, DataCopyWarning, warn
 from steepest.losses import Loss
@@ -99,8 +100,13 @@ def check_other_data(validation: tuple[Any, ...], loss: Loss, data: Data, check_
             f"validation as a tuple must be {parts}, with weights of the rows behind, not {len(validation)} parts"
         )
     dtype = data.y.dtype
+    X, scale, shift = None, None, None
     try:
-        X = None if constant else _like(as_any_rows(validation[0]), data)
+        if not constant:
+            given = validation[0]
+            X = _like(as_any_rows(given.X if isinstance(given, Scaled) else given), data)
+            if isinstance(given, Scaled):
+                scale, shift = given.per_column(X.shape[1], dtype)
     except (ValueError, TypeError) as error:
         raise type(error)(f"validation as a tuple is (X, y), and rows by position are a list: {error}") from None
     y_given = as_array(validation[0 if constant else 1], "y of validation")
@@ -118,7 +124,7 @@ def check_other_data(validation: tuple[Any, ...], loss: Loss, data: Data, check_
             raise ValueError(f"X of validation has {len(X)} rows, y has {len(y)}")
         if check_finite:
             require_finite_rows(X, "X of validation")
-    found = replace(data, X=X, y=y, weight=None, mean_weight=1.0, rows=None)
+    found = replace(data, X=X, y=y, weight=None, mean_weight=1.0, rows=None, scale=scale, shift=shift)
     if len(validation) < sizes[1]:
         return found
     weight, mean = as_weights(validation[-1], len(y), dtype)

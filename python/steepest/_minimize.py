@@ -115,7 +115,8 @@ def minimize(
     validation : float, array_like, slice or tuple, optional
         Rows held out to judge by: a fraction of the rows, drawn at random by the seed, class by class where there are
         classes; an array of their positions, a mask or a slice; or other data as a tuple, (X, y) or
-        (X, y, sample_weight), (y,) for the constant model. After every epoch ``history.validation`` gets their
+        (X, y, sample_weight), (y,) for the constant model, whose X ``normalize`` normalises, and which is else taken as
+        it is: as ``st.data.scaled`` where that of the data is. After every epoch ``history.validation`` gets their
         mean loss, weighed as the others are, without the penalty. Nothing is copied. Rows given by position are not
         trained on, whether or not ``rows`` names them.
     patience : int, optional

@@ -187,6 +187,8 @@ def _linear_model(
         model = _some_rows(model, checked.rows, checked.mean_weight)
     if validation is not None:
         other = check_other_data(validation, loss, checked, check_finite)
+        if normalization is not None:
+            other = normalized(other, normalization)
         other = weigh_classes(other, weights, loss)
         return replace(model, held_out=make_problem(loss, other, fit_intercept))
     return model

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from steepest._data import as_array
+from steepest._data import as_array, require_numeric
 from steepest._frames import is_table, names_of
 from steepest._scaled import Scaled
 from steepest._sparse import as_sparse_rows, is_sparse
@@ -94,7 +94,8 @@ class Result(OptimizeResult):  # type: ignore[misc]
         ValueError
             For rows of other columns than those of the fit.
         TypeError
-            For results of networks and of traced losses with named parameters, which are no linear scores.
+            For results of networks and of traced losses with named parameters, which are no linear scores; for rows of
+            anything but numbers.
 
         Examples
         --------
@@ -114,11 +115,11 @@ class Result(OptimizeResult):  # type: ignore[misc]
             return folded.predict(X.X)
         if is_table(X):
             self._require_same_columns(names_of(X) or [])
+        if not is_sparse(X):
             X = as_array(X, "X")
-        elif not is_sparse(X):
-            X = np.asarray(X)
         if self.get("constant"):
             X = np.ones((X.shape[0], 1), dtype=self.x.dtype)
+        require_numeric(X, "X")
         if X.ndim != 2 or X.shape[1] != self.coef.shape[-1]:
             raise ValueError(f"X must have shape (n, {self.coef.shape[-1]}), not {X.shape}")
         if is_sparse(X) and X.dtype.itemsize == 2 and X.dtype.kind not in "iu":

@@ -30,7 +30,8 @@ class Scaled:
         return f"scaled({type(self.X).__name__} of shape {np.shape(self.X)}, {self.scale!r}, {self.shift!r})"
 
     def __len__(self) -> int:
-        return len(self.X)
+        # SciPy's sparse matrices have a shape, but no length.
+        return int(self.X.shape[0]) if hasattr(self.X, "shape") else len(self.X)
 
     def per_column(self, columns: int, dtype: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """Return a scale and a shift for each column, no shift where all are zero."""
@@ -51,7 +52,7 @@ def scaled(X: Any, scale: ArrayLike = 1.0, shift: ArrayLike = 0.0) -> Scaled:
     """See rows as ``X * scale + shift`` without a copy, wherever X is taken.
 
     The two are folded into the weights: the rows are read in place, in the type they are stored in. Coefficients are
-    those of the scaled columns, and penalties act on these; predictions for other rows take them scaled alike.
+    those of the scaled columns, and penalties act on these; rows to predict or to judge by are given scaled alike.
 
     Parameters
     ----------

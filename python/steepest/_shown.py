@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 def shown(values: Any, what: str) -> NDArray[Any]:
     """Return the array of an object that shows its memory, or of a sequence, without a copy where there is a memory."""
-    in_dlpack = hasattr(values, "__dlpack__")
-    if in_dlpack and (tensor := _bfloat16(values, what)) is not None:
+    tensor = _bfloat16(values, what)
+    if tensor is not None:
         return tensor
     try:
-        if in_dlpack and not hasattr(values, "__array__"):
+        if hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
             return np.from_dlpack(values)
         return np.asarray(values)
     except ValueError as error:

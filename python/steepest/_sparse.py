@@ -152,6 +152,8 @@ def as_sparse_rows(values: Any, what: str, doubtful: bool = False) -> SparseRows
         raise ValueError(f"{what} is empty: its shape is {values.shape}")
     if values.dtype.kind not in "biuf" and not _core.reads(values.dtype):
         raise TypeError(f"{what} must hold real numbers; its dtype is {values.dtype}")
+    if values.format == "coo" and values.dtype.itemsize <= 2:
+        values = values.astype(np.float32)  # entries named twice add up, beyond what narrow numbers hold
     if values.format != "csr":
         megabytes = (values.nnz * (values.dtype.itemsize + 4)) / 1e6
         warn(
