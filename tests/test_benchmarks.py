@@ -185,7 +185,7 @@ def test_softmax_is_compared_with_the_limit_of_arithmetic() -> None:
 
 
 def test_sparse_rows_are_compared_with_scikit_learn() -> None:
-    output = run("benchmarks/sparse_rows.py", "--rows", "20000", "--columns", "500", "--repeats", "1")
+    output = run("benchmarks/sparse_rows.py", "--rows", "5000", "--columns", "500", "--repeats", "1")
     cases = ("stream, the others empty", "stream, the same met anywhere among them", "stream, all of them met")
     for name in ("bare loop", "L1", "L2"):
         for case in (*cases, "full, all of them met"):
