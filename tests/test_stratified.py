@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 from numpy.typing import NDArray
 from scipy.stats import chi2
@@ -34,6 +34,8 @@ def counts(labels: Array, order: Array, batch_size: int) -> Array:
     seed=some.integers(0, 2**64 - 1),
     in_order=some.booleans(),
 )
+@example(sizes=[8, 20, 20, 21, 21], batch_size=21, seed=0, in_order=True)
+@example(sizes=[7, 7, 6, 5, 8, 8], batch_size=5, seed=0, in_order=True)
 def test_c3_every_batch_holds_the_share_of_every_class(
     sizes: list[int], batch_size: int, seed: int, in_order: bool
 ) -> None:

@@ -2,6 +2,7 @@
 #include <memory>
 #include <queue>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 
 #include "steepest/order.hpp"
@@ -51,12 +52,15 @@ class Stratified final : public Order {
     for (std::size_t c = 0; c < whole_.size(); ++c) spare_.push_back(first_[c + 1] - first_[c] - full * whole_[c]);
     waiting_ = {};
     due_ = {};
+    met_.clear();
     for (std::uint32_t c = 0; c < rest_.size(); ++c)
       if (rest_[c]) waiting_.push(tick(c, 0));
     for (Index k = 0; k < full; ++k) {
       std::uint32_t* to = order_.data() + Index(place[std::size_t(k)]) * batch_;
       for (const std::uint32_t c : always_) to = take(c, whole_[c], to);
       for (Index i = 0; i < extras_; ++i) to = take(class_of_next(k), 1, to);
+      for (const Tick& tick : met_) waiting_.push(tick);
+      met_.clear();
       if (poll && k % 1024 == 0) poll();
     }
     std::uint32_t* to = order_.data() + full * batch_;
@@ -70,21 +74,26 @@ class Stratified final : public Order {
   }
 
  private:
-  /// The number-th time that a class has a row beyond the whole part: not before a batch, and soon.
+  /// The number-th time that a class has a row beyond the whole part: not before a batch, and soon. Of those
+  /// that are as urgent the one of most ticks comes first: its next are the hardest to fit in.
   struct Tick {
-    Index from, until, number;
+    Index from, until, number, rest;
     std::uint32_t of;
   };
   struct Later {
-    bool operator()(const Tick& a, const Tick& b) const { return std::pair(a.from, a.of) > std::pair(b.from, b.of); }
+    bool operator()(const Tick& a, const Tick& b) const {
+      return std::tuple(a.from, b.rest, a.of) > std::tuple(b.from, a.rest, b.of);
+    }
   };
   struct LessUrgent {
-    bool operator()(const Tick& a, const Tick& b) const { return std::pair(a.until, a.of) > std::pair(b.until, b.of); }
+    bool operator()(const Tick& a, const Tick& b) const {
+      return std::tuple(a.until, b.rest, a.of) > std::tuple(b.until, a.rest, b.of);
+    }
   };
 
   Tick tick(std::uint32_t c, Index number) const {
     const auto rows = std::uint64_t(rows_), rest = std::uint64_t(rest_[c]), i = std::uint64_t(number);
-    return {Index(i * rows / rest), Index(((i + 1) * rows - 1) / rest + 1), number, c};
+    return {Index(i * rows / rest), Index(((i + 1) * rows - 1) / rest + 1), number, rest_[c], c};
   }
 
   /// The class whose row comes next in batch k beyond the whole parts.
@@ -101,9 +110,16 @@ class Stratified final : public Order {
       --spare_[now.of];
       Tick then = tick(now.of, now.number + 1);
       then.from = std::max(then.from, k + 1);
-      waiting_.push(then);
+      met_.push_back(then);  // not twice in a batch, as long as others have rows to spare
       return now.of;
     }
+    for (Tick& again : met_)
+      if (spare_[again.of] > 0) {
+        --spare_[again.of];
+        again = tick(again.of, again.number + 1);
+        again.from = std::max(again.from, k + 1);
+        return again.of;
+      }
     throw std::logic_error("the rows of the classes do not fill the batches");
   }
 
@@ -129,6 +145,7 @@ class Stratified final : public Order {
   std::vector<std::uint32_t> always_, members_, shuffled_, order_;  ///< members_ class by class
   std::priority_queue<Tick, std::vector<Tick>, Later> waiting_;
   std::priority_queue<Tick, std::vector<Tick>, LessUrgent> due_;
+  std::vector<Tick> met_;  ///< the next ticks of the classes that a batch has taken more of than their whole part
 };
 
 }  // namespace
